@@ -1,0 +1,1 @@
+"""Corefile text becomes server blocks of checked directives."""

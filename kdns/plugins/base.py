@@ -1,0 +1,312 @@
+"""What a plugin is: five shapes, the Query it is asked, and the Site it stands in.
+
+A plugin returns answers and never writes. Everything an answer depends on is told to the Query:
+`touch(key)` before looking at a fact, also when the look ends in SKIP; `until(time)` for what time
+makes wrong; `reads_client` or `reads_class` when the asker's address mattered; `forget` when the
+answer may not be remembered. The answer table trusts exactly these words (design.md §3).
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
+
+from msgspec import Struct
+
+from kdns.corefile.options import Settings, Syntax
+from kdns.observe.counters import Counters
+from kdns.wire import types
+from kdns.wire.message import Answer, Question
+from kdns.wire.names import ROOT, Key, is_below
+
+T = TypeVar("T")
+
+
+class Skip(Enum):
+    """The type of SKIP."""
+
+    SKIP = "not mine, ask the next"
+
+
+SKIP: Final = Skip.SKIP
+DROP: Final = Answer(rcode=-1)
+"""No reply at all. Compared by identity."""
+
+Result = Answer | Skip
+
+
+class Stamps:
+    """65,536 numbers that say whether a fact may have changed: a Change adds one to its keys'."""
+
+    __slots__ = ("generation", "values")
+
+    def __init__(self) -> None:
+        self.values = [0] * 65536
+        self.generation = 0
+        """Grows with every Change: while it stands still, every entry checked once stays right."""
+
+    def bump(self, keys: Iterable[Hashable]) -> None:
+        """Forgets everything that touched one of these keys."""
+        self.generation += 1
+        for key in keys:
+            self.values[hash(key) & 0xFFFF] += 1
+
+
+class Classifier(Protocol):
+    """Puts client addresses into classes between which answers may differ."""
+
+    def classify(self, address: bytes) -> Hashable:
+        """The class of a packed address; a pure function of it for the life of the plugin."""
+
+
+class Credit(Protocol):
+    """Something that wants to know how often its answer was given from the table."""
+
+    hits: int
+
+
+class Client(Struct, frozen=True, gc=False):
+    """Who asked, and how: packed addresses (IPv4-mapped ones as IPv4)."""
+
+    address: bytes
+    port: int
+    transport: str = "udp"
+    local: bytes = b""
+    """The address of ours that was asked."""
+    local_port: int = 0
+
+
+class Ledger:
+    """What one packet's answer depended on, shared by all queries made on the way to it."""
+
+    __slots__ = (
+        "audience", "credit", "keep", "mark", "metadata", "route", "stamps", "touched", "until",
+    )  # fmt: skip
+
+    def __init__(
+        self, stamps: Stamps, route: "Callable[[Query], Awaitable[Answer | None]]"
+    ) -> None:
+        self.stamps = stamps.values
+        self.route = route
+        self.touched: list[int] = []
+        self.mark = 0
+        """Sum of the touched stamps when they were touched. Stamps only grow, so the sum stays
+        equal exactly while none of them has moved."""
+        self.until = float("inf")
+        self.keep = True
+        self.audience: tuple[Classifier, ...] = ()
+        self.credit: Credit | None = None
+        self.metadata: dict[str, Callable[[], str]] | None = None
+
+    def is_right(self) -> bool:
+        """True while nothing that was touched has changed."""
+        stamps = self.stamps
+        return sum([stamps[at] for at in self.touched]) == self.mark
+
+
+class Query:
+    """A question on its way through a chain: name and type as rewritten so far, who asks, when."""
+
+    __slots__ = ("client", "cls", "depth", "key", "ledger", "now", "question", "type", "zone")
+
+    def __init__(self, question: Question, client: Client, now: float, ledger: Ledger) -> None:
+        self.question = question
+        """As the packet asked it; `key`, `type` and `cls` are what the chain asks now."""
+        self.key = question.key
+        self.type = question.type
+        self.cls = question.cls
+        self.client = client
+        self.now = now
+        self.ledger = ledger
+        self.zone = ROOT
+        """The zone of the server block that answers."""
+        self.depth = 0
+
+    def touch(self, key: Hashable) -> None:
+        """Notes that the answer depends on a fact. Call it before looking, whatever is found."""
+        ledger = self.ledger
+        at = hash(key) & 0xFFFF
+        ledger.touched.append(at)
+        ledger.mark += ledger.stamps[at]
+
+    def until(self, time: float) -> None:
+        """The answer is wrong from this time on."""
+        self.ledger.until = min(self.ledger.until, time)
+
+    def forget(self) -> None:
+        """The answer is for this once: it depends on what cannot be named, or something failed."""
+        self.ledger.keep = False
+
+    def reads_client(self) -> None:
+        """The answer is for this asker alone."""
+        self.ledger.keep = False
+
+    def reads_class(self, classifier: Classifier) -> None:
+        """The answer is for the askers of one class."""
+        if classifier not in self.ledger.audience:
+            self.ledger.audience += (classifier,)
+
+    def note(self, label: str, value: Callable[[], str]) -> None:
+        """Offers metadata, made only if somebody reads it; free unless `metadata` is on."""
+        if self.ledger.metadata is not None:
+            self.ledger.metadata[label] = value
+
+    def meta(self, label: str) -> str:
+        """A metadata value, empty when nobody offered it."""
+        offered = self.ledger.metadata
+        value = offered.get(label) if offered else None
+        return value() if value else ""
+
+    def asking(
+        self, key: Key, type_: int | None = None, *, cls: int | None = None, deeper: bool = False
+    ) -> "Query":
+        """The same query for another name or type; what it depends on is noted in one ledger."""
+        other = Query.__new__(Query)
+        other.question = self.question
+        other.key = key
+        other.type = self.type if type_ is None else type_
+        other.cls = self.cls if cls is None else cls
+        other.client = self.client
+        other.now = self.now
+        other.ledger = self.ledger
+        other.zone = self.zone
+        other.depth = self.depth + deeper
+        return other
+
+    async def lookup(self, key: Key, type_: int) -> Answer | None:
+        """Asks this server itself: zone routing and the whole chain. None when nothing came."""
+        if self.depth >= 10:
+            self.forget()
+            return Answer(rcode=types.SERVFAIL, error="internal look-ups nested too deeply")
+        return await self.ledger.route(self.asking(key, type_, deeper=True))
+
+
+Next = Callable[[Query], Awaitable[Result]]
+
+
+class Seen(Struct, frozen=True, gc=False):
+    """One answered packet, as observers are told of it afterwards."""
+
+    packet: bytes
+    client: Client
+    reply: bytes | None
+    plugin: str
+    zone: Key
+    started: float
+    ended: float
+    error: str = ""
+    metadata: "dict[str, str] | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a plugin stands: its server block, and what the process lends it."""
+
+    zones: tuple[Key, ...]
+    """The zones of the block; a CIDR key gives only its first (CoreDNS)."""
+    label: str
+    """The listener as metrics name it, `dns://:53`."""
+    stamps: Stamps
+    counters: Counters
+    chance: Random
+    clock: Callable[[], float]
+    """The monotonic clock that `query.now` is read from."""
+    wall: Callable[[], float]
+    """Unix time."""
+    root: str
+    """Directory that relative paths start from (`root`)."""
+    listen: tuple[tuple[str, int], ...]
+    """Addresses the block is bound to; an empty host is the wildcard."""
+    shared: dict[Hashable, Any]  # Any: each kind of shared object knows its own type
+    """Objects that outlive a plugin and are one per process: stores with their sources."""
+
+    def share(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The process's one object of this key, made at first need and kept through reloads."""
+        if key not in self.shared:
+            self.shared[key] = make()
+        return cast("T", self.shared[key])
+
+
+class Plugin:
+    """Made from checked settings, without I/O: a constructor only checks, `start` reads files."""
+
+    name: ClassVar[str]
+    syntax: ClassVar[Syntax] = Syntax()
+
+    def __init__(self, settings: Settings, site: Site) -> None:
+        self.settings = settings
+        self.site = site
+
+    async def start(self) -> None:
+        """Runs once before the sockets open; may read files and wait a bounded time."""
+
+    def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """Background work, run by the server from start to stop."""
+        return ()
+
+    async def stop(self) -> None:
+        """Runs once after the sockets closed."""
+
+    @property
+    def is_ready(self) -> bool:
+        """False while the plugin has no usable data (asked by `ready`)."""
+        return True
+
+
+class Gate(Plugin):
+    """Lets a packet in before anything else is done with it."""
+
+    def admit(self, packet: bytes, client: Client) -> bytes | bool:
+        """True to let it in, False to drop it, bytes to reply with them."""
+        raise NotImplementedError
+
+
+class Backend(Plugin):
+    """Answers what is its own."""
+
+    async def answer(self, query: Query) -> Result:
+        """An Answer, or SKIP to pass the query on."""
+        raise NotImplementedError
+
+
+class Filter(Plugin):
+    """Stands around the rest of the chain. SKIP from `next` means the chain ran out: pass it on."""
+
+    async def around(self, query: Query, next_: Next) -> Result:
+        """Asks `next_`, with this query or another, and returns its answer or another."""
+        raise NotImplementedError
+
+
+class Observer(Plugin):
+    """Is told, batch by batch and after the fact, what was answered to whom."""
+
+    def observe(self, batch: Sequence[Seen]) -> None:
+        """Counts or logs; must not raise and must not block."""
+        raise NotImplementedError
+
+
+class Monitor(Plugin):
+    """Has no part in answering: tasks, probe endpoints, or a fact about the block."""
+
+
+def own_zones(settings: Settings, site: Site, zones: Iterable[tuple[Key, ...]]) -> tuple[Key, ...]:
+    """The zones given as arguments (each converted by `options.zones`), else the block's."""
+    return tuple(zone for group in zones for zone in group) or site.zones
+
+
+def zone_of(key: Key, zones: Iterable[Key]) -> Key | None:
+    """The longest of `zones` that holds `key`."""
+    best: Key | None = None
+    for zone in zones:
+        if is_below(key, zone) and (best is None or len(zone) > len(best)):
+            best = zone
+    return best
+
+
+def fallthrough(settings: Settings) -> tuple[Key, ...]:
+    """The zones in which a miss goes to the next plugin: none without the option, all when bare."""
+    if not settings.has("fallthrough"):
+        return ()
+    given = tuple(zone for group in settings.values("fallthrough") for zone in group)
+    return given or (ROOT,)

@@ -1,0 +1,1 @@
+"""Transports, the pipeline and the answer table."""

@@ -1,0 +1,1 @@
+"""Names, messages and records as bytes. No I/O, no clock, no chance."""

@@ -1,0 +1,1 @@
+"""Names become answers for the cluster zones: pure functions over the Store."""
