@@ -4,12 +4,12 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 import dns.message
+from kdns.corefile.parser import parse
 
 from kdns.corefile.options import check
-from kdns.corefile.parser import parse
 from kdns.observe.counters import Counters
 from kdns.plugins.base import SKIP, Client, Ledger, Plugin, Query, Result, Site, Stamps, zone_of
-from kdns.server.chain import compile
+from kdns.server.chain import join
 from kdns.wire import names, records, types
 from kdns.wire.encode import encode
 from kdns.wire.message import Answer, Question
@@ -53,7 +53,7 @@ def question(name: str, type_: str = "A", **changes: object) -> Question:
 
 @dataclass
 class Chain:
-    """One server block without sockets. `ask` runs the chain; the ledger of the last ask is kept."""
+    """One server block without sockets; the ledger of the last ask is kept."""
 
     plugins: list[Plugin]
     site: Site
@@ -68,10 +68,10 @@ class Chain:
             self.ledger.metadata = {}
         query = Query(asked, who or client(), self.site.clock(), self.ledger)
         query.zone = zone_of(query.key, self.site.zones) or names.ROOT
-        return await compile(self.plugins)(query)
+        return await join(self.plugins)(query)
 
     async def route(self, query: Query) -> Answer | None:
-        answer = await compile(self.plugins)(query)
+        answer = await join(self.plugins)(query)
         return Answer(rcode=types.REFUSED) if answer is SKIP else answer
 
     async def dig(self, name: str, type_: str = "A", who: Client | None = None, **q: object):

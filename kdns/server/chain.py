@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from kdns.plugins.base import SKIP, Backend, Filter, Next, Plugin, Query, Result
 
 
-def compile(plugins: Sequence[Plugin]) -> Next:  # noqa: A001 - the verb of style.md
+def join(plugins: Sequence[Plugin]) -> Next:
     """The chain of these plugins, given in the order they are asked in."""
     chain: Next = _ran_out
     backends: list[Backend] = []
