@@ -1,4 +1,4 @@
-"""What a plugin is: five shapes, the Query it is asked, and the Site it stands in.
+"""What a plugin is: its shapes, the Query it is asked, and the Site it stands in.
 
 A plugin returns answers and never writes. Everything an answer depends on is told to the Query:
 `touch(key)` before looking at a fact, also when the look ends in SKIP; `until(time)` for what time
@@ -252,14 +252,6 @@ class Plugin:
     def is_ready(self) -> bool:
         """False while the plugin has no usable data (asked by `ready`)."""
         return True
-
-
-class Gate(Plugin):
-    """Lets a packet in before anything else is done with it."""
-
-    def admit(self, packet: bytes, client: Client) -> bytes | bool:
-        """True to let it in, False to drop it, bytes to reply with them."""
-        raise NotImplementedError
 
 
 class Backend(Plugin):

@@ -1,0 +1,206 @@
+"""A packet becomes a reply: the one function that every transport, `explain` and the tests use.
+
+`recall` gives what the table remembers and never awaits. `respond` is the whole truth: scan, choose
+the server block, run the chain, encode, remember. With a table or without one the same bytes leave
+(same facts, same rotation); the one-truth test holds us to it.
+
+What an answer depended on is noted in a Ledger from before the block is chosen: the first touch is
+the Corefile itself, so a reload that falls into an await is noticed like any other Change. The only
+`except Exception` of the program is here: a plugin that fails costs one SERVFAIL and one log line a
+second, never the server.
+"""
+
+import logging
+from collections.abc import Callable, Hashable
+from random import Random
+from struct import Struct
+
+from kdns.observe.counters import Counters
+from kdns.plugins.base import DROP, SKIP, Client, Ledger, Query, Seen, Stamps
+from kdns.server.router import NO_NEXT, REFUSED, Block, Router
+from kdns.server.table import AnswerTable
+from kdns.wire import types
+from kdns.wire.encode import cut, encode, turned
+from kdns.wire.message import Answer, Question, WireError
+from kdns.wire.scan import options, scan
+
+log = logging.getLogger("kdns.server")
+
+COREFILE = "corefile"
+"""The fact that every answer depends on: which server blocks there are."""
+
+BADVERS = Answer(rcode=types.BADVERS)
+_FOLD = Struct("!HHHB").pack
+_HEAD = Struct("!HHHHHH").pack
+_ASKED = 0x7800 | types.RD | types.CD | types.AD
+_KEPT = 0x7800 | types.RD | types.CD
+_SAID = types.AA | types.TC | types.AD
+
+
+class Pipeline:
+    """Packets in, replies out, for one listener and transport."""
+
+    def __init__(
+        self,
+        router: Router,
+        stamps: Stamps,
+        counters: Counters,
+        clock: Callable[[], float],
+        chance: Random,
+        *,
+        table: AnswerTable | None,
+        whole: bool = False,
+    ) -> None:
+        self.router = router
+        self.stamps = stamps
+        self.counters = counters
+        self.clock = clock
+        self.table = table
+        self.whole = whole
+        """True on streams: replies up to 65,535 octets."""
+        self.reads: frozenset[int] = frozenset()
+        """EDNS options that a plugin on this listener reads: they join the folded key."""
+        self._chance = chance
+        self._seen: dict[Block, list[Seen]] = {}
+        self._logged_at = float("-inf")
+
+    def replace(self, router: Router) -> None:
+        """Serves other blocks from now on; answers under way from the old ones are not kept."""
+        self.router = router
+        self.stamps.bump((COREFILE,))
+
+    def recall(self, packet: bytes, peer: Hashable, now: float) -> bytes | None:
+        """What the table remembers for exactly this packet."""
+        if self.table is None:
+            return None
+        return self.table.recall(packet, peer, now)
+
+    async def respond(self, packet: bytes, client: Client, now: float) -> bytes | None:
+        """The reply to any packet; None is silence."""
+        try:
+            question = scan(packet)
+        except WireError as error:
+            return self._rejected(packet, error)
+        limit = 65535 if self.whole else max(question.size, 512)
+        fold = self._fold(question)
+        table = self.table
+        if table is not None:
+            entry = table.find(fold, question, client.address, now)
+            if entry is not None:
+                reply = table.reply(entry, packet, question, limit, client.address, now)
+                if self.router.is_observed:
+                    self._see(entry.block, packet, client, reply, now, entry.plugin, entry.metadata)
+                return reply
+        return await self._answered(packet, question, client, now, fold, limit)
+
+    async def _answered(
+        self, packet: bytes, question: Question, client: Client, now: float, fold: bytes, limit: int
+    ) -> bytes | None:
+        router = self.router
+        ledger = Ledger(self.stamps, router.route)
+        query = Query(question, client, now, ledger)
+        query.touch(COREFILE)
+        block = router.choose(question.key, question.type)
+        answer = await self._asked(question, query, block)
+        reply = None
+        if answer is not DROP:
+            if answer.error:
+                query.forget()
+            flags = types.QR | question.flags & _KEPT | answer.flags & _SAID
+            if router.recurses and question.flags & types.RD:
+                flags |= types.RA
+            turn = self._chance.getrandbits(30) if answer.rotate else 0
+            wire = encode(question, answer, flags, now=now, turn=turn)
+            if self.table is not None:
+                self.table.remember(
+                    fold, question, client.address, now, answer, wire, ledger, block
+                )
+            reply = wire.wire
+            if wire.block is not None:
+                reply = turned(reply, wire.block, turn)
+            if len(reply) > limit:
+                reply = cut(reply, wire.name_end, wire.opt_at, limit)
+        if router.is_observed:
+            metadata = {label: value() for label, value in (ledger.metadata or {}).items()}
+            self._see(block, packet, client, reply, now, answer.plugin, metadata, answer.error)
+        return reply
+
+    async def _asked(self, question: Question, query: Query, block: Block | None) -> Answer:
+        """What the server block says; what the server says where none may."""
+        if question.version:
+            query.forget()
+            return BADVERS
+        if block is None:
+            self.counters.add("kdns_dropped_total", "no zone")
+            return REFUSED
+        if not block.plugins:
+            return REFUSED
+        if question.cls != types.IN and not (block.takes_chaos and question.cls == types.CH):
+            return REFUSED
+        query.zone = block.zone
+        try:
+            answer = await block.chain(query)
+        except Exception:
+            query.forget()
+            self.counters.add("coredns_panics_total")
+            if query.now - self._logged_at >= 1:
+                self._logged_at = query.now
+                log.exception("a plugin failed on type %d of %r", question.type, question.name)
+            return Answer(rcode=types.SERVFAIL)
+        return NO_NEXT if answer is SKIP else answer
+
+    def _fold(self, question: Question) -> bytes:
+        bits = question.has_opt | question.do << 1 | (question.version & 0x3F) << 2
+        fold = question.key + _FOLD(question.type, question.cls, question.flags & _ASKED, bits)
+        if self.reads and question.options:
+            for code, value in options(question.options):
+                if code in self.reads:
+                    fold += b"%d:%b;" % (code, value)
+        return fold
+
+    def _rejected(self, packet: bytes, error: WireError) -> bytes | None:
+        """The bare header for a packet that asks nothing we can scan, or silence (facts C.1)."""
+        self.counters.add("kdns_packets_rejected_total", error.cause)
+        if error.rcode is None:
+            return None
+        flags = packet[2] << 8 | packet[3]
+        opcode = flags & 0x7800 if error.rcode == types.NOTIMP else 0
+        kept = flags & (types.RD | types.CD)
+        return packet[:2] + _HEAD(0, types.QR | opcode | kept | error.rcode, 0, 0, 0, 0)[2:]
+
+    # Telling the observers
+
+    def _see(
+        self,
+        block: Block | None,
+        packet: bytes,
+        client: Client,
+        reply: bytes | None,
+        started: float,
+        plugin: str,
+        metadata: dict[str, str] | None,
+        error: str = "",
+    ) -> None:
+        if block is None or not block.observers:
+            return
+        ended = self.clock()
+        self._seen.setdefault(block, []).append(
+            Seen(packet, client, reply, plugin, block.zone, started, ended, error, metadata)
+        )
+
+    def recalled(
+        self, packet: bytes, peer: Hashable, client: Client, reply: bytes, started: float
+    ) -> None:
+        """Notes for the observers a reply that `recall` gave."""
+        view = self.table.view(packet, peer, started) if self.table is not None else None
+        entry = view.entry if view is not None else None
+        if entry is not None:
+            self._see(entry.block, packet, client, reply, started, entry.plugin, entry.metadata)
+
+    def tell(self) -> None:
+        """Tells the observers what was answered since the last call, batch by batch."""
+        if self._seen:
+            seen, self._seen = self._seen, {}
+            for block, batch in seen.items():
+                for observer in block.observers:
+                    observer.observe(batch)

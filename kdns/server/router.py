@@ -1,0 +1,90 @@
+"""Chooses the server block for a name: the longest zone on this listener that holds it.
+
+DS is answered by the parent, so its search goes on past the first match (facts C.1). A CIDR key
+that is no whole octet or nibble holds only addresses inside its network.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+from kdns.plugins.base import DROP, SKIP, Next, Observer, Plugin, Query
+from kdns.wire import names, types
+from kdns.wire.message import Answer
+from kdns.wire.names import ROOT, Key
+
+NO_NEXT = Answer(rcode=types.SERVFAIL, error="no next plugin found")
+REFUSED = Answer(rcode=types.REFUSED)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A server block as it runs on one listener, for one of its zones."""
+
+    zone: Key
+    chain: Next
+    plugins: tuple[Plugin, ...]
+    observers: tuple[Observer, ...]
+    network: IPv4Network | IPv6Network | None = None
+    takes_chaos: bool = False
+    """Class CH goes to the chain (`chaos`, `forward`)."""
+
+    def holds(self, key: Key) -> bool:
+        """False when the key's network leaves this reverse name out."""
+        if self.network is None:
+            return True
+        address = names.parse_reverse(key)
+        if address is None or len(address) * 8 != self.network.max_prefixlen:
+            return True
+        shift = self.network.max_prefixlen - self.network.prefixlen
+        return int.from_bytes(address, "big") >> shift == int(self.network.network_address) >> shift
+
+
+class Router:
+    """The server blocks of one listener, by zone."""
+
+    def __init__(self, blocks: Mapping[Key, tuple[Block, ...]], *, recurses: bool) -> None:
+        self.blocks = blocks
+        self.recurses = recurses
+        """True when a block forwards the root: this listener can recurse."""
+        self.is_observed = any(block.observers for group in blocks.values() for block in group)
+
+    def choose(self, key: Key, type_: int) -> Block | None:
+        """The block that answers a name, None when no zone holds it."""
+        if type_ == types.DS:
+            return self._parent(key)
+        blocks = self.blocks
+        at = 0
+        while True:
+            for block in blocks.get(Key(key[at:]), ()):
+                if block.holds(key):
+                    return block
+            size = key[at]
+            if not size:
+                return None
+            at += size + 1
+
+    def _parent(self, key: Key) -> Block | None:
+        """For DS: the least specific zone other than the root; the root only if nothing else."""
+        found: Block | None = None
+        at = 0
+        while True:
+            suffix = Key(key[at:])
+            for block in self.blocks.get(suffix, ()):
+                if block.holds(key) and not (suffix == ROOT and found is not None):
+                    found = block
+            size = key[at]
+            if not size:
+                return found
+            at += size + 1
+
+    async def route(self, query: Query) -> Answer | None:
+        """Answers a query the server asks itself; None when it was dropped."""
+        block = self.choose(query.key, query.type)
+        if block is None or not block.plugins:
+            return REFUSED
+        query.zone = block.zone
+        answer = await block.chain(query)
+        if answer is SKIP:
+            return NO_NEXT
+        return None if answer is DROP else answer

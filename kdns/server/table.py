@@ -1,0 +1,385 @@
+"""The answer table: remembers what the chain said, and knows when that stopped being right.
+
+Theory of operation (design.md §3). One table per listener and transport, two keys:
+
+* `views`, by the packet from byte 2 on, exactly as received. A View holds the finished reply for
+  that packet. `recall` is this look-up: no scan, no await, no allocation but the reply.
+* `entries`, by the folded question. An Entry holds the whole message of one answer with its
+  patches, so that another letter case, cookie or EDNS size does not run the chain again. A View is
+  always rendered from an Entry.
+
+An Entry is right while `now < until` and the sum of its stamps is the sum noted when they were
+touched. Stamps only grow, so one sum stands for all of them; and while the generation stands still
+nothing has changed at all, so a hit compares two numbers. What moves without making the answer
+wrong is patched: the SOA serial when it moved, ageing TTLs once a second, rotation at every copy.
+
+Answers that differ by class of asker stand behind a Fork: the classifiers they name, and an Entry
+(or View) per class. Its generation is never the current one, so a Fork costs other hits nothing.
+
+Nothing is admitted at first sight: the doorkeeper, one array of hashes, must have seen the question
+before, so a flood of names asked once leaves no trace. Bytes are bounded; the ring (SIEVE) evicts
+what was not hit since the hand last passed. An Entry outlives its Views.
+"""
+
+from array import array
+from collections.abc import Callable, Hashable
+from random import Random
+from struct import pack_into
+from typing import Any
+
+from msgspec import Struct
+
+from kdns.plugins.base import Classifier, Credit, Ledger, Stamps
+from kdns.server.router import Block
+from kdns.wire.encode import WireAnswer, cut
+from kdns.wire.message import Answer, Question, Serial
+
+OVERHEAD_BYTES = 600
+"""What an item costs beside its bytes: Struct, tuples, dict slot, ring place (bench memory)."""
+
+_DOORS = 1 << 16
+_NEVER = -1
+
+
+class Item(Struct, gc=False):
+    """What stands in the ring: where it lives, its size, how often it was hit."""
+
+    home: dict[Hashable, "Item"]
+    key: Hashable
+    size: int = 0
+    gen: int = _NEVER
+    """The generation in which it was last found right."""
+    until: float = 0.0
+    hits: int = 0
+    seen: int = 0
+    """The hits when the hand last passed."""
+    fork: "Fork | None" = None
+    """Set on the stand-in of answers that differ by class: it holds no answer itself."""
+    stand_in: "Item | None" = None
+    """The stand-in this item is behind."""
+
+
+class Fork(Struct, gc=False):
+    """Items of one question by class of asker."""
+
+    classifiers: tuple[Classifier, ...]
+    members: dict[Hashable, Item]
+
+    def class_of(self, address: bytes) -> Hashable:
+        """The class of an asker, joined over the classifiers."""
+        return tuple([classifier.classify(address) for classifier in self.classifiers])
+
+
+class Entry(Item, gc=False):
+    """One remembered answer, its wire patched as of `edition`."""
+
+    name: bytes = b""
+    answer: WireAnswer = WireAnswer(b"", 0)
+    touched: tuple[int, ...] = ()
+    mark: int = 0
+    serial: Serial | None = None
+    serial_now: int = 0
+    aging: tuple[float, int] | None = None
+    tick: float = float("inf")
+    """When the TTLs in the wire must next be counted down."""
+    edition: int = 0
+    views: int = 0
+    """Views of it that stand; the hand spares it while there are any."""
+    plugin: str = ""
+    block: Block | None = None
+    """The server block that answered, for its observers."""
+    credit: Credit | None = None
+    metadata: dict[str, str] | None = None
+
+
+class View(Item, gc=False):
+    """The reply to one exact packet, from byte 2 on; around `rotating` records if there are any."""
+
+    entry: Entry | None = None
+    head: bytes = b""
+    foot: bytes = b""
+    rotating: int = 0
+    """How many records of the entry's block go into this reply; 0 when `head` is all of it."""
+    edition: int = _NEVER
+    size_asked: int = 512
+    limit: int = 512
+    credited: int = 0
+
+
+class AnswerTable:
+    """Both keys, the doorkeeper and the ring. It knows nothing of chains or sockets."""
+
+    def __init__(
+        self,
+        stamps: Stamps,
+        chance: Random,
+        address_of: Callable[[Any], bytes],  # Any: a peer as the transport has it
+        limit_bytes: int = 16 << 20,
+    ) -> None:
+        self.stamps = stamps
+        self.limit_bytes = limit_bytes
+        self._address_of = address_of
+        self.size_bytes = 0
+        self.views: dict[Hashable, Item] = {}
+        self.entries: dict[Hashable, Item] = {}
+        self._random = chance.random
+        self._doors = array("Q", bytes(8 * _DOORS))
+        self._ring: list[Item | None] = []
+        self._hand = 0
+
+    def recall(self, packet: bytes, peer: Hashable, now: float) -> bytes | None:
+        """The reply to a packet that was answered before, if that answer still stands."""
+        view = self.view(packet, peer, now)
+        if view is None:
+            return None
+        view.hits += 1
+        if not view.rotating:
+            return packet[:2] + view.head
+        return packet[:2] + view.head + self._records(view) + view.foot
+
+    def view(self, packet: bytes, peer: Hashable, now: float) -> View | None:
+        """The View of a packet, if it still stands."""
+        view = self.views.get(packet[2:])
+        if view is None:
+            return None
+        if view.gen == self.stamps.generation and now < view.until:
+            return view  # type: ignore[return-value]  # perf: `views` holds nothing but Views
+        return self._renewed(view, packet, peer, now)
+
+    def find(self, fold: bytes, question: Question, address: bytes, now: float) -> Entry | None:
+        """The Entry of a folded question, if it still stands and fits the asker's letter case."""
+        name = question.name
+        for key in (fold,) if name == question.key else (fold, fold + name):
+            item = self.entries.get(key)
+            if item is not None and item.fork is not None:
+                item = item.fork.members.get(item.fork.class_of(address))
+            if (
+                isinstance(item, Entry)
+                and not (item.answer.is_case_bound and item.name != name)
+                and self._stands(item, now)
+            ):
+                item.hits += 1
+                if item.credit is not None:
+                    item.credit.hits += 1
+                return item
+        return None
+
+    def remember(
+        self,
+        fold: bytes,
+        question: Question,
+        address: bytes,
+        now: float,
+        answer: Answer,
+        wire: WireAnswer,
+        ledger: Ledger,
+        block: Block | None,
+    ) -> Entry | None:
+        """Keeps an answer whose question was seen before; None when it is not kept."""
+        if wire.is_turned or not (ledger.keep and now < ledger.until and ledger.is_right()):
+            return None
+        key = fold + question.name if wire.is_case_bound and question.name != question.key else fold
+        if not self._seen(key):
+            return None
+        entry = Entry(self.entries, key, OVERHEAD_BYTES + len(wire.wire) + 2 * len(key))
+        entry.gen, entry.until = self.stamps.generation, ledger.until
+        entry.name, entry.answer = question.name, wire
+        entry.touched, entry.mark = tuple(ledger.touched), ledger.mark
+        entry.size += 8 * len(entry.touched)
+        if answer.serial is not None and wire.serial_at:
+            entry.serial = answer.serial
+            entry.serial_now = _serial_in(wire)
+        if answer.aging is not None:
+            entry.aging = answer.aging
+            entry.tick = _next_tick(answer.aging[0], now)
+        entry.plugin, entry.block, entry.credit = answer.plugin, block, ledger.credit
+        if ledger.metadata:
+            entry.metadata = {label: value() for label, value in ledger.metadata.items()}
+        self._put(entry, ledger.audience, address)
+        return entry
+
+    def reply(
+        self,
+        entry: Entry,
+        packet: bytes,
+        question: Question,
+        limit: int,
+        address: bytes,
+        now: float,
+    ) -> bytes:
+        """The reply to this packet from an Entry that stands; the second like it becomes a View."""
+        view = View(self.views, packet[2:])
+        view.entry, view.size_asked, view.limit = entry, question.size, limit
+        self._render(view, question.name, now)
+        if self._seen(view.key):
+            classifiers: tuple[Classifier, ...] = ()
+            if entry.stand_in is not None and entry.stand_in.fork is not None:
+                classifiers = entry.stand_in.fork.classifiers
+            view.size = OVERHEAD_BYTES + len(packet) + len(view.head) + len(view.foot)
+            entry.views += 1
+            self._put(view, classifiers, address)
+        if not view.rotating:
+            return packet[:2] + view.head
+        return packet[:2] + view.head + self._records(view) + view.foot
+
+    def clear(self) -> None:
+        """Forgets everything. Owed before the table is dropped: items and homes form cycles."""
+        for item in self._ring:
+            if item is not None:
+                item.home.clear()
+        self.views.clear()
+        self.entries.clear()
+        self._ring.clear()
+        self._hand = self.size_bytes = 0
+
+    # What stands, and how it is kept right
+
+    def _stands(self, entry: Entry, now: float) -> bool:
+        """True when nothing the entry depends on has moved; patches what moved harmlessly."""
+        if now >= entry.until:
+            return False
+        if entry.gen != self.stamps.generation:
+            values = self.stamps.values
+            if sum([values[at] for at in entry.touched]) != entry.mark:
+                return False
+            entry.gen = self.stamps.generation
+        if entry.serial is not None and entry.serial.serial != entry.serial_now:
+            entry.serial_now = entry.serial.serial
+            self._patch(entry, entry.answer.serial_at, entry.serial_now)
+        if now >= entry.tick and entry.aging is not None:
+            stored, ttl = entry.aging
+            entry.tick = _next_tick(stored, now)
+            self._patch(entry, entry.answer.ttl_at, max(ttl - int(now - stored), 0))
+        return True
+
+    def _patch(self, entry: Entry, places: tuple[int, ...], value: int) -> None:
+        wire = bytearray(entry.answer.wire)
+        for at in places:
+            pack_into("!I", wire, at, value & 0xFFFFFFFF)
+        entry.answer.wire = bytes(wire)
+        entry.edition += 1
+
+    def _renewed(self, item: Item, packet: bytes, peer: Hashable, now: float) -> View | None:
+        """The View behind an item that was not found right at once."""
+        if item.fork is not None:
+            behind = item.fork.members.get(item.fork.class_of(self._address_of(peer)))
+            if behind is None:
+                return None
+            item = behind
+        if not isinstance(item, View) or item.entry is None:
+            return None
+        entry = item.entry
+        if entry.credit is not None:
+            entry.credit.hits += item.hits - item.credited
+            item.credited = item.hits
+        if not self._stands(entry, now):
+            return None
+        if item.edition != entry.edition:
+            self._render(item, packet[12 : entry.answer.name_end], now)
+        item.gen, item.until = entry.gen, min(entry.until, entry.tick)
+        return item
+
+    def _render(self, view: View, name: bytes, now: float) -> None:
+        """Writes an Entry's message for one asker: his letter case, his EDNS size, his limit."""
+        entry = view.entry
+        assert entry is not None
+        answer = entry.answer
+        wire = answer.wire
+        if name != entry.name:
+            wire = wire[:12] + name + wire[answer.name_end :]
+        if at := answer.opt_at:
+            wire = wire[: at + 3] + view.size_asked.to_bytes(2, "big") + wire[at + 5 :]
+        reply = cut(wire, answer.name_end, answer.opt_at, view.limit)
+        view.gen, view.until, view.edition = entry.gen, min(entry.until, entry.tick), entry.edition
+        view.head, view.foot, view.rotating = reply[2:], b"", 0
+        if answer.block is not None:
+            start, stride, count = answer.block
+            opt = len(wire) - answer.opt_at if answer.opt_at else 0
+            kept = count if reply is wire else (len(reply) - opt - start) // stride
+            if kept > 0:
+                view.rotating = min(kept, count)
+                view.head = reply[2:start]
+                view.foot = reply[start + view.rotating * stride :]
+
+    def _records(self, view: View) -> bytes:
+        """As many address records as the reply holds, from a random one on."""
+        assert view.entry is not None
+        answer = view.entry.answer
+        assert answer.block is not None
+        start, stride, count = answer.block
+        end = start + count * stride
+        first = start + int(self._random() * count) * stride
+        size = view.rotating * stride
+        records = answer.wire[first : min(first + size, end)]
+        return records + answer.wire[start : start + size - len(records)]
+
+    # Who comes in, and who goes
+
+    def _seen(self, key: Hashable) -> bool:
+        """True when the doorkeeper saw this key before; it has now."""
+        mark = hash(key) & 0xFFFFFFFFFFFFFFFF
+        at = mark & (_DOORS - 1)
+        if self._doors[at] == mark:
+            return True
+        self._doors[at] = mark
+        return False
+
+    def _put(self, item: Item, classifiers: tuple[Classifier, ...], address: bytes) -> None:
+        """Lets an item in, in place of the one under its key, behind a Fork if classes differ."""
+        old = item.home.get(item.key)
+        if classifiers:
+            if old is None or old.fork is None or not set(classifiers) <= set(old.fork.classifiers):
+                joined = classifiers
+                if old is not None and old.fork is not None:
+                    joined = tuple(dict.fromkeys(old.fork.classifiers + classifiers))
+                stand_in = Item(item.home, item.key, fork=Fork(joined, {}))
+                item.home[item.key] = stand_in
+            else:
+                stand_in = old
+            assert stand_in.fork is not None
+            item.stand_in = stand_in
+            item.home, item.key = stand_in.fork.members, stand_in.fork.class_of(address)
+        item.home[item.key] = item
+        self._ring.append(item)
+        self.size_bytes += item.size
+        while self.size_bytes > self.limit_bytes and self._ring:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Moves the hand one place, from the oldest to the newest and round again."""
+        if self._hand >= len(self._ring):
+            self._ring = [item for item in self._ring if item is not None]
+            self._hand = 0
+            return
+        item = self._ring[self._hand]
+        if item is not None:
+            is_current = item.home.get(item.key) is item
+            is_busy = isinstance(item, Entry) and item.views > 0
+            if is_busy or (is_current and item.hits != item.seen):
+                item.seen = item.hits
+            else:
+                self._evict(item)
+        self._hand += 1
+
+    def _evict(self, item: Item) -> None:
+        self._ring[self._hand] = None
+        self.size_bytes -= item.size
+        if isinstance(item, View) and item.entry is not None:
+            item.entry.views -= 1
+        if item.home.get(item.key) is item:
+            del item.home[item.key]
+        stand_in = item.stand_in
+        if stand_in is None or stand_in.fork is None or stand_in.fork.members:
+            return
+        if stand_in.home.get(stand_in.key) is stand_in:
+            del stand_in.home[stand_in.key]
+
+
+def _serial_in(wire: WireAnswer) -> int:
+    at = wire.serial_at[0]
+    return int.from_bytes(wire.wire[at : at + 4], "big")
+
+
+def _next_tick(stored: float, now: float) -> float:
+    """The next moment at which a TTL counted from `stored` goes down."""
+    return stored + int(now - stored) + 1
