@@ -1,1 +1,1 @@
-"""Cluster objects become a Store: sources yield events, the Store applies them and says what changed."""
+"""Sources yield events about cluster objects; the Store applies them and says what changed."""

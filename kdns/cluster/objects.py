@@ -1,5 +1,7 @@
 """Kubernetes objects cut down to what answers need: compact values that the Store keeps."""
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 
@@ -66,11 +68,48 @@ class Slice(Struct, frozen=True, gc=False):
     cluster: str = ""
     """Source cluster of a multicluster slice."""
     version: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Read once, by the selector; the Store drops them."""
 
     @property
     def key(self) -> str:
         """namespace/service."""
         return f"{self.namespace}/{self.service}"
+
+    @property
+    def count(self) -> int:
+        """How many endpoints it has."""
+        return len(self.addresses) // self.width if self.width else 0
+
+    def address(self, at: int) -> bytes:
+        """The packed address of an endpoint."""
+        return self.addresses[at * self.width : (at + 1) * self.width]
+
+    def find(self, address: bytes) -> Iterator[int]:
+        """The endpoints that have this address."""
+        if len(address) != self.width:
+            return
+        at = self.addresses.find(address)
+        while at >= 0:
+            if at % self.width == 0:
+                yield at // self.width
+            at = self.addresses.find(address, at + 1)
+
+    def is_ready(self, at: int) -> bool:
+        """True when an endpoint is answered."""
+        return at not in self.unready
+
+    def hostname(self, at: int) -> str:
+        """The hostname of an endpoint, empty without one."""
+        return self.hostnames[at] if self.hostnames else ""
+
+    def pod(self, at: int) -> str:
+        """The name of an endpoint's pod, empty without one."""
+        return self.pods[at] if self.pods else ""
+
+    def zone(self, at: int) -> str:
+        """The topology zone of an endpoint, empty without one."""
+        return self.zones[at] if self.zones else ""
 
 
 class Pod(Struct, frozen=True, gc=False):

@@ -3,12 +3,26 @@
 The keys of a Change are facts, never names (design.md §3): "ns/svc" for whatever a service's names
 answer, "ns" for a namespace, packed address bytes for PTR and verified pods. What a query touches
 and what a Change names must be the same strings and bytes; nothing else joins the two flows.
+Whatever order events come in, are lost, repeated or listed anew, the Store ends as one fresh list
+would leave it. Endpoints on the move between slices are held for a moment: moves.py has the rule.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+
+from msgspec.structs import replace
 
 from kdns.cluster.objects import Namespace, Object, Pod, Service, ServiceImport, Slice
+from kdns.cluster.selection import Selection
+from kdns.cluster.slices import SliceTable
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+SYNCED: Final = "/synced"
+"""The key of a Change that says that the first full state has been applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +49,12 @@ class Replace:
     objects: tuple[Object, ...]
 
 
-Event = Put | Delete | Replace
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """All that came before is the source's whole first state."""
+
+
+Event = Put | Delete | Replace | Synced
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,41 +65,224 @@ class Change:
 
 
 class Store:
-    """The current objects, indexed for every question. Only `apply` changes it."""
+    """The current objects, indexed for every question. Only `apply` and `settle` change it."""
 
-    def __init__(self) -> None:
+    def __init__(self, selection: Selection | None = None) -> None:
+        self.selection = selection or Selection()
         self.namespaces: dict[str, Namespace] = {}
         self.services: dict[str, Service] = {}
         """By namespace/name."""
         self.imports: dict[str, ServiceImport] = {}
         self.serial = 0
         """Unix time of the last change with effect on DNS, 0 before the first (facts B.8)."""
+        self.import_serial = 0
+        """The same for multicluster zones."""
         self.has_synced = False
+        self._slices = SliceTable()
+        self._services_at: dict[bytes, tuple[str, ...]] = {}
+        self._pods: dict[str, dict[str, Pod]] = {}
+        self._pods_at: dict[bytes, tuple[Pod, ...]] = {}
+        self._setters: dict[type[Object], Callable[[str, str, Any], set[Hashable]]] = {
+            Namespace: self._set_namespace,
+            Service: self._set_service,
+            Pod: self._set_pod,
+            ServiceImport: self._set_import,
+        }  # Any: each setter takes objects of its own kind
 
     def apply(self, event: Event, wall: float) -> Change:
         """Applies one event at Unix time `wall`."""
-        raise NotImplementedError
-
-    def slices(self, key: str) -> tuple[Slice, ...]:
-        """The slices of a service, in a stable order."""
-        raise NotImplementedError
-
-    def import_slices(self, key: str) -> tuple[Slice, ...]:
-        """The multicluster slices of an imported service."""
-        raise NotImplementedError
-
-    def services_at(self, address: bytes) -> tuple[Service, ...]:
-        """The services that have this ClusterIP."""
-        raise NotImplementedError
-
-    def endpoints_at(self, address: bytes) -> Iterator[tuple[Slice, int]]:
-        """Each slice and index at which this address is an endpoint, ready or not."""
-        raise NotImplementedError
-
-    def pods_at(self, address: bytes) -> tuple[Pod, ...]:
-        """The pods that have this address."""
-        raise NotImplementedError
+        return _join(self.steps(event, wall))
 
     def apply_all(self, events: Iterable[Event], wall: float) -> Change:
         """Applies several events and joins their Changes."""
-        return Change(frozenset().union(*(self.apply(event, wall).keys for event in events)))
+        return _join(self.apply(event, wall) for event in events)
+
+    def steps(self, event: Event, wall: float) -> Iterator[Change]:
+        """Applies one event bit by bit, for whoever must do something else in between.
+
+        After each step the Store is whole: no service is seen between two states of its slices.
+        """
+        yield self.settle(wall)
+        match event:
+            case Put():
+                yield self._put(event.object, wall)
+            case Delete():
+                yield self._set(event.kind, event.namespace, event.name, None, wall)
+            case Replace() if event.kind is Slice:
+                yield from self._replace_slices(event, wall)
+            case Replace():
+                yield from self._replace(event, wall)
+            case Synced():
+                yield Change(frozenset() if self.has_synced else frozenset((SYNCED,)))
+                self.has_synced = True
+
+    def settle(self, wall: float) -> Change:
+        """Lets go of endpoints on the move whose time is up; due at `settles_at`."""
+        return self._moved(self._slices.settle(wall), wall)
+
+    @property
+    def settles_at(self) -> float | None:
+        """The Unix time to call `settle` at, None when there is nothing to settle."""
+        return self._slices.settles_at
+
+    def slices(self, key: str) -> tuple[Slice, ...]:
+        """The slices of a service, in a stable order."""
+        return self._slices.of(key)
+
+    def import_slices(self, key: str) -> tuple[Slice, ...]:
+        """The multicluster slices of an imported service."""
+        return self._slices.imported(key)
+
+    def services_at(self, address: bytes) -> tuple[Service, ...]:
+        """The services that have this ClusterIP, by key."""
+        return tuple(self.services[key] for key in self._services_at.get(address, ()))
+
+    def endpoints_at(self, address: bytes) -> Iterator[tuple[Slice, int]]:
+        """Each local slice and index at which this address is an endpoint, ready or not."""
+        return self._slices.at(address)
+
+    def pods_at(self, address: bytes) -> tuple[Pod, ...]:
+        """The pods that have this address, by namespace and name."""
+        return self._pods_at.get(address, ())
+
+    def _put(self, thing: Object, wall: float) -> Change:
+        kept = thing if self.selection.keeps(thing) else None
+        return self._set(type(thing), *_name(thing), kept, wall)
+
+    def _set(
+        self, kind: type[Object], namespace: str, name: str, new: Object | None, wall: float
+    ) -> Change:
+        """Sets or, with None, takes out one object."""
+        if kind is Slice:
+            return self._set_slice(namespace, name, cast("Slice | None", new), wall)
+        keys = self._setters[kind](namespace, name, new)
+        return self._moved(keys, wall, imported=kind is ServiceImport)
+
+    def _moved(self, keys: set[Hashable], wall: float, *, imported: bool = False) -> Change:
+        if keys and imported:
+            self.import_serial = int(wall)
+        elif keys:
+            self.serial = int(wall)
+        return Change(frozenset(keys))
+
+    def _set_namespace(self, _: str, name: str, new: Namespace | None) -> set[Hashable]:
+        old = _swap(self.namespaces, name, new)
+        labels = [None if ns is None else ns.labels for ns in (old, new)]
+        return {name} if labels[0] != labels[1] else set()
+
+    def _set_service(self, namespace: str, name: str, new: Service | None) -> set[Hashable]:
+        key = f"{namespace}/{name}"
+        old = _swap(self.services, key, new)
+        if old and new and replace(old, version=new.version, labels=new.labels) == new:
+            return set()
+        before = set(old.addresses) if old else set()
+        after = set(new.addresses) if new else set()
+        moved: set[Hashable] = {key, *(before ^ after)} if old or new else set()
+        for address in before - after:
+            left = tuple(other for other in self._services_at[address] if other != key)
+            _swap(self._services_at, address, left or None)
+        for address in after - before:
+            others = self._services_at.get(address, ())
+            self._services_at[address] = tuple(sorted((*others, key)))
+        return moved if new else moved | self._slices.release(key, "")
+
+    def _set_import(self, namespace: str, name: str, new: ServiceImport | None) -> set[Hashable]:
+        key = f"{namespace}/{name}"
+        old = _swap(self.imports, key, new)
+        if old and new and replace(old, version=new.version) == new:
+            return set()
+        return {key} if old or new else set()
+
+    def _set_pod(self, namespace: str, name: str, new: Pod | None) -> set[Hashable]:
+        pods = self._pods.setdefault(namespace, {})
+        old = _swap(pods, name, new)
+        if not pods:
+            del self._pods[namespace]
+        before = set(old.addresses) if old else set()
+        after = set(new.addresses) if new else set()
+        for address in before | after:
+            there = [pod for pod in self._pods_at.get(address, ()) if pod is not old]
+            if new and address in after:
+                there.append(new)
+                there.sort(key=_name)
+            _swap(self._pods_at, address, tuple(there) or None)
+        return set(before ^ after)
+
+    def _set_slice(self, namespace: str, name: str, new: Slice | None, wall: float) -> Change:
+        old = self._slices.get(namespace, name)
+        exists = old is not None and old.key in (self.imports if old.cluster else self.services)
+        keys = self._slices.change(namespace, name, new, exists=exists, wall=wall)
+        return self._moved(keys, wall, imported=_is_imported(old, new))
+
+    def _names(self, kind: type[Object]) -> list[tuple[str, str]]:
+        """Namespace and name of every object of a kind."""
+        if kind is Pod:
+            return [(namespace, name) for namespace, pods in self._pods.items() for name in pods]
+        if kind is Namespace:
+            return [("", name) for name in self.namespaces]
+        table = self.services if kind is Service else self.imports
+        return [_name(thing) for thing in table.values()]
+
+    def _replace(self, event: Replace, wall: float) -> Iterator[Change]:
+        listed = {_name(thing) for thing in event.objects}
+        for thing in event.objects:
+            yield self._put(thing, wall)
+        for namespace, name in self._names(event.kind):
+            if (namespace, name) not in listed:
+                yield self._set(event.kind, namespace, name, None, wall)
+
+    def _replace_slices(self, event: Replace, wall: float) -> Iterator[Change]:
+        """New slices first, one by one; then what changes or vanishes, whole services at a time."""
+        listed: dict[tuple[str, str], Slice | None] = dict.fromkeys(self._slices.names())
+        for slice_ in cast("tuple[Slice, ...]", event.objects):
+            if self._slices.get(slice_.namespace, slice_.name) is None:
+                yield self._put(slice_, wall)
+            else:
+                kept = slice_ if self.selection.keeps(slice_) else None
+                listed[_name(slice_)] = kept
+        for group in self._groups(listed):
+            yield _join([self._put_slice(*at, new, wall) for at, new in group])
+        yield self._moved(self._slices.release_all(), wall)
+
+    def _put_slice(self, namespace: str, name: str, new: Slice | None, wall: float) -> Change:
+        old = self._slices.get(namespace, name)
+        keys = self._slices.put(namespace, name, new)
+        return self._moved(keys, wall, imported=_is_imported(old, new))
+
+    def _groups(
+        self, listed: dict[tuple[str, str], Slice | None]
+    ) -> Iterable[list[tuple[tuple[str, str], Slice | None]]]:
+        """Slices that must change at once: those of a service, or of all that swap slices."""
+        groups: dict[str, list[tuple[tuple[str, str], Slice | None]]] = defaultdict(list)
+        olds = {at: cast("Slice", self._slices.get(*at)) for at in listed}
+        swaps = {
+            key
+            for at, new in listed.items()
+            if new is not None and olds[at].key != new.key
+            for key in (olds[at].key, new.key)
+        }
+        for at, new in listed.items():
+            key = olds[at].key
+            groups["" if key in swaps else key].append((at, new))
+        return groups.values()
+
+
+def _swap(table: dict[K, T], key: K, new: T | None) -> T | None:
+    """Sets or, with None, takes out an entry; returns what was there."""
+    old = table.pop(key, None)
+    if new is not None:
+        table[key] = new
+    return old
+
+
+def _name(thing: Object) -> tuple[str, str]:
+    return ("" if isinstance(thing, Namespace) else thing.namespace, thing.name)
+
+
+def _is_imported(old: Slice | None, new: Slice | None) -> bool:
+    known = new or old
+    return bool(known and known.cluster)
+
+
+def _join(changes: Iterable[Change]) -> Change:
+    return Change(frozenset().union(*(change.keys for change in changes)))
