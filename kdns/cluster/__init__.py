@@ -1,1 +1,1 @@
-"""Sources yield events about cluster objects; the Store applies them and says what changed."""
+"""Cluster objects become a Store: sources yield events, the Store applies them to its indexes."""

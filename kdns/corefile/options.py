@@ -1,4 +1,4 @@
-"""Option tables: what a plugin declares it takes, and the check that turns a Directive into Settings.
+"""Option tables: what a plugin declares it takes; `check` turns a Directive into Settings by them.
 
 A plugin names the shape of its arguments and of each option; `check` does the counting, the
 converting and the messages once for all. Converters take the text of a word and return a value;
