@@ -80,9 +80,14 @@ class Client(Struct, frozen=True, gc=False):
 class Ledger:
     """What one packet's answer depended on, shared by all queries made on the way to it."""
 
-    __slots__ = (
-        "audience", "credit", "keep", "mark", "metadata", "route", "stamps", "touched", "until",
-    )  # fmt: skip
+    mark: int = 0
+    """Sum of the touched stamps when they were touched. Stamps only grow, so the sum stays
+    equal exactly while none of them has moved."""
+    until: float = float("inf")
+    keep: bool = True
+    audience: tuple[Classifier, ...] = ()
+    credit: Credit | None = None
+    metadata: dict[str, Callable[[], str]] | None = None
 
     def __init__(
         self, stamps: Stamps, route: "Callable[[Query], Awaitable[Answer | None]]"
@@ -90,14 +95,6 @@ class Ledger:
         self.stamps = stamps.values
         self.route = route
         self.touched: list[int] = []
-        self.mark = 0
-        """Sum of the touched stamps when they were touched. Stamps only grow, so the sum stays
-        equal exactly while none of them has moved."""
-        self.until = float("inf")
-        self.keep = True
-        self.audience: tuple[Classifier, ...] = ()
-        self.credit: Credit | None = None
-        self.metadata: dict[str, Callable[[], str]] | None = None
 
     def is_right(self) -> bool:
         """True while nothing that was touched has changed."""
@@ -108,7 +105,9 @@ class Ledger:
 class Query:
     """A question on its way through a chain: name and type as rewritten so far, who asks, when."""
 
-    __slots__ = ("client", "cls", "depth", "key", "ledger", "now", "question", "type", "zone")
+    zone: Key = ROOT
+    """The zone of the server block that answers."""
+    depth: int = 0
 
     def __init__(self, question: Question, client: Client, now: float, ledger: Ledger) -> None:
         self.question = question
@@ -119,9 +118,6 @@ class Query:
         self.client = client
         self.now = now
         self.ledger = ledger
-        self.zone = ROOT
-        """The zone of the server block that answers."""
-        self.depth = 0
 
     def touch(self, key: Hashable) -> None:
         """Notes that the answer depends on a fact. Call it before looking, whatever is found."""

@@ -31,7 +31,7 @@ COREFILE = "corefile"
 
 BADVERS = Answer(rcode=types.BADVERS)
 _FOLD = Struct("!HHHB").pack
-_HEAD = Struct("!HHHHHH").pack
+_HEAD = Struct("!HHHHH").pack
 _ASKED = 0x7800 | types.RD | types.CD | types.AD
 _KEPT = 0x7800 | types.RD | types.CD
 _SAID = types.AA | types.TC | types.AD
@@ -107,6 +107,8 @@ class Pipeline:
             if answer.error:
                 query.forget()
             flags = types.QR | question.flags & _KEPT | answer.flags & _SAID
+            if flags & 0x7800:
+                flags &= ~(types.RD | types.CD)  # CoreDNS: a NOTIFY gets neither back
             if router.recurses and question.flags & types.RD:
                 flags |= types.RA
             turn = self._chance.getrandbits(30) if answer.rotate else 0
@@ -127,15 +129,15 @@ class Pipeline:
 
     async def _asked(self, question: Question, query: Query, block: Block | None) -> Answer:
         """What the server block says; what the server says where none may."""
+        cls = question.cls
+        if cls != types.IN and block is not None:
+            if block.classes is not None and cls not in block.classes:
+                return REFUSED
         if question.version:
             query.forget()
             return BADVERS
-        if block is None:
-            self.counters.add("kdns_dropped_total", "no zone")
-            return REFUSED
-        if not block.plugins:
-            return REFUSED
-        if question.cls != types.IN and not (block.takes_chaos and question.cls == types.CH):
+        if block is None or not block.has_handlers:
+            self.counters.add("kdns_refused_total", "no zone" if block is None else "empty block")
             return REFUSED
         query.zone = block.zone
         try:
@@ -163,10 +165,9 @@ class Pipeline:
         self.counters.add("kdns_packets_rejected_total", error.cause)
         if error.rcode is None:
             return None
-        flags = packet[2] << 8 | packet[3]
-        opcode = flags & 0x7800 if error.rcode == types.NOTIMP else 0
-        kept = flags & (types.RD | types.CD)
-        return packet[:2] + _HEAD(0, types.QR | opcode | kept | error.rcode, 0, 0, 0, 0)[2:]
+        flags = types.QR | (packet[2] << 8 | packet[3]) & _KEPT | error.rcode
+        counts = 1 if error.question_end else 0
+        return packet[:2] + _HEAD(flags, counts, 0, 0, 0) + packet[12 : error.question_end]
 
     # Telling the observers
 

@@ -26,8 +26,10 @@ class Block:
     plugins: tuple[Plugin, ...]
     observers: tuple[Observer, ...]
     network: IPv4Network | IPv6Network | None = None
-    takes_chaos: bool = False
-    """Class CH goes to the chain (`chaos`, `forward`)."""
+    has_handlers: bool = True
+    """False for a block without anything that could answer, filter or observe: it refuses."""
+    classes: frozenset[int] | None = frozenset()
+    """Classes beside IN that go to the chain; None for all of them (`forward`)."""
 
     def holds(self, key: Key) -> bool:
         """False when the key's network leaves this reverse name out."""
@@ -81,7 +83,7 @@ class Router:
     async def route(self, query: Query) -> Answer | None:
         """Answers a query the server asks itself; None when it was dropped."""
         block = self.choose(query.key, query.type)
-        if block is None or not block.plugins:
+        if block is None or not block.has_handlers:
             return REFUSED
         query.zone = block.zone
         answer = await block.chain(query)

@@ -190,5 +190,7 @@ class TcpListener:
             allowed = IDLE_S if connection.is_idle else READ_S
             if now - connection.waits_since >= allowed:
                 self.pipeline.counters.add("kdns_connections_closed_total", "time")
-                connection.transport.abort()
+                if connection.transport.is_closing():
+                    connection.transport.abort()  # it reads nothing: a close would wait for ever
+                connection.transport.close()
         self._sweeper = asyncio.get_running_loop().call_later(1, self._sweep)

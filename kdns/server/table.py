@@ -70,11 +70,11 @@ class Fork(Struct, gc=False):
         return tuple([classifier.classify(address) for classifier in self.classifiers])
 
 
-class Entry(Item, gc=False):
+class Entry(Item, gc=False, kw_only=True):
     """One remembered answer, its wire patched as of `edition`."""
 
-    name: bytes = b""
-    answer: WireAnswer = WireAnswer(b"", 0)
+    name: bytes
+    answer: WireAnswer
     touched: tuple[int, ...] = ()
     mark: int = 0
     serial: Serial | None = None
@@ -181,9 +181,9 @@ class AnswerTable:
         key = fold + question.name if wire.is_case_bound and question.name != question.key else fold
         if not self._seen(key):
             return None
-        entry = Entry(self.entries, key, OVERHEAD_BYTES + len(wire.wire) + 2 * len(key))
+        size = OVERHEAD_BYTES + len(wire.wire) + 2 * len(key)
+        entry = Entry(self.entries, key, size, name=question.name, answer=wire)
         entry.gen, entry.until = self.stamps.generation, ledger.until
-        entry.name, entry.answer = question.name, wire
         entry.touched, entry.mark = tuple(ledger.touched), ledger.mark
         entry.size += 8 * len(entry.touched)
         if answer.serial is not None and wire.serial_at:

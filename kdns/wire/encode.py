@@ -12,12 +12,14 @@ from msgspec import Struct
 
 from kdns.wire import types
 from kdns.wire.message import Answer, Question, RRset
+from kdns.wire.names import Key, is_below
 from kdns.wire.scan import skip_name
 
 _HEAD = Layout("!HHHHHH").pack
 _FIXED = Layout("!HHIH").pack
 _LENGTH_AT = Layout("!H").pack_into
 _POINTER = Layout("!H").pack
+_TWO = Layout("!HH").pack
 _OPT = Layout("!BHHIH").pack
 _OPTION = Layout("!HHH").pack
 _COUNTS = Layout("!HHHH").unpack_from
@@ -107,6 +109,10 @@ def encode(
     question: Question, answer: Answer, flags: int, *, now: float = 0.0, turn: int = 0
 ) -> WireAnswer:
     """Encodes the whole message; `flags` is the header's second word but for the rcode."""
+    if answer.aging is None and len(answer.authority) < 2 and not answer.additional:
+        simple = _simple(question, answer, flags)
+        if simple is not None:
+            return simple
     name = question.name
     end = 12 + len(name)
     out = bytearray(12)
@@ -150,7 +156,52 @@ def encode(
     )
 
 
+def _simple(question: Question, answer: Answer, flags: int) -> WireAnswer | None:
+    """Most answers: addresses at the question's name, or nothing but the zone's SOA.
+
+    perf: bench cold; the general way costs 3 µs more and gives the same bytes.
+    """
+    name, key = question.name, question.key
+    end = at = 12 + len(name)
+    at += 4
+    body = b""
+    count = 0
+    block = None
+    serial_at: tuple[int, ...] = ()
+    if answer.answer:
+        rrset = answer.answer[0]
+        if len(answer.answer) > 1 or rrset.type not in _ADDRESSES or rrset.owner != key:
+            return None
+        rdatas = rrset.rdatas
+        count = len(rdatas)
+        size = len(rdatas[0])
+        fixed = _AT_QUESTION + _FIXED(rrset.type, rrset.cls, rrset.ttl, size)
+        body = fixed + fixed.join(rdatas)
+        if answer.rotate and count > 1:
+            block = (at, 12 + size, count)
+    if answer.authority:
+        rrset = answer.authority[0]
+        if not rrset.compiled or not is_below(key, Key(rrset.owner)):
+            return None
+        body += _POINTER(0xC000 | end - len(rrset.owner)).join(rrset.compiled)
+        if answer.serial is not None and rrset.type == types.SOA:
+            serial_at = (at + len(body) - 20,)
+    opt = _opt(question, answer) if question.has_opt else b""
+    head = _HEAD(
+        question.id,
+        flags | answer.rcode & 0xF,
+        1,
+        count,
+        len(answer.authority),
+        question.has_opt,
+    )
+    wire = head + name + _TWO(question.type, question.cls) + body + opt
+    return WireAnswer(wire, end, len(wire) - len(opt) if opt else 0, block, (), serial_at)
+
+
 def _opt(question: Question, answer: Answer) -> bytes:
+    if not answer.ede and not answer.options:
+        return _OPT(0, types.OPT, question.size, (answer.rcode >> 4) << 24 | question.do << 15, 0)
     options = answer.options
     for code, text in answer.ede:
         raw = text.encode()

@@ -16,10 +16,12 @@ from kdns.wire.names import Key
 class WireError(Exception):
     """A packet that gets no chain: `rcode` is the reply to send, None is silence."""
 
-    def __init__(self, cause: str, rcode: int | None = None) -> None:
+    def __init__(self, cause: str, rcode: int | None = None, question_end: int = 0) -> None:
         super().__init__(cause)
         self.cause = cause
         self.rcode = rcode
+        self.question_end = question_end
+        """Where the question ends, when it could be read: the reply repeats it."""
 
 
 class Question(Struct, frozen=True, gc=False):
@@ -50,6 +52,9 @@ class RRset(Struct, frozen=True, gc=False):
     ttl: int
     rdatas: tuple[bytes, ...]
     cls: int = types.IN
+    compiled: tuple[bytes, ...] = ()
+    """One record cut where the owner's name goes: joined by a pointer to it, the pieces are the
+    record. Only where every name in it ends in the owner (`records.soa_set`)."""
 
 
 class Serial(Protocol):

@@ -14,6 +14,7 @@ from kdns.wire.names import Key
 _HEADER = Struct("!HHHHHH").unpack_from
 _FIXED = Struct("!HHIH").unpack_from
 _TWO = Struct("!HH").unpack_from
+_OPT = Struct("!BHHIH").unpack_from
 
 
 def scan(packet: bytes) -> Question:
@@ -21,60 +22,76 @@ def scan(packet: bytes) -> Question:
     if len(packet) < 12:
         raise WireError("short")
     id_, flags, qd, an, ns, ar = _HEADER(packet)
-    if flags & types.QR:
-        raise WireError("response")
-    opcode = flags >> 11 & 0xF
-    if opcode not in (types.QUERY, types.NOTIFY):
-        raise WireError("opcode", types.NOTIMP)
-    if qd != 1 or an > 1 or ns > 1 or ar > 2:
-        raise WireError("counts", types.FORMERR)
+    if flags & 0xF800 or qd != 1 or an > 1 or ns > 1 or ar > 2:
+        _check_header(flags, qd, an, ns, ar)
     at = 12
     try:
         while size := packet[at]:
             if size > 63:
-                return _compressed(packet)
+                # A pointer in the only question can lead nowhere but into the header.
+                raise WireError("question", types.FORMERR)
             at += size + 1
         at += 1
-        if at > 267:
-            raise WireError("name", types.FORMERR)
         type_, cls = _TWO(packet, at)
-    except (IndexError, ValueError, _StructError):
+    except (IndexError, _StructError):
         raise WireError("question", types.FORMERR) from None
+    if at > 267:
+        raise WireError("name", types.FORMERR)
     name = packet[12:at]
     key = Key(name.lower())
-    if ar or an or ns:
-        size, version, do, options, has_opt = _records(packet, at + 4, an + ns, ar)
-        return Question(id_, flags, name, key, type_, cls, has_opt, size, version, do, options)
-    return Question(id_, flags, name, key, type_, cls)
+    at += 4
+    if at == len(packet):
+        return Question(id_, flags, name, key, type_, cls)
+    if ar == 1 and len(packet) == at + 11 and not an and not ns:
+        # perf: bench cold; the usual OPT, nothing in it and nothing behind it
+        root, opt, size, ttl, length = _OPT(packet, at)
+        if opt == types.OPT and not root and not length:
+            version, do = ttl >> 16 & 0xFF, ttl & 0x8000 != 0
+            return Question(id_, flags, name, key, type_, cls, True, size, version, do)
+    size, version, do, block, has_opt = _records(packet, at, an + ns, ar)
+    return Question(id_, flags, name, key, type_, cls, has_opt, size, version, do, block)
 
 
-def _compressed(packet: bytes) -> Question:
-    # A pointer in the only question can lead nowhere but into the header.
-    raise WireError("question", types.FORMERR)
+def _check_header(flags: int, qd: int, an: int, ns: int, ar: int) -> None:
+    if flags & types.QR:
+        raise WireError("response")
+    if flags >> 11 & 0xF not in (types.QUERY, types.NOTIFY):
+        raise WireError("opcode", types.NOTIMP)
+    if qd != 1 or an > 1 or ns > 1 or ar > 2:
+        raise WireError("counts", types.FORMERR)
 
 
 def _records(
+    packet: bytes, start: int, others: int, additional: int
+) -> tuple[int, int, bool, bytes, bool]:
+    """The OPT's facts, from the records behind the question."""
+    try:
+        return _walk(packet, start, others, additional)
+    except (IndexError, _StructError):
+        raise WireError("record", types.FORMERR, start) from None
+    except WireError as error:
+        raise WireError(error.cause, types.FORMERR, start) from None
+
+
+def _walk(
     packet: bytes, at: int, others: int, additional: int
 ) -> tuple[int, int, bool, bytes, bool]:
-    """Walks the records behind the question; returns the OPT's facts."""
+    """Counts may promise more than there is, if the packet ends between records (CoreDNS)."""
     found = (512, 0, False, b"", False)
-    try:
-        for place in range(others + additional):
-            start = at
-            at = skip_name(packet, at)
-            type_, size, ttl, length = _FIXED(packet, at)
-            at += 10 + length
-            if at > len(packet):
-                raise WireError("record", types.FORMERR)
-            if type_ == types.OPT:
-                if packet[start] or found[4] or place < others:
-                    raise WireError("opt", types.FORMERR)  # RFC 6891 §6.1.1
-                options = packet[at - length : at]
-                if length:
-                    _check_options(options)
-                found = (size, ttl >> 16 & 0xFF, bool(ttl & 0x8000), options, True)
-    except (IndexError, _StructError):
-        raise WireError("record", types.FORMERR) from None
+    for place in range(others + additional):
+        if at == len(packet):
+            break
+        is_root = packet[at] == 0
+        at = skip_name(packet, at)
+        type_, size, ttl, length = _FIXED(packet, at)
+        at += 10 + length
+        if at > len(packet):
+            raise WireError("record", types.FORMERR)
+        if type_ == types.OPT and place >= others:
+            block = packet[at - length : at]
+            if not is_root or found[4] or not _is_whole(block):
+                raise WireError("opt", types.FORMERR)  # RFC 6891 §6.1.1
+            found = (size, ttl >> 16 & 0xFF, ttl & 0x8000 != 0, block, True)
     return found
 
 
@@ -101,11 +118,9 @@ def options(block: bytes) -> list[tuple[int, bytes]]:
     return out
 
 
-def _check_options(block: bytes) -> None:
+def _is_whole(block: bytes) -> bool:
+    """True when a block of EDNS options ends where its last option does."""
     at = 0
-    while at < len(block):
-        if at + 4 > len(block):
-            raise WireError("opt", types.FORMERR)
+    while at + 4 <= len(block):
         at += 4 + (block[at + 2] << 8 | block[at + 3])
-    if at != len(block):
-        raise WireError("opt", types.FORMERR)
+    return at == len(block)
