@@ -5,11 +5,53 @@ converting and the messages once for all. Converters take the text of a word and
 they raise ValueError with what was expected, in words that complete "expected …".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdns.corefile.tree import ConfigError, Directive, Word
+from kdns.corefile.tree import BRACE, ConfigError, Directive, Word, nearest
+from kdns.corefile.values import (
+    address,
+    choice,
+    class_,
+    duration,
+    host_port,
+    integer,
+    network,
+    number,
+    percent,
+    rcode,
+    regex,
+    text,
+    type_,
+    zone,
+    zones,
+)
+
+__all__ = [
+    "Convert",
+    "Line",
+    "Settings",
+    "Shape",
+    "Syntax",
+    "address",
+    "check",
+    "check_all",
+    "choice",
+    "class_",
+    "duration",
+    "host_port",
+    "integer",
+    "network",
+    "number",
+    "percent",
+    "rcode",
+    "regex",
+    "text",
+    "type_",
+    "zone",
+    "zones",
+]
 
 Convert = Callable[[str], Any]  # Any: each converter has its own value type
 
@@ -23,7 +65,9 @@ class Shape:
     rest: Convert | None = None
     at_least: int = 0
     repeats: bool = False
-    """The option may be given more than once."""
+    """The option may be given more than once; of one that does not repeat, the last line counts."""
+    is_loose: bool = False
+    """CoreDNS does not look at further words, so the closing `}` may stand on the option's line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,5 +131,113 @@ class Settings:
 
 
 def check(directive: Directive, syntax: Syntax) -> Settings:
-    """Checks a directive against what its plugin takes; raises ConfigError."""
-    raise NotImplementedError
+    """Checks a directive against what its plugin takes; raises the first ConfigError."""
+    errors: list[ConfigError] = []
+    settings = check_all(directive, syntax, errors)
+    if errors:
+        raise errors[0]
+    return settings
+
+
+def check_all(
+    directive: Directive,
+    syntax: Syntax,
+    errors: list[ConfigError],
+    warn: Callable[[str], None] = lambda _: None,
+) -> Settings:
+    """Checks a directive; appends every mistake to `errors` and returns what is right."""
+    name = directive.name
+    if directive.body is not None and not syntax.options and not syntax.other:
+        errors.append(name.fail(f"{name.text} takes no block"))
+        return Settings(name.text, (), (), name)
+    args = _values(name.text, name, directive.args, syntax.args, errors)
+    found = [_line(name.text, line, syntax, errors) for line in directive.body or ()]
+    lines = _last_of_each([line for line in found if line], syntax, warn)
+    return Settings(name.text, args or (), lines, name)
+
+
+def _last_of_each(
+    lines: Sequence[Line], syntax: Syntax, warn: Callable[[str], None]
+) -> tuple[Line, ...]:
+    """Drops all but the last line of options that do not repeat, as CoreDNS does."""
+    last = {line.name: line for line in lines}
+    kept = []
+    for line in lines:
+        if not line.name or line is last[line.name] or syntax.options[line.name].repeats:
+            kept.append(line)
+        else:
+            at = f"{line.word.file}:{line.word.line}"
+            again = last[line.name].word.line
+            warn(f"{at}: {line.name} is given again on line {again}, which counts")
+    return tuple(kept)
+
+
+def _line(plugin: str, line: Directive, syntax: Syntax, errors: list[ConfigError]) -> Line | None:
+    name = line.name
+    option, words = name.text, line.args
+    shape = syntax.options.get(option)
+    if shape is None and syntax.other is not None and option not in "{}":
+        option, words, shape = "", (name, *words), syntax.other
+    if shape is None:
+        errors.append(_unknown(plugin, name, syntax))
+        return None
+    what = f"{plugin} {option}".rstrip()
+    if line.body is not None:
+        errors.append(name.fail(f"{what}: unexpected `{{` at the end of the line"))
+        return None
+    values = _values(what, name, words, shape, errors)
+    return None if values is None else Line(option, values, name)
+
+
+def _unknown(plugin: str, name: Word, syntax: Syntax) -> ConfigError:
+    if name.text in syntax.removed:
+        return name.fail(f"{plugin}: {name.text} is no option any more", syntax.removed[name.text])
+    hint = BRACE if name.text in "{}" else nearest(name.text, syntax.options)
+    return name.fail(f"{plugin}: unknown option {name.text!r}", hint)
+
+
+def _values(
+    what: str, name: Word, words: tuple[Word, ...], shape: Shape, errors: list[ConfigError]
+) -> tuple[Any, ...] | None:
+    """The converted words; None after a mistake."""
+    converts = [*shape.words, *shape.maybe]
+    least = len(shape.words)
+    if shape.rest:
+        converts += [shape.rest] * max(len(words) - len(converts), 0)
+        least = len(shape.words) + len(shape.maybe) * bool(shape.at_least) + shape.at_least
+    elif shape.is_loose and len(words) > len(converts) and words[-1].text == "}":
+        words = words[:-1]
+    if len(words) < least:
+        wanted = _wanted([*converts, shape.rest][len(words)])
+        errors.append(name.fail(f"{what}: expected {wanted}, found the end of the line"))
+        return None
+    if len(words) > len(converts):
+        errors.append(_surplus(what, words[len(converts)]))
+        return None
+    return _converted(what, words, converts, errors)
+
+
+def _converted(
+    what: str, words: Sequence[Word], converts: Sequence[Convert], errors: list[ConfigError]
+) -> tuple[Any, ...] | None:
+    values = []
+    for word, convert in zip(words, converts, strict=False):
+        try:
+            values.append(convert(word.text))
+        except ValueError as error:
+            errors.append(word.fail(f"{what}: expected {error}, found {word.text!r}"))
+    return tuple(values) if len(values) == len(words) else None
+
+
+def _wanted(convert: Convert | None) -> str:
+    try:
+        assert convert is not None
+        convert("")
+    except ValueError as error:
+        return str(error)
+    return "an argument"
+
+
+def _surplus(what: str, word: Word) -> ConfigError:
+    hint = BRACE if word.text == "}" else ""
+    return word.fail(f"{what}: unexpected {word.text!r} at the end of the line", hint)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from kdns.corefile.environment import expand
 from kdns.corefile.lexer import Token, scan
-from kdns.corefile.tree import Block, Directive, Word
+from kdns.corefile.tree import BRACE, Block, Directive, Word
 
 MAX_IMPORTS = 10_000
 """Of snippets and of files each; CoreDNS: a cycle ends here."""
@@ -186,7 +186,7 @@ class _Parser:
             if token.word.text == "}":
                 self.rest.pop()
                 return tuple(found)
-            if _is_import(token):
+            if token.word.text == "import":
                 self._import()
                 continue
             found.append(self._directive())
@@ -211,7 +211,7 @@ class _Parser:
                 break
             elif word.text == "}":
                 if not opened:
-                    raise word.fail("`}` without a matching `{`", _ALONE)
+                    raise word.fail("`}` without a matching `{`", BRACE)
                 opened.pop()
             elif _is_import(token):
                 self._import()
@@ -223,9 +223,6 @@ class _Parser:
 
     def _expanded(self, token: Token) -> Token:
         return Token(expand(token.word, self.environ), token.is_first)
-
-
-_ALONE = "`}` must stand on a line of its own"
 
 
 def _is_import(token: Token) -> bool:
@@ -261,7 +258,7 @@ def _whole(run: list[Token]) -> Directive:
     directive, at = _part(run, 0)
     if at < len(run):
         word = run[at].word
-        raise word.fail(f"unexpected {word.text!r} after the block of {run[0].word.text!r}", _ALONE)
+        raise word.fail(f"unexpected {word.text!r} after the block of {run[0].word.text!r}", BRACE)
     return directive
 
 

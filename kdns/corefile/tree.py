@@ -1,6 +1,11 @@
 """What a parsed Corefile is made of: words that know their file and line, directives, blocks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
+
+BRACE = "`}` must stand on a line of its own"
+"""The hint for text beside a closing brace."""
 
 
 class ConfigError(Exception):
@@ -42,3 +47,9 @@ class Block:
 
     keys: tuple[Word, ...]
     directives: tuple[Directive, ...]
+
+
+def nearest(name: str, words: Iterable[str]) -> str:
+    """A hint that names the most similar known word; empty when none is near."""
+    found = get_close_matches(name.lower(), sorted(words), n=1)
+    return f"did you mean {found[0]!r}?" if found else ""
