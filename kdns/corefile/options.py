@@ -130,6 +130,9 @@ class Settings:
         return self.word.fail(why, hint)
 
 
+_BRACES = frozenset("{}")
+
+
 def check(directive: Directive, syntax: Syntax) -> Settings:
     """Checks a directive against what its plugin takes; raises the first ConfigError."""
     errors: list[ConfigError] = []
@@ -176,7 +179,7 @@ def _line(plugin: str, line: Directive, syntax: Syntax, errors: list[ConfigError
     name = line.name
     option, words = name.text, line.args
     shape = syntax.options.get(option)
-    if shape is None and syntax.other is not None and option not in "{}":
+    if shape is None and syntax.other is not None and option not in _BRACES:
         option, words, shape = "", (name, *words), syntax.other
     if shape is None:
         errors.append(_unknown(plugin, name, syntax))
@@ -192,7 +195,7 @@ def _line(plugin: str, line: Directive, syntax: Syntax, errors: list[ConfigError
 def _unknown(plugin: str, name: Word, syntax: Syntax) -> ConfigError:
     if name.text in syntax.removed:
         return name.fail(f"{plugin}: {name.text} is no option any more", syntax.removed[name.text])
-    hint = BRACE if name.text in "{}" else nearest(name.text, syntax.options)
+    hint = BRACE if name.text in _BRACES else nearest(name.text, syntax.options)
     return name.fail(f"{plugin}: unknown option {name.text!r}", hint)
 
 
@@ -208,7 +211,7 @@ def _values(
     elif shape.is_loose and len(words) > len(converts) and words[-1].text == "}":
         words = words[:-1]
     if len(words) < least:
-        wanted = _wanted([*converts, shape.rest][len(words)])
+        wanted = _wanted([*converts, shape.rest or text][len(words)])
         errors.append(name.fail(f"{what}: expected {wanted}, found the end of the line"))
         return None
     if len(words) > len(converts):
@@ -229,9 +232,8 @@ def _converted(
     return tuple(values) if len(values) == len(words) else None
 
 
-def _wanted(convert: Convert | None) -> str:
+def _wanted(convert: Convert) -> str:
     try:
-        assert convert is not None
         convert("")
     except ValueError as error:
         return str(error)
