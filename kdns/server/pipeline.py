@@ -130,9 +130,8 @@ class Pipeline:
     async def _asked(self, question: Question, query: Query, block: Block | None) -> Answer:
         """What the server block says; what the server says where none may."""
         cls = question.cls
-        if cls != types.IN and block is not None:
-            if block.classes is not None and cls not in block.classes:
-                return REFUSED
+        if cls != types.IN and not (block and block.takes(cls)):
+            return REFUSED
         if question.version:
             query.forget()
             return BADVERS

@@ -1,15 +1,13 @@
 """Chooses the server block for a name: the longest zone on this listener that holds it.
 
-DS is answered by the parent, so its search goes on past the first match (facts C.1). A CIDR key
-that is no whole octet or nibble holds only addresses inside its network.
+DS is answered by the parent, so its search goes on past the first match (facts C.1).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 
 from kdns.plugins.base import DROP, SKIP, Next, Observer, Plugin, Query
-from kdns.wire import names, types
+from kdns.wire import types
 from kdns.wire.message import Answer
 from kdns.wire.names import ROOT, Key
 
@@ -25,31 +23,24 @@ class Block:
     chain: Next
     plugins: tuple[Plugin, ...]
     observers: tuple[Observer, ...]
-    network: IPv4Network | IPv6Network | None = None
     has_handlers: bool = True
     """False for a block without anything that could answer, filter or observe: it refuses."""
     classes: frozenset[int] | None = frozenset()
     """Classes beside IN that go to the chain; None for all of them (`forward`)."""
 
-    def holds(self, key: Key) -> bool:
-        """False when the key's network leaves this reverse name out."""
-        if self.network is None:
-            return True
-        address = names.parse_reverse(key)
-        if address is None or len(address) * 8 != self.network.max_prefixlen:
-            return True
-        shift = self.network.max_prefixlen - self.network.prefixlen
-        return int.from_bytes(address, "big") >> shift == int(self.network.network_address) >> shift
+    def takes(self, cls: int) -> bool:
+        """True when questions of a class other than IN go to the chain."""
+        return self.classes is None or cls in self.classes
 
 
 class Router:
     """The server blocks of one listener, by zone."""
 
-    def __init__(self, blocks: Mapping[Key, tuple[Block, ...]], *, recurses: bool) -> None:
+    def __init__(self, blocks: Mapping[Key, Block], *, recurses: bool) -> None:
         self.blocks = blocks
         self.recurses = recurses
         """True when a block forwards the root: this listener can recurse."""
-        self.is_observed = any(block.observers for group in blocks.values() for block in group)
+        self.is_observed = any(block.observers for block in blocks.values())
 
     def choose(self, key: Key, type_: int) -> Block | None:
         """The block that answers a name, None when no zone holds it."""
@@ -58,9 +49,9 @@ class Router:
         blocks = self.blocks
         at = 0
         while True:
-            for block in blocks.get(Key(key[at:]), ()):
-                if block.holds(key):
-                    return block
+            block = blocks.get(Key(key[at:]))
+            if block is not None:
+                return block
             size = key[at]
             if not size:
                 return None
@@ -72,9 +63,9 @@ class Router:
         at = 0
         while True:
             suffix = Key(key[at:])
-            for block in self.blocks.get(suffix, ()):
-                if block.holds(key) and not (suffix == ROOT and found is not None):
-                    found = block
+            block = self.blocks.get(suffix)
+            if block is not None and not (suffix == ROOT and found is not None):
+                found = block
             size = key[at]
             if not size:
                 return found

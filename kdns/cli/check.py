@@ -1,0 +1,33 @@
+"""`kdns check FILE`: says whether a Corefile is right, with every mistake, and starts nothing."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from kdns.cli.serve import corefile
+from kdns.corefile.tree import ConfigError
+from kdns.server.assembly import Services, build
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code 0 when the Corefile is right, 2 when not."""
+    parser = argparse.ArgumentParser(prog="kdns check", description=__doc__)
+    parser.add_argument("file", nargs="?", default=None, help="the Corefile (./Corefile)")
+    options = parser.parse_args(arguments)
+    errors = mistakes(options.file)
+    for error in errors:
+        print(error, file=sys.stderr)
+    if not errors:
+        print(f"{options.file or 'Corefile'}: fine")
+    return 2 if errors else 0
+
+
+def mistakes(file: str | None) -> list[ConfigError]:
+    """All that is wrong with a Corefile."""
+    errors: list[ConfigError] = []
+    try:
+        text, path = corefile(file, 53)
+    except ConfigError as error:
+        return [error]
+    build(text, path, Services(), errors, warn=lambda line: print(f"warning: {line}"))
+    return errors

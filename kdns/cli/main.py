@@ -1,0 +1,81 @@
+"""The command line: CoreDNS's flags start the server; a word first is one of our commands.
+
+Flags are written as CoreDNS takes them, with one dash or two, `-flag value` or `-flag=value`.
+Exit codes: 0 fine, 1 failed, 2 bad usage or configuration, 3 can never start.
+"""
+
+import argparse
+import platform
+import sys
+from collections.abc import Callable, Sequence
+
+from kdns import COREDNS, __version__
+from kdns.cli import check, query, serve
+from kdns.server.registry import implemented
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"check": check.main, "query": query.main}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command that the arguments name; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] in COMMANDS:
+        return COMMANDS[words[0]](words[1:])
+    options = _parser().parse_args(words)
+    if options.version:
+        print(version())
+        return 0
+    if options.plugins:
+        print("Server types:\n  dns\n\nOther plugins:")
+        print("\n".join(f"  dns.{name}" for name in sorted(implemented())))
+        return 0
+    return serve.run(
+        serve.Options(
+            corefile=options.conf,
+            port=options.port,
+            is_quiet=options.quiet,
+            pidfile=options.pidfile,
+            log_format=options.log_format,
+        ),
+        banner=version(),
+    )
+
+
+def version() -> str:
+    """Version and platform, in the shape of CoreDNS's two lines."""
+    system, machine = platform.system().lower(), platform.machine()
+    return (
+        f"kdns-{__version__} (CoreDNS {COREDNS} Corefiles)\n"
+        f"{system}/{machine}, python{platform.python_version()}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kdns",
+        allow_abbrev=False,
+        description="Serves DNS as a Corefile says; a drop-in for CoreDNS.",
+        epilog="Commands of ours: kdns check FILE (is this Corefile right?), "
+        "kdns query NAME [TYPE] [@SERVER] (ask a server, or a Corefile without a socket).",
+    )
+    flag = parser.add_argument
+    flag("-conf", "--conf", metavar="FILE", default=None, help="Corefile, or stdin (./Corefile)")
+    flag(
+        "-dns.port", "--dns.port", "-p", dest="port", metavar="N", type=_port, default=53,
+        help="default port (53)",
+    )  # fmt: skip
+    flag("-pidfile", "--pidfile", metavar="FILE", default="", help="write the process id there")
+    flag("-quiet", "--quiet", action="store_true", help="print nothing at start")
+    flag(
+        "-log-format", "--log-format", choices=("text", "json"), default="text",
+        help="how log lines look (text)",
+    )  # fmt: skip
+    flag("-plugins", "--plugins", action="store_true", help="list the plugins and exit")
+    flag("-version", "--version", action="store_true", help="print the version and exit")
+    return parser
+
+
+def _port(text: str) -> int:
+    if text.isdigit() and int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, found {text!r}")

@@ -1,0 +1,85 @@
+"""Serves a Corefile until a signal ends it: SIGTERM and SIGINT gracefully, SIGQUIT at once."""
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdns.corefile.tree import ConfigError
+from kdns.observe import logs
+from kdns.server.assembly import Assembly, Services, build, read
+from kdns.server.service import Service
+from kdns.server.sockets import StartError
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    corefile: str | None
+    port: int = 53
+    is_quiet: bool = False
+    pidfile: str = ""
+    log_format: str = "text"
+
+
+def run(options: Options, *, banner: str) -> int:
+    """Serves; returns the exit code."""
+    logs.set_up(options.log_format)
+    services = Services()
+    errors: list[ConfigError] = []
+    try:
+        text, path = corefile(options.corefile, options.port)
+        assembly = build(text, path, services, errors, port=options.port, warn=logs.warn)
+    except ConfigError as error:
+        errors.append(error)
+    if errors:
+        for error in errors:
+            print(error, file=sys.stderr)
+        return 2
+    pidfile = Path(options.pidfile) if options.pidfile else None
+    try:
+        if pidfile:
+            pidfile.write_text(f"{os.getpid()}\n", encoding="ascii")
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(assembly, services, options, banner))
+    except (StartError, ConfigError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 3
+    finally:
+        if pidfile:
+            pidfile.unlink(missing_ok=True)
+
+
+def corefile(given: str | None, port: int) -> tuple[str, str]:
+    """The Corefile's text and name: the one given, `stdin`, ./Corefile, or the default."""
+    if given == "stdin":
+        return sys.stdin.read(), "stdin"
+    path = given if given is not None else "Corefile" if Path("Corefile").exists() else ""
+    return read(path, port=port), path or "Corefile"
+
+
+def _loop_factory():  # type: ignore[no-untyped-def]  # noqa: ANN202 - uvloop has no type here
+    """uvloop's event loop where it is installed, else the standard one."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(assembly: Assembly, services: Services, options: Options, banner: str) -> int:
+    service = Service(assembly, services)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.end)
+    loop.add_signal_handler(signal.SIGQUIT, os._exit, 0)
+    await service.start()
+    if not options.is_quiet:
+        print("\n".join(assembly.served), banner, sep="\n", flush=True)
+    await service.wait()
+    loop.remove_signal_handler(signal.SIGINT)  # a second one ends at once
+    await service.stop()
+    return 0

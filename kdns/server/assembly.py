@@ -1,0 +1,204 @@
+"""A Corefile becomes what a server runs: plugins, chains, and a router for each address.
+
+Building opens nothing and waits for nothing: files a plugin needs are read when it starts. Every
+mistake is collected, so `kdns check` names them all; with none, the Assembly is ready to start.
+"""
+
+import os
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from glob import glob
+from random import Random, SystemRandom
+from typing import Any
+
+from kdns.corefile.blocks import Bound, ServerBlock, check_names, check_overlap, read_blocks
+from kdns.corefile.options import Settings, check_all
+from kdns.corefile.parser import parse
+from kdns.corefile.tree import ConfigError, Directive
+from kdns.observe.counters import Counters
+from kdns.plugins import ORDER
+from kdns.plugins.base import Monitor, Observer, Plugin, Site, Stamps
+from kdns.server.chain import join
+from kdns.server.registry import implemented, plugin_class
+from kdns.server.router import Block, Router
+from kdns.wire import names, types
+from kdns.wire.names import ROOT
+
+DEFAULT = ".:{port} {{\n    whoami\n    log\n}}\n"
+"""What is served where there is no Corefile (CoreDNS)."""
+
+
+@dataclass(slots=True)
+class Services:
+    """What a process lends to its plugins and transports; one per process, kept through reloads."""
+
+    stamps: Stamps = field(default_factory=Stamps)
+    counters: Counters = field(default_factory=Counters)
+    chance: Random = field(default_factory=lambda: Random(SystemRandom().getrandbits(64)))
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    shared: dict[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
+
+
+@dataclass(slots=True)
+class Assembly:
+    """What a Corefile says should run."""
+
+    plugins: list[Plugin] = field(default_factory=list)
+    """In the order they start."""
+    routers: dict[tuple[str, int], Router] = field(default_factory=dict)
+    """By the address and port to listen on; an empty host is every address."""
+    served: list[str] = field(default_factory=list)
+    """A line per zone, for the log at start."""
+
+
+def read(path: str, *, port: int) -> str:
+    """The text of a Corefile; the default one where `path` is empty. Raises ConfigError."""
+    if not path:
+        return DEFAULT.format(port=port)
+    try:
+        return _text(path)
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(path, 0, f"cannot read the Corefile: {why}") from error
+
+
+def build(
+    text: str,
+    path: str,
+    services: Services,
+    errors: list[ConfigError],
+    *,
+    port: int = 53,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Assembly:
+    """Builds what a Corefile describes; what is wrong with it is appended to `errors`."""
+    try:
+        parsed = parse(text, path, environ=os.environ, read=_text, glob=_glob, warn=warn)
+    except ConfigError as error:
+        errors.append(error)
+        return Assembly()
+    blocks = read_blocks(parsed, errors, port=port, warn=warn)
+    assembly = Assembly()
+    bound = []
+    zones: dict[tuple[str, int], dict[names.Key, Block]] = {}
+    for block in blocks:
+        hosts, plugins = _plugins(block, services, errors)
+        bound.append(Bound(block, hosts))
+        assembly.plugins += plugins
+        _serve(block, hosts, plugins, zones, assembly.served, errors)
+    check_overlap(bound, errors)
+    for address, served in zones.items():
+        assembly.routers[address] = Router(served, recurses=_recurses(served))
+    return assembly
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _glob(pattern: str) -> list[str]:
+    return glob(pattern, include_hidden=True)
+
+
+def _plugins(
+    block: ServerBlock, services: Services, errors: list[ConfigError]
+) -> tuple[tuple[str, ...], list[Plugin]]:
+    """The addresses a block binds and its plugins, in the order they are asked in."""
+    have = implemented()
+    repeatable = {name for name in have if _syntax_repeats(name)}
+    check_names(block.directives, errors, known=ORDER, implemented=have, repeatable=repeatable)
+    directives = sorted(
+        (one for one in block.directives if one.name.text in have),
+        key=lambda one: ORDER.index(one.name.text),
+    )
+    root, hosts = "", ()
+    plugins: list[Plugin] = []
+    for directive in directives:
+        site = _site(block, services, root, hosts)
+        plugin = _plugin(directive, site, errors)
+        if plugin is not None:
+            plugins.append(plugin)
+            root = getattr(plugin, "path", root) if plugin.name == "root" else root
+            hosts = getattr(plugin, "hosts", hosts) if plugin.name == "bind" else hosts
+    return tuple(hosts), plugins
+
+
+def _syntax_repeats(name: str) -> bool:
+    cls = plugin_class(name)
+    return cls is not None and cls.syntax.repeats
+
+
+def _plugin(directive: Directive, site: Site, errors: list[ConfigError]) -> Plugin | None:
+    cls = plugin_class(directive.name.text)
+    assert cls is not None
+    before = len(errors)
+    settings: Settings = check_all(directive, cls.syntax, errors)
+    if len(errors) > before:
+        return None
+    try:
+        return cls(settings, site)
+    except ConfigError as error:
+        errors.append(error)
+        return None
+
+
+def _site(block: ServerBlock, services: Services, root: str, hosts: Sequence[str]) -> Site:
+    ports = list(dict.fromkeys(key.port for key in block.keys)) or [53]
+    first = block.keys[0] if block.keys else None
+    return Site(
+        zones=block.origins,
+        label=f"{first.scheme if first else 'dns'}://{hosts[0] if hosts else ''}:{ports[0]}",
+        stamps=services.stamps,
+        counters=services.counters,
+        chance=services.chance,
+        clock=services.clock,
+        wall=services.wall,
+        root=root,
+        listen=tuple((host, port) for host in hosts or ("",) for port in ports),
+        shared=services.shared,
+    )
+
+
+def _serve(
+    block: ServerBlock,
+    hosts: Sequence[str],
+    plugins: list[Plugin],
+    zones: dict[tuple[str, int], dict[names.Key, Block]],
+    served: list[str],
+    errors: list[ConfigError],
+) -> None:
+    """Enters a block under each of its zones on each address it listens on."""
+    chain = join(plugins)
+    observers = tuple(plugin for plugin in plugins if isinstance(plugin, Observer))
+    has_handlers = any(not isinstance(plugin, Monitor) for plugin in plugins)
+    classes = _classes(plugins)
+    for key in block.keys:
+        if key.scheme != "dns":
+            errors.append(key.word.fail(f"{key.scheme}:// is not served yet, only dns://"))
+            continue
+        runs = Block(key.zone, chain, tuple(plugins), observers, has_handlers, classes)
+        for host in hosts or ("",):
+            zones.setdefault((host, key.port), {}).setdefault(key.zone, runs)
+            where = f" on {host}" if host else ""
+            served.append(f"{names.format(key.zone)}:{key.port}{where}")
+
+
+def _classes(plugins: Sequence[Plugin]) -> frozenset[int] | None:
+    """Classes beside IN that a block takes: all with `forward`, CH with `chaos` (facts C.1)."""
+    have = {plugin.name for plugin in plugins}
+    if "forward" in have:
+        return None
+    return frozenset((types.CH,)) if "chaos" in have else frozenset()
+
+
+def _recurses(served: dict[names.Key, Block]) -> bool:
+    """True when some block of a listener forwards the root."""
+    return any(
+        plugin.name == "forward" and getattr(plugin, "zone", None) == ROOT
+        for zone, block in served.items()
+        for plugin in block.plugins
+        if zone == ROOT
+    )

@@ -1,0 +1,244 @@
+"""Encoding: dnspython reads what we wrote, whole, rotated and cut, whatever the answer."""
+
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdns.wire import names, records, types
+from kdns.wire.encode import WireAnswer, cut, encode, turned
+from kdns.wire.message import Answer, Question, RRset
+from tests.strategies import host_names, wire_names
+
+FLAGS = types.QR | types.AA | types.RD
+
+
+def question(name: str, type_: int = types.A, **changes: object) -> Question:
+    wire = names.parse(name)
+    return Question(7, types.RD, wire, names.fold(wire), type_, **changes)
+
+
+def addresses(count: int, width: int = 4) -> tuple[bytes, ...]:
+    return tuple((0x0A000000 + at).to_bytes(4, "big") + bytes(width - 4) for at in range(count))
+
+
+def read(wire: bytes) -> dns.message.Message:
+    return dns.message.from_wire(wire, ignore_trailing=False)
+
+
+@st.composite
+def rrsets(draw: st.DrawFn) -> RRset:
+    """A record set of any of the types that plugins build, owners related to each other."""
+    stems = [names.parse(t) for t in ("a.b.c.example", "b.c.example", "c.example", "other", ".")]
+    some = st.sampled_from(stems) | wire_names()
+    ttl = draw(st.integers(0, 2**31 - 1))
+    owner = draw(some)
+    build = {
+        types.A: st.binary(min_size=4, max_size=4),
+        types.AAAA: st.binary(min_size=16, max_size=16),
+        types.CNAME: some,
+        types.NS: some,
+        types.PTR: some,
+        types.MX: st.builds(records.mx, st.integers(0, 65535), some),
+        types.SRV: st.builds(records.srv, st.integers(0, 65535), some),
+        types.TXT: st.builds(records.txt, st.binary(max_size=600)),
+        types.SOA: st.builds(
+            records.soa, some, some, st.integers(0, 2**32 - 1), st.just((1, 2, 3)), st.just(5)
+        ),
+        65280: st.binary(max_size=30),
+    }
+    type_ = draw(st.sampled_from(sorted(build)))
+    rdatas = draw(st.lists(build[type_], min_size=1, max_size=4, unique=True))
+    return RRset(owner, type_, ttl, tuple(rdatas))
+
+
+def wire_records(message: dns.message.Message, section: int) -> list[tuple[object, ...]]:
+    """Every record as (owner, type, TTL, rdata), names folded."""
+    return [
+        (rrset.name, rrset.rdtype, rrset.ttl, rdata)
+        for rrset in message.sections[section]
+        for rdata in rrset
+    ]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(rrsets(), max_size=4), st.lists(rrsets(), max_size=2), st.lists(rrsets(), max_size=3)
+)
+def test_dnspython_reads_every_record_we_wrote(
+    answer: list[RRset], authority: list[RRset], additional: list[RRset]
+) -> None:
+    asked = question("A.b.C.example", has_opt=True, size=1232, do=True)
+    wire = encode(asked, Answer(0, tuple(answer), tuple(authority), tuple(additional)), FLAGS)
+    message = dns.message.from_wire(wire.wire, one_rr_per_rrset=True)
+    assert message.question[0].name == dns.name.from_wire(asked.name, 0)[0]
+    assert message.payload == 1232
+    for section, said in ((1, answer), (2, authority), (3, additional)):
+        expected = [
+            (dns.name.from_wire(rrset.owner, 0)[0], rrset.type, rrset.ttl,
+             dns.rdata.from_wire(rrset.cls, rrset.type, rdata, 0, len(rdata)))
+            for rrset in said
+            for rdata in rrset.rdatas
+        ]  # fmt: skip
+        assert wire_records(message, section) == expected
+
+
+@pytest.mark.parametrize("has_opt", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 15])
+@pytest.mark.parametrize("rcode", [types.NOERROR, types.NXDOMAIN])
+def test_the_short_way_writes_what_the_long_way_writes(
+    has_opt: bool, count: int, rcode: int
+) -> None:
+    asked = question("Web.Shop.svc.Cluster.local", has_opt=has_opt)
+    zone = names.parse_key("cluster.local")
+    soa = records.soa_set(zone, 5, bytes(20), mname=b"\2ns\3dns", rname=b"\nhostmaster")
+    found = (RRset(asked.key, types.A, 5, addresses(count)),) if count else ()
+    serial = type("Serial", (), {"serial": 9})()
+    short = encode(asked, Answer(rcode, found, (soa,), serial=serial, rotate=True), FLAGS)
+    plain = RRset(soa.owner, soa.type, soa.ttl, soa.rdatas)
+    long = encode(asked, Answer(rcode, found, (plain,), serial=serial, rotate=True), FLAGS)
+    assert short == long
+
+
+def test_letter_case_of_the_question_comes_back_everywhere() -> None:
+    asked = question("_HTTP._Tcp.Web.SHOP.svc.Cluster.Local", types.SRV)
+    target = names.parse("web.shop.svc.cluster.local")
+    answer = Answer(
+        answer=(RRset(asked.key, types.SRV, 5, (records.srv(80, target),)),),
+        additional=(RRset(target, types.A, 5, addresses(1)),),
+    )
+    wire = encode(asked, answer, FLAGS)
+    message = read(wire.wire)
+    assert str(message.answer[0]) == (
+        "_HTTP._Tcp.Web.SHOP.svc.Cluster.Local. 5 IN SRV 0 100 80 Web.SHOP.svc.Cluster.Local."
+    )
+    assert str(message.additional[0].name) == "Web.SHOP.svc.Cluster.Local."
+    assert wire.is_case_bound
+
+
+def test_srv_targets_are_not_compressed() -> None:
+    asked = question("_a._tcp.web.shop", types.SRV)
+    wire = encode(
+        asked, Answer(answer=(RRset(asked.key, types.SRV, 5, (records.srv(1, asked.key),)),)), FLAGS
+    )
+    assert wire.wire.endswith(asked.key)
+
+
+def test_pointers_stop_at_0x3fff() -> None:
+    asked = question("many.example")
+    owners = [names.parse(f"host-{at}.elsewhere-{at % 7}.test") for at in range(1400)]
+    wire = encode(
+        asked, Answer(answer=tuple(RRset(o, types.A, 5, addresses(1)) for o in owners)), FLAGS
+    )
+    assert len(wire.wire) > 0x6000
+    message = dns.message.from_wire(wire.wire, one_rr_per_rrset=True)
+    assert [rrset.name.to_wire() for rrset in message.answer] == owners
+
+
+@given(count=st.integers(2, 40), turn=st.integers(0, 1000), width=st.sampled_from([4, 16]))
+def test_rotation_keeps_every_record_and_moves_only_the_block(
+    count: int, turn: int, width: int
+) -> None:
+    asked = question("web.shop", types.A if width == 4 else types.AAAA, has_opt=True)
+    alias = names.parse("target.example")
+    answer = Answer(
+        answer=(
+            RRset(asked.key, types.CNAME, 5, (alias,)),
+            RRset(alias, asked.type, 5, addresses(count, width)),
+        ),
+        rotate=True,
+    )
+    wire = encode(asked, answer, FLAGS)
+    assert wire.block is not None
+    message = read(turned(wire.wire, wire.block, turn))
+    found = [rdata.to_wire() for rdata in message.answer[1]]
+    whole = addresses(count, width)
+    assert found == list(whole[turn % count :] + whole[: turn % count])
+    assert message.answer[0].rdtype == types.CNAME
+
+
+def test_addresses_at_a_name_not_written_before_are_turned_before_encoding() -> None:
+    asked = question("web.shop")
+    answer = Answer(
+        answer=(RRset(names.parse("else.where"), types.A, 5, addresses(5)),), rotate=True
+    )
+    wire = encode(asked, answer, FLAGS, turn=2)
+    assert (wire.block, wire.is_turned) == (None, True)
+    assert [r.to_wire() for r in read(wire.wire).answer[0]] == [
+        addresses(5)[at] for at in (2, 3, 4, 0, 1)
+    ]
+
+
+def whole(count: int, *, has_opt: bool, extra: int = 0) -> WireAnswer:
+    asked = question("web.shop.svc.cluster.local", has_opt=has_opt, size=512)
+    answer = Answer(
+        answer=(RRset(asked.key, types.A, 5, addresses(count)),),
+        additional=(RRset(names.parse("x.example"), types.A, 5, addresses(extra)),)
+        if extra
+        else (),
+        rotate=True,
+    )
+    return encode(asked, answer, FLAGS)
+
+
+@given(
+    count=st.integers(1, 200), limit=st.integers(100, 4000), has_opt=st.booleans(),
+    extra=st.integers(0, 5),
+)  # fmt: skip
+def test_a_cut_message_fits_keeps_order_and_says_so(
+    count: int, limit: int, has_opt: bool, extra: int
+) -> None:
+    wire = whole(count, has_opt=has_opt, extra=extra)
+    reply = cut(wire.wire, wire.name_end, wire.opt_at, limit)
+    assert len(reply) <= limit
+    message = read(reply)
+    full = read(wire.wire)
+    assert (message.edns >= 0) is has_opt
+    is_cut = len(wire.wire) > limit
+    assert bool(message.flags & types.TC) is is_cut
+    kept = [r for s in message.answer for r in s]
+    assert kept == [r for s in full.answer for r in s][: len(kept)]
+    if is_cut:
+        size = len(reply) + 16 if len(kept) < count else len(reply) + 12 + 11
+        assert size > limit, "one more record would have fitted"
+    else:
+        assert reply == wire.wire
+
+
+def test_an_extended_rcode_goes_into_the_opt() -> None:
+    wire = encode(question("a", has_opt=True), Answer(rcode=types.BADVERS), FLAGS)
+    assert read(wire.wire).rcode() == dns.rcode.BADVERS
+
+
+def test_extended_errors_and_options_go_into_the_opt() -> None:
+    answer = Answer(rcode=types.REFUSED, ede=((15, "blocked"),), options=b"\0\x03\0\2id")
+    message = read(encode(question("a", has_opt=True), answer, FLAGS).wire)
+    assert [option.otype for option in message.options] == [3, 15]
+    assert message.options[1].text == "blocked"
+
+
+def test_ageing_answers_have_one_ttl_and_say_where_it_stands() -> None:
+    asked = question("a.example")
+    alias = names.parse("b.example")
+    answer = Answer(
+        answer=(
+            RRset(asked.key, types.CNAME, 300, (alias,)),
+            RRset(alias, types.A, 20, addresses(2)),
+        ),
+        aging=(100.0, 30),
+    )
+    wire = encode(asked, answer, FLAGS, now=112.9)
+    assert {rrset.ttl for rrset in read(wire.wire).answer} == {18}
+    assert [wire.wire[at : at + 4] for at in wire.ttl_at] == [b"\0\0\0\x12"] * 3
+
+
+@given(host_names())
+def test_txt_longer_than_a_string_is_cut_into_strings(name: str) -> None:
+    asked = question(name, types.TXT)
+    wire = encode(
+        asked, Answer(answer=(RRset(asked.key, 16, 1, (records.txt(b"x" * 700),)),)), FLAGS
+    )
+    assert [len(s) for s in read(wire.wire).answer[0][0].strings] == [255, 255, 190]
