@@ -1,0 +1,73 @@
+"""Queries over UDP: a connected socket with a port the kernel drew at random."""
+
+import socket
+
+from kdns.client.line import (
+    Lent,
+    Line,
+    MiscasedError,
+    UpstreamError,
+    Waiter,
+    address_text,
+    open_socket,
+    strerror,
+)
+
+_RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
+_BATCH = 64
+
+
+class Datagrams(Line):
+    """A UDP socket. One ICMP error closes it: what is in flight fails at once."""
+
+    transport = "udp"
+
+    def __init__(self, host: str, port: int, source: str, lent: Lent) -> None:
+        peer = address_text((host, port))
+        try:
+            sock = open_socket(socket.SOCK_DGRAM, host, source)
+            try:
+                _report_icmp(sock)
+                sock.connect((host, port))
+            except OSError:
+                sock.close()
+                raise
+        except OSError as error:
+            raise UpstreamError(f"dial udp {peer}: connect: {strerror(error)}") from error
+        super().__init__(sock, peer, lent)
+        self._open = sock
+        lent.loop.add_reader(sock, self._read)
+
+    def send(self, packet: bytes) -> None:
+        """Sends one datagram; a full buffer is an error, as waiting would be worse."""
+        try:
+            self._open.send(packet)
+        except OSError as error:
+            self.close(UpstreamError(f"{self.reading()}: write: {strerror(error)}"))
+
+    def miscased(self, waiter: Waiter, message: bytes) -> None:
+        """Trusts no other letter case: it may be a guess that the asker's own check would find."""
+        self.finish(waiter, MiscasedError("reply with another letter case"))
+
+    def _read(self) -> None:
+        for _ in range(_BATCH):
+            try:
+                message = self._open.recv(65535)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                # Also where the loop is uvloop: it stops polling a socket that had an error.
+                self.close(UpstreamError(f"{self.reading()}: read: {strerror(error)}"))
+                return
+            self.take(message)
+            if self.is_closed:
+                return
+
+
+def _report_icmp(sock: socket.socket) -> None:
+    """Asks Linux for unreachable hosts and nets too, not for refused ports alone."""
+    level, option = _RECVERR[sock.family]
+    try:
+        sock.setsockopt(level, option, 1)
+    except OSError:
+        return  # another system; time-outs do the rest

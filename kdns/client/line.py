@@ -1,0 +1,215 @@
+"""One socket to an upstream with the queries in flight on it, each found again by its id.
+
+A reply is taken only if its id, its question and the letter case of that question are those of a
+query in flight; what has another id is skipped, as an attacker's guesses are (RFC 5452 §9.1).
+"""
+
+import asyncio
+import os
+import socket
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from kdns.client.wheel import Item, Wheel
+from kdns.wire.scan import skip_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ID = Struct("!H").pack
+_IDS = Struct("!1024H").unpack
+
+
+class UpstreamError(Exception):
+    """An attempt that brought no reply."""
+
+    is_stale = False
+    """True when a kept connection turned out closed: not the upstream's fault, ask again."""
+
+
+class StaleError(UpstreamError):
+    """A kept connection was closed before it answered."""
+
+    is_stale = True
+
+
+class MiscasedError(UpstreamError):
+    """A datagram with another letter case than was asked: a guess, or a server that folds."""
+
+
+class MismatchError(UpstreamError):
+    """A reply with our id but another question."""
+
+    def __init__(self, reply: bytes) -> None:
+        super().__init__("reply to another question")
+        self.reply = reply
+
+
+Reply = bytes | UpstreamError
+
+
+class Ids:
+    """Message ids nobody can foresee."""
+
+    __slots__ = ("_ready",)
+
+    def __init__(self) -> None:
+        self._ready: list[int] = []
+
+    def next(self) -> int:
+        """16 random bits."""
+        if not self._ready:
+            self._ready = list(_IDS(os.urandom(2048)))
+        return self._ready.pop()
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What an upstream lends its lines."""
+
+    loop: asyncio.AbstractEventLoop
+    wheel: Wheel
+    rest: "Callable[[Line], None]"
+    """Told whenever a line has nothing in flight any more."""
+    ids: Ids = field(default_factory=Ids)
+
+
+class Waiter:
+    """A query in flight."""
+
+    __slots__ = ("future", "id", "line", "question", "slot")
+
+    def __init__(
+        self, line: "Line", id_: int, question: bytes, future: "asyncio.Future[Reply]"
+    ) -> None:
+        self.line = line
+        self.id = id_
+        self.question = question
+        self.future = future
+        self.slot: set[Item] | None = None
+
+    def expire(self) -> None:
+        """Gives the query up."""
+        self.line.expire(self)
+
+
+class Line:
+    """A connected socket. Subclasses send and receive; this keeps the books."""
+
+    transport = ""
+
+    def __init__(self, sock: socket.socket, peer: str, lent: "Lent") -> None:
+        self.lent = lent
+        self.peer = peer
+        self.pending: dict[int, Waiter] = {}
+        self.uses = 0
+        self.answered = 0
+        self.born = self.used = lent.loop.time()
+        self.is_retired = False
+        self._sock: socket.socket | None = sock
+
+    def ask(self, packet: bytes, timeout: float) -> "asyncio.Future[Reply]":
+        """Sends a query under an id of our own; the future brings the reply or an error."""
+        lent = self.lent
+        id_ = lent.ids.next()
+        while id_ in self.pending:
+            id_ = lent.ids.next()
+        question = packet[12 : skip_name(packet, 12) + 4]
+        waiter = Waiter(self, id_, question, lent.loop.create_future())
+        self.pending[id_] = waiter
+        self.uses += 1
+        lent.wheel.add(waiter, timeout)
+        self.send(_ID(id_) + packet[2:])
+        return waiter.future
+
+    def send(self, packet: bytes) -> None:
+        """Puts a query on the wire."""
+        raise NotImplementedError
+
+    def take(self, message: bytes) -> None:
+        """Hands a message to the query it answers."""
+        if len(message) < 12:
+            return
+        waiter = self.pending.get(message[0] << 8 | message[1])
+        if waiter is None:
+            return
+        question = waiter.question
+        self.answered += 1
+        if message[2] & 0x80 and message[4:6] == b"\0\1":
+            asked = message[12 : 12 + len(question)]
+            if asked == question:
+                self.finish(waiter, message)
+                return
+            if asked.lower() == question.lower() and asked[-4:] == question[-4:]:
+                self.miscased(waiter, message)
+                return
+        self.is_retired = True
+        self.finish(waiter, MismatchError(message))
+
+    def miscased(self, waiter: Waiter, message: bytes) -> None:
+        """Decides about a reply whose question has another letter case."""
+        self.finish(waiter, message)
+
+    def expire(self, waiter: Waiter) -> None:
+        """No reply came in time. Nothing new is asked here: a late reply may still come."""
+        self.is_retired = True
+        self.finish(waiter, UpstreamError(f"{self.reading()}: i/o timeout"))
+
+    def reading(self) -> str:
+        """What this line does, in the words of CoreDNS's errors."""
+        local = address_text(self._sock.getsockname()) if self._sock else "?"
+        return f"read {self.transport} {local}->{self.peer}"
+
+    def close(self, error: UpstreamError) -> None:
+        """Closes the socket; every query in flight ends with the error."""
+        self.is_retired = True
+        sock, self._sock = self._sock, None
+        if sock is None:
+            return
+        self.lent.loop.remove_reader(sock)
+        self.lent.loop.remove_writer(sock)
+        sock.close()
+        for waiter in tuple(self.pending.values()):
+            self.finish(waiter, error)
+        self.lent.rest(self)
+
+    @property
+    def is_closed(self) -> bool:
+        """True once the socket is gone."""
+        return self._sock is None
+
+    def finish(self, waiter: Waiter, reply: Reply) -> None:
+        """Ends a query in flight with its reply or an error."""
+        del self.pending[waiter.id]
+        self.lent.wheel.drop(waiter)
+        if not waiter.future.done():
+            waiter.future.set_result(reply)
+        if not self.pending:
+            self.used = self.lent.loop.time()
+            self.lent.rest(self)
+
+
+def strerror(error: OSError) -> str:
+    """An operating system error in the words Go uses."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+def address_text(name: tuple[str, int]) -> str:
+    """`host:port`, IPv6 hosts in brackets."""
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def open_socket(kind: socket.SocketKind, host: str, source: str) -> socket.socket:
+    """A non-blocking socket of the host's family, bound to the source address if there is one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, kind)
+    try:
+        sock.setblocking(False)
+        if source:
+            sock.bind((source, 0))
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,165 @@
+"""One upstream server: keeps sockets to it and sends each query over the best of them.
+
+UDP queries are spread at random over a few sockets that are replaced after some use, so that the
+port stays hard to guess; TCP connections are shared by pipelined queries until they are busy.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from kdns.client.datagrams import Datagrams
+from kdns.client.line import Lent, Line, Reply, UpstreamError, address_text
+from kdns.client.stream import Stream
+from kdns.client.wheel import Wheel
+
+UDP: Final = "udp"
+TCP: Final = "tcp"
+
+_SOCKETS = 4
+"""UDP sockets kept while they are not busy."""
+_MOST_LINES = 64
+_BUSY = {UDP: 128, TCP: 32}
+"""Queries in flight from which another socket is worth its price."""
+_MOST_USES = 1024
+"""Queries after which a UDP socket gives its port back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long sockets are kept, how many idle ones, and where they are bound; 0 is no limit."""
+
+    expire: float = 10.0
+    max_age: float = 0.0
+    max_idle: int = 0
+    source: str = ""
+
+
+def _unobserved(_transport: str, _is_kept: bool) -> None:
+    return
+
+
+class Upstream:
+    """A server at an address. All methods belong to the running loop's thread."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        keeping: Keeping | None = None,
+        observe: Callable[[str, bool], None] = _unobserved,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.text = address_text((host, port))
+        self._keeping = keeping or Keeping()
+        self._observe = observe
+        self._lines: dict[str, list[Line]] = {UDP: [], TCP: []}
+        self._lent: Lent | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+
+    async def ask(self, packet: bytes, transport: str, within: float) -> bytes:
+        """Sends a query and brings the reply's bytes, id as sent by us; raises UpstreamError."""
+        reply = await self.send(packet, transport, within)
+        if isinstance(reply, UpstreamError):
+            raise reply
+        return reply
+
+    def send(self, packet: bytes, transport: str, timeout: float) -> "asyncio.Future[Reply]":
+        """Sends a query; raises UpstreamError when no socket could be opened."""
+        return self._line(transport).ask(packet, timeout)
+
+    def count(self, transport: str) -> int:
+        """How many sockets are open."""
+        return len(self._lines[transport])
+
+    def turn(self, now: float) -> None:
+        """Ends what has run out of time at `now`; the timer calls it too."""
+        if self._lent is not None:
+            self._lent.wheel.turn(now)
+
+    def close(self) -> None:
+        """Closes all sockets; queries in flight fail."""
+        for lines in self._lines.values():
+            for line in tuple(lines):
+                line.close(UpstreamError("closed"))
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        if self._lent is not None:
+            self._lent.wheel.close()
+
+    def _line(self, transport: str) -> Line:
+        """The socket for the next query."""
+        lent = self._lent
+        if lent is None:
+            loop = asyncio.get_running_loop()
+            lent = self._lent = Lent(loop, Wheel(loop), self._rest)
+        now = lent.loop.time()
+        lines = [line for line in self._lines[transport] if self._is_usable(line, now)]
+        line = self._pick(transport, lines, lent.ids.next())
+        self._observe(transport, line is not None)
+        if line is None:
+            kind = Datagrams if transport == UDP else Stream
+            line = kind(self.host, self.port, self._keeping.source, lent)
+            self._lines[transport].append(line)
+            self._arm()
+        return line
+
+    def _is_usable(self, line: Line, now: float) -> bool:
+        keeping = self._keeping
+        if keeping.max_age and now - line.born >= keeping.max_age:
+            line.is_retired = True
+        if line.transport == UDP and line.uses >= _MOST_USES:
+            line.is_retired = True
+        if not line.pending and (line.is_retired or now - line.used >= keeping.expire):
+            line.is_retired = True
+            self._rest(line)
+            return False
+        return not line.is_retired
+
+    @staticmethod
+    def _pick(transport: str, lines: list[Line], chance: int) -> Line | None:
+        """A kept line, or None where a new one should be opened."""
+        if not lines:
+            return None
+        if transport == UDP:
+            if len(lines) < _SOCKETS:
+                return None
+            line = lines[chance % len(lines)]
+        else:
+            line = min(lines, key=_load)
+        if len(line.pending) >= _BUSY[transport] and len(lines) < _MOST_LINES:
+            return None
+        return line
+
+    def _rest(self, line: Line) -> None:
+        """A line has nothing in flight: keeps it or not."""
+        lines = self._lines[line.transport]
+        most = self._keeping.max_idle
+        idle = sum(not other.pending for other in lines) if most else 0
+        if line in lines and (line.is_retired or idle > most):
+            lines.remove(line)
+            line.close(UpstreamError("closed"))
+
+    def _arm(self) -> None:
+        if self._sweep is None and self._lent is not None:
+            every = max(self._keeping.expire, 0.1)
+            self._sweep = self._lent.loop.call_later(every, self._tidy)
+
+    def _tidy(self) -> None:
+        """Closes what has been idle too long."""
+        self._sweep = None
+        if self._lent is None:
+            return
+        now = self._lent.loop.time()
+        for lines in self._lines.values():
+            for line in tuple(lines):
+                self._is_usable(line, now)
+        if any(self._lines.values()):
+            self._arm()
+
+
+def _load(line: Line) -> int:
+    return len(line.pending)
