@@ -1,0 +1,202 @@
+"""The TCP transport on real sockets: framing, pipelining, half-close, bounds and time."""
+
+import asyncio
+
+import dns.message
+import pytest
+
+from kdns.server import stream as stream_module
+from kdns.server.sockets import open_pair
+from kdns.server.stream import TcpListener
+from tests.stubs import Told, Waits, World, addresses
+
+
+def frame(name: str = "web.shop", id_: int = 1) -> bytes:
+    query = dns.message.make_query(name, "A")
+    query.id = id_
+    wire = query.to_wire()
+    return len(wire).to_bytes(2, "big") + wire
+
+
+async def message(reader: asyncio.StreamReader) -> dns.message.Message:
+    size = int.from_bytes(await reader.readexactly(2), "big")
+    return dns.message.from_wire(await reader.readexactly(size))
+
+
+class Served:
+    """A TcpListener of a World, and connections to it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def __aenter__(self) -> "Served":
+        datagram, sock = open_pair("127.0.0.1", 0)
+        datagram.close()
+        self.port = sock.getsockname()[1]
+        self.listener = TcpListener(sock, self.world.with_table, self.world.clock)
+        await self.listener.start()
+        return self
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.listener.stop(1)
+        await asyncio.sleep(0)
+
+
+def plain(count: int = 1) -> World:
+    return World(Told(lambda query: addresses(query, *range(count))), whole=True)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 1000])
+async def test_bytes_in_any_pieces_give_the_same_replies(piece: int) -> None:
+    async with Served(plain()) as served:
+        reader, writer = await served.connect()
+        asked = b"".join(frame(f"n{at % 3}", at) for at in range(20))
+        for at in range(0, len(asked), piece):
+            writer.write(asked[at : at + piece])
+            if piece < 4:
+                await asyncio.sleep(0)
+        assert [(await message(reader)).id for _ in range(20)] == list(range(20))
+        writer.close()
+
+
+async def test_replies_may_overtake_each_other() -> None:
+    waits = Waits(lambda query: addresses(query, 1))
+    async with Served(World(waits, whole=True)) as served:
+        reader, writer = await served.connect()
+        writer.write(frame("a", 1) + frame("b", 2))
+        while len(waits.gates) < 2:
+            await asyncio.sleep(0.001)
+        waits.gates[1].set_result(None)
+        assert (await message(reader)).id == 2
+        waits.open()
+        assert (await message(reader)).id == 1
+        writer.close()
+
+
+async def test_a_large_answer_is_whole() -> None:
+    async with Served(plain(250)) as served:
+        reader, writer = await served.connect()
+        for _ in range(4):
+            writer.write(frame())
+            assert len((await message(reader)).answer[0]) == 250
+        writer.close()
+
+
+async def test_short_and_silent_frames_leave_the_connection_open() -> None:
+    async with Served(plain()) as served:
+        reader, writer = await served.connect()
+        writer.write(b"\0\0" + b"\0\1x" + frame(id_=9)[:4] + b"\x81" + frame()[5:] + frame(id_=5))
+        assert (await message(reader)).id == 5
+        writer.close()
+
+
+async def test_a_half_closed_connection_still_gets_its_answers() -> None:
+    waits = Waits(lambda query: addresses(query, 1))
+    async with Served(World(waits, whole=True)) as served:
+        reader, writer = await served.connect()
+        writer.write(frame())
+        writer.write_eof()
+        while not waits.gates:
+            await asyncio.sleep(0.001)
+        waits.open()
+        assert (await message(reader)).id == 1
+        assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "lasts"),
+    [
+        pytest.param(b"", stream_module.READ_S, id="nothing said"),
+        pytest.param(frame()[:7], stream_module.READ_S, id="half a message"),
+        pytest.param(frame(), stream_module.IDLE_S, id="idle after an answer"),
+        pytest.param(frame() + b"\0", stream_module.READ_S, id="half a message after an answer"),
+    ],
+)
+async def test_what_is_waited_for_too_long_is_closed(sent: bytes, lasts: float) -> None:
+    world = plain()
+    async with Served(world) as served:
+        reader, writer = await served.connect()
+        writer.write(sent)
+        if len(sent) >= len(frame()):
+            await message(reader)
+        await asyncio.sleep(0.01)
+        world.clock.now += lasts - 0.1
+        served.listener._sweep()
+        await asyncio.sleep(0.01)
+        assert not reader.at_eof()
+        world.clock.now += 0.2
+        served.listener._sweep()
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_slow_loris_cannot_keep_a_message_open() -> None:
+    world = plain()
+    async with Served(world) as served:
+        reader, writer = await served.connect()
+        for byte in frame()[:6]:
+            writer.write(bytes((byte,)))
+            await asyncio.sleep(0.005)
+            world.clock.now += 0.6
+        served.listener._sweep()
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_at_the_bound_the_longest_idle_connection_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream_module, "MAX_CONNECTIONS", 3)
+    world = plain()
+    async with Served(world) as served:
+        clients = []
+        for _ in range(5):
+            clients.append(await served.connect())
+            await asyncio.sleep(0.01)
+            world.clock.now += 0.1
+        assert len(served.listener.connections) == 3
+        reader, writer = clients[-1]
+        writer.write(frame())
+        assert (await message(reader)).id == 1
+        for _, each in clients:
+            each.close()
+
+
+async def test_queries_under_way_are_bounded_and_none_is_lost() -> None:
+    waits = Waits(lambda query: addresses(query, 1))
+    async with Served(World(waits, whole=True)) as served:
+        reader, writer = await served.connect()
+        count = stream_module.MAX_UNDERWAY * 3
+        writer.write(b"".join(frame(f"n{at}", at) for at in range(count)))
+        while len(waits.gates) < stream_module.MAX_UNDERWAY:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)
+        assert len(waits.gates) == stream_module.MAX_UNDERWAY
+        seen = set()
+        while len(seen) < count:
+            waits.open()
+            seen.add((await message(reader)).id)
+        assert seen == set(range(count))
+        writer.close()
+
+
+async def test_stop_answers_what_was_taken() -> None:
+    waits = Waits(lambda query: addresses(query, 1))
+    served = Served(World(waits, whole=True))
+    await served.__aenter__()
+    reader, writer = await served.connect()
+    writer.write(frame())
+    while not waits.gates:
+        await asyncio.sleep(0.001)
+    stopping = asyncio.ensure_future(served.listener.stop(2))
+    await asyncio.sleep(0.01)
+    assert not stopping.done()
+    waits.open()
+    assert (await message(reader)).id == 1
+    await stopping
+    assert await reader.read() == b""
+    writer.close()
