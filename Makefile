@@ -1,0 +1,92 @@
+# Everything runs from .venv, which is made at first need from the versions in constraints.txt.
+# `make run` and `make test` are all a newcomer needs; `make help` lists the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SECONDS ?= 60
+QUESTIONS ?= 5000
+SEED ?= 1
+UV := $(shell command -v uv 2>/dev/null)
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export UV_CONSTRAINT := $(CURDIR)/constraints.txt
+export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
+export UV_PYTHON_DOWNLOADS := never
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run test check format golden fuzz differential bench coverage image clean
+
+help:           ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: .venv/runs ## serve config/demo on 127.0.0.1:5353
+	@echo "Try, in another terminal:"
+	@echo "  dig @127.0.0.1 -p 5353 web.shop.svc.cluster.local"
+	@echo "  dig @127.0.0.1 -p 5353 mysql.shop.svc.cluster.local SRV"
+	@echo "  dig @127.0.0.1 -p 5353 -x 10.96.0.10"
+	@exec $(BIN)/kdns -conf config/demo/Corefile
+
+test: .venv/tests ## run the tests (the peer ones need CoreDNS: see differential)
+	$(BIN)/pytest -n 2 -m "not peer"
+
+check: .venv/tests ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: .venv/tests ## rewrite the sources in the one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+golden: .venv/tests ## rewrite the answers in tests/golden; review the diff
+	$(BIN)/python -m tests.golden
+
+fuzz: .venv/tests ## mutated packets, Corefiles and manifests for SECONDS (60)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+differential: .venv/tests ## ask CoreDNS 1.15.0 and kdns QUESTIONS (5000) generated questions
+	@command -v coredns >/dev/null || test -x "$$(go env GOPATH)/bin/coredns" || \
+	  { command -v go >/dev/null || { echo "make differential needs Go, to build CoreDNS 1.15.0" >&2; exit 1; }; \
+	    cd / && go install github.com/coredns/coredns@v1.15.0; }
+	$(BIN)/python -m tests.differential --questions $(QUESTIONS) --seed $(SEED) --seconds 300
+
+bench: .venv/tests ## CPU per query: hot, cold, NXDOMAIN, large headless
+	$(BIN)/python -m tests.bench
+
+coverage: .venv/tests ## branch coverage of the tests
+	$(BIN)/pytest -n 2 -m "not peer" --cov --cov-report=term-missing:skip-covered
+
+image:          ## build the container image
+	docker build -t kdns .
+
+clean:          ## remove .venv and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+
+# Set-up. Each stamp is newer than what it was made from, or is made again.
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "kdns needs Python 3.11 or newer as $(PYTHON): install it, or name one with make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv' 2>/dev/null || \
+	  { echo "$(PYTHON) has no venv module: install it (Debian: apt install python3-venv)" >&2; exit 1; }
+ifdef UV
+	@$(UV) venv --quiet --python $(PYTHON) .venv
+else
+	@$(PYTHON) -m venv .venv >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip .venv
+	@test -x .venv/bin/pip || $(PYTHON) -m pip --version >/dev/null 2>&1 || \
+	  { rm -rf .venv; echo "$(PYTHON) has neither ensurepip nor pip: install one (Debian: apt install python3-venv)" >&2; exit 1; }
+endif
+
+ifdef UV
+INSTALL = $(UV) pip install --quiet --python .venv/bin/python
+else
+INSTALL = $(if $(wildcard .venv/bin/pip),.venv/bin/python -m pip,$(PYTHON) -m pip --python .venv/bin/python) install --quiet
+endif
+
+.venv/runs: pyproject.toml constraints.txt | .venv/bin/python
+	@$(INSTALL) --editable .
+	@touch $@
+
+.venv/tests: pyproject.toml constraints.txt | .venv/bin/python
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@ .venv/runs
