@@ -1,0 +1,103 @@
+"""`python -m tests.differential`: asks CoreDNS and kdns the same and prints where they differ."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+from tests.differential import acceptance, corefiles, expected, peer, rounds
+from tests.differential.api import Api
+from tests.differential.report import Report
+
+PER_ROUND = 160
+
+
+def main() -> int:
+    """Runs rounds until questions or seconds are used up; 1 on any unexpected difference."""
+    options = _options()
+    if peer.coredns() is None:
+        print("CoreDNS is not installed: go install github.com/coredns/coredns@v1.15.0")
+        return 1
+    report = Report()
+    started = time.monotonic()
+    deadline = started + options.seconds
+    ours, source = (
+        (peer.start_coredns, "endpoint URL")
+        if options.against_itself
+        else (peer.start_kdns, "manifests FILE")
+    )
+    if options.accept and not options.only:
+        asyncio.run(_accept(report, options))
+    seeds = [options.only] if options.only else [f"{options.seed}.{i}" for i in range(10_000)]
+    left = options.questions
+    for seed in seeds:
+        if left <= 0 or time.monotonic() > deadline:
+            break
+        this = rounds.make(seed, min(PER_ROUND, max(left, 20)) if not options.only else PER_ROUND)
+        left -= len(this.asked)
+        try:
+            cases = asyncio.run(rounds.run(this, ours, source))
+        except peer.PeerError as error:
+            report.fail(f"{this.kind}/start", f"round {seed}: {error}\n{this.config.text}")
+            continue
+        for case in cases:
+            report.add(this, case)
+    _print(report, options.show, time.monotonic() - started)
+    return int(report.has_failed)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.differential")
+    parser.add_argument("--questions", type=int, default=5000)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--only", default="", help="run one round, by the seed a repro names")
+    parser.add_argument("--accept", type=int, default=120, help="Corefiles to try; 0 for none")
+    parser.add_argument("--show", type=int, default=5, help="repros to print of each kind")
+    parser.add_argument("--against-itself", action="store_true", help="CoreDNS plays both parts")
+    return parser.parse_args()
+
+
+def _print(report: Report, show: int, took_s: float) -> None:
+    for kind, found in report.unexpected.items():
+        for text in found[:show]:
+            print(f"--- {kind}\n{text}\n")
+    print(report.table())
+    print(f"{took_s:.0f} s")
+
+
+async def _accept(report: Report, options: argparse.Namespace) -> None:
+    """Compares which Corefiles the servers take."""
+    texts = acceptance.corefiles()
+    chosen = Random(options.seed).sample(texts, min(options.accept, len(texts)))
+    gate = asyncio.Semaphore(2)
+    with tempfile.TemporaryDirectory(prefix="differential-") as name, Api() as api:
+        folder = Path(name)
+        for file, content in {**corefiles.FILES, **acceptance.FILES}.items():
+            (folder / file).write_text(content)
+
+        async def one(text: str) -> None:
+            filled = text.replace("SOURCE", f"endpoint {api.url}").replace("FOLDER", name)
+            async with gate:
+                theirs = await asyncio.to_thread(acceptance.coredns_takes, filled)
+                if options.against_itself:
+                    ours = await asyncio.to_thread(acceptance.coredns_takes, filled)
+                else:
+                    ours = await asyncio.to_thread(acceptance.kdns_takes, filled)
+            if theirs[0] == ours[0]:
+                report.accept("Corefile")
+            elif why := expected.accepts(text, theirs[0]):
+                report.asked["Corefile"] += 1
+                report.expected[why] += 1
+            else:
+                report.asked["Corefile"] += 1
+                report.fail("Corefile", f"{text}\n CoreDNS {theirs}\n kdns    {ours}")
+
+        await asyncio.gather(*[one(text) for text in chosen])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""A seed becomes one round: two servers, one Corefile, the same objects and questions."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from tests.differential import clusters, corefiles, peer, questions
+from tests.differential.api import Api
+from tests.differential.ask import ask
+from tests.differential.clusters import Cluster
+from tests.differential.compare import Case
+from tests.differential.corefiles import Config
+from tests.differential.upstream import Upstream
+
+AT_ONCE = 12
+"""Questions in flight: fewer than would make a two-core machine time out. A cache is asked one by
+one, since what it keeps depends on who came first."""
+
+Start = Callable[[str], peer.Peer]
+"""Starts a server on a Corefile."""
+
+
+@dataclass
+class Round:
+    """What one round asks, and of what."""
+
+    seed: str
+    kind: str
+    config: Config
+    cluster: Cluster | None
+    asked: list[questions.Asked]
+
+
+def make(seed: str, count: int) -> Round:
+    """The round of a seed: mostly about a cluster, sometimes about plugins alone or odd packets."""
+    rng = Random(seed)
+    kind = rng.choices(("cluster", "plugins", "packets"), (6, 3, 0.8))[0]
+    cluster = clusters.generate(rng) if kind != "plugins" else None
+    config = corefiles.plugins_config(rng) if cluster is None else corefiles.cluster_config(rng)
+    if kind == "packets":
+        return Round(seed, kind, config, cluster, questions.odd_packets(rng, count))
+    return Round(seed, kind, config, cluster, questions.generate(rng, cluster, config, count))
+
+
+async def run(this: Round, ours: Start, source: str) -> list[Case]:
+    """Asks both servers everything; raises PeerError when one does not start.
+
+    `source` is the line by which ours finds the objects, with URL or FILE in it.
+    """
+    upstream = Upstream()
+    port = await upstream.start()
+    objects = this.cluster.objects if this.cluster else []
+    with ExitStack() as stack:
+        stack.callback(upstream.stop)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="differential-")))
+        api = stack.enter_context(Api(objects))
+        (folder / "objects.json").write_text(
+            json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        )
+        for name, text in corefiles.FILES.items():
+            (folder / name).write_text(text)
+        fill = {
+            "SOURCE": source,
+            "URL": api.url,
+            "FILE": str(folder / "objects.json"),
+            "UPSTREAM": f"127.0.0.1:{port}",
+            "FOLDER": str(folder),
+        }
+        theirs = _filled(this.config.text, {**fill, "SOURCE": "endpoint URL"})
+        jobs = [
+            asyncio.to_thread(peer.start_coredns, theirs),
+            asyncio.to_thread(ours, _filled(this.config.text, fill)),
+        ]
+        started = await asyncio.gather(*jobs, return_exceptions=True)
+        for each in started:
+            if isinstance(each, peer.Peer):
+                stack.callback(each.stop)
+        failed = [each for each in started if isinstance(each, BaseException)]
+        if failed:
+            raise failed[0]
+        return await _ask_all(this, [each.port for each in started if isinstance(each, peer.Peer)])
+
+
+async def _ask_all(this: Round, ports: list[int]) -> list[Case]:
+    gate = asyncio.Semaphore(1 if "cache" in this.config.words else AT_ONCE)
+
+    async def one(asked: questions.Asked) -> Case:
+        async with gate:
+            theirs, ours = await ask(asked.packet, ports, tcp=asked.tcp, wait_s=1.0)
+        return Case(asked, this.config, this.cluster, theirs, ours)
+
+    return list(await asyncio.gather(*[one(asked) for asked in this.asked]))
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
