@@ -510,7 +510,9 @@ def kdns_takes(corefile: str) -> tuple[bool, str]:
         path = Path(folder) / "Corefile"
         path.write_text(corefile.replace("PORT", "5353"))
         command = [sys.executable, "-m", "kdns", "check", str(path)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path.cwd())
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, cwd=folder, env=peer.environment()
+        )
     return done.returncode == 0, _last(done.stdout + done.stderr)
 
 

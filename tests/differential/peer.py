@@ -91,7 +91,7 @@ def start(command: list[str], corefile: str, *, wait_s: float = 20.0) -> Peer:
         process = subprocess.Popen(
             [*command, "-conf", str(path), "-dns.port", str(port)],
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=folder,
-            env={**os.environ, "GOMAXPROCS": "2"},
+            env=environment(),
         )  # fmt: skip
     peer = Peer(process, port, folder)
     if not _answers(peer, time.monotonic() + wait_s):
@@ -107,6 +107,11 @@ def start_coredns(corefile: str, *, wait_s: float = 20.0) -> Peer:
     if binary is None:
         raise FileNotFoundError("CoreDNS is not installed: go install it, or put it on the PATH")
     return start([binary], corefile, wait_s=wait_s)
+
+
+def environment() -> dict[str, str]:
+    """Our environment, with this checkout importable wherever the child runs."""
+    return {**os.environ, "GOMAXPROCS": "2", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def start_kdns(corefile: str, *, wait_s: float = 20.0) -> Peer:

@@ -61,17 +61,17 @@ def reply(wire: bytes, limit: int) -> bytes | None:
         return None
     answer = dns.message.make_response(asked, recursion_available=True, our_payload=1232)
     _fill(answer, asked.question[0])
-    packed = _packed(answer)
+    whole = packed(answer)
     if asked.edns >= 0:
         limit = max(limit, asked.payload)
-    if len(packed) <= limit:
-        return packed
+    if len(whole) <= limit:
+        return whole
     answer.answer, answer.authority, answer.additional = [], [], []
     answer.flags |= dns.flags.TC
-    return _packed(answer)
+    return packed(answer)
 
 
-def _packed(message: dns.message.Message) -> bytes:
+def packed(message: dns.message.Message) -> bytes:
     """The message without name compression: dnspython's own would lend names the asker's case."""
     sections = [message.answer, message.authority, [message.opt] if message.opt else []]
     counts = [sum(map(len, section)) for section in sections]
@@ -80,9 +80,9 @@ def _packed(message: dns.message.Message) -> bytes:
     wire += asked.name.to_wire() + struct.pack("!2H", asked.rdtype, asked.rdclass)
     for rrset in [rrset for section in sections for rrset in section]:
         for rdata in rrset:
-            packed = rdata.to_wire()
-            fixed = struct.pack("!2HIH", rrset.rdtype, rrset.rdclass, rrset.ttl, len(packed))
-            wire += rrset.name.to_wire() + fixed + packed
+            data = rdata.to_wire()
+            fixed = struct.pack("!2HIH", rrset.rdtype, rrset.rdclass, rrset.ttl, len(data))
+            wire += rrset.name.to_wire() + fixed + data
     return wire
 
 
