@@ -111,7 +111,7 @@ class Pipeline:
                 flags &= ~(types.RD | types.CD)  # CoreDNS: a NOTIFY gets neither back
             if router.recurses and question.flags & types.RD:
                 flags |= types.RA
-            turn = self._chance.getrandbits(30) if answer.rotate else 0
+            turn = self._chance.random() if answer.rotate else 0.0
             wire = encode(question, answer, flags, now=now, turn=turn)
             if self.table is not None:
                 self.table.remember(

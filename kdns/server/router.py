@@ -36,20 +36,24 @@ class Block:
 class Router:
     """The server blocks of one listener, by zone."""
 
-    def __init__(self, blocks: Mapping[Key, Block], *, recurses: bool) -> None:
+    def __init__(self, blocks: Mapping[bytes, Block], *, recurses: bool) -> None:
         self.blocks = blocks
         self.recurses = recurses
         """True when a block forwards the root: this listener can recurse."""
+        self._only = blocks.get(ROOT) if len(blocks) == 1 else None
+        """The one block of a listener that serves the root alone: the usual Corefile."""
         self.is_observed = any(block.observers for block in blocks.values())
 
     def choose(self, key: Key, type_: int) -> Block | None:
         """The block that answers a name, None when no zone holds it."""
+        if self._only is not None:
+            return self._only
         if type_ == types.DS:
             return self._parent(key)
         blocks = self.blocks
         at = 0
         while True:
-            block = blocks.get(Key(key[at:]))
+            block = blocks.get(key[at:])
             if block is not None:
                 return block
             size = key[at]
@@ -62,7 +66,7 @@ class Router:
         found: Block | None = None
         at = 0
         while True:
-            suffix = Key(key[at:])
+            suffix = key[at:]
             block = self.blocks.get(suffix)
             if block is not None and not (suffix == ROOT and found is not None):
                 found = block

@@ -106,9 +106,12 @@ class _Writer:
 
 
 def encode(
-    question: Question, answer: Answer, flags: int, *, now: float = 0.0, turn: int = 0
+    question: Question, answer: Answer, flags: int, *, now: float = 0.0, turn: float = 0.0
 ) -> WireAnswer:
-    """Encodes the whole message; `flags` is the header's second word but for the rcode."""
+    """Encodes the whole message; `flags` is the header's second word but for the rcode.
+
+    `turn`, from 0 up to 1, chooses the first record where only turning beforehand will do.
+    """
     if answer.aging is None and len(answer.authority) < 2 and not answer.additional:
         simple = _simple(question, answer, flags)
         if simple is not None:
@@ -211,17 +214,16 @@ def _opt(question: Question, answer: Answer) -> bytes:
 
 
 def _address_block(
-    writer: _Writer, rrset: RRset, ttl: int | None, block: tuple[int, int, int] | None, turn: int
+    writer: _Writer, rrset: RRset, ttl: int | None, block: tuple[int, int, int] | None, turn: float
 ) -> tuple[tuple[int, int, int] | None, bool]:
     """Writes addresses that may be rotated; says where, or that they were turned beforehand."""
     start, count = len(writer.out), len(rrset.rdatas)
     stride = 12 + len(rrset.rdatas[0])
     known = writer.known
     if rrset.owner != writer.question.key and not (known and rrset.owner.lower() in known):
-        turn %= count
-        rrset = RRset(
-            rrset.owner, rrset.type, rrset.ttl, rrset.rdatas[turn:] + rrset.rdatas[:turn], rrset.cls
-        )
+        at = int(turn * count)
+        rdatas = rrset.rdatas[at:] + rrset.rdatas[:at]
+        rrset = RRset(rrset.owner, rrset.type, rrset.ttl, rdatas, rrset.cls)
         _rrset(writer, rrset, ttl)
         return block, True
     _rrset(writer, rrset, ttl)
@@ -286,10 +288,10 @@ def _named(writer: _Writer, rrset: RRset, ttl: int) -> None:
         _LENGTH_AT(out, start - 2, len(out) - start)
 
 
-def turned(wire: bytes, block: tuple[int, int, int], turn: int) -> bytes:
-    """The message with its address block cut at record `turn`."""
+def turned(wire: bytes, block: tuple[int, int, int], turn: float) -> bytes:
+    """The message with its address block cut at the record that `turn` (0 up to 1) falls on."""
     start, stride, count = block
-    mid, end = start + turn % count * stride, start + count * stride
+    mid, end = start + int(turn * count) * stride, start + count * stride
     return wire[:start] + wire[mid:end] + wire[start:mid] + wire[end:]
 
 
