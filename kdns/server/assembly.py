@@ -82,7 +82,7 @@ def build(
     blocks = read_blocks(parsed, errors, port=port, warn=warn)
     assembly = Assembly()
     bound = []
-    zones: dict[tuple[str, int], dict[names.Key, Block]] = {}
+    zones: dict[tuple[str, int], dict[bytes, Block]] = {}
     for block in blocks:
         hosts, plugins = _plugins(block, services, errors)
         bound.append(Bound(block, hosts))
@@ -166,7 +166,7 @@ def _serve(
     block: ServerBlock,
     hosts: Sequence[str],
     plugins: list[Plugin],
-    zones: dict[tuple[str, int], dict[names.Key, Block]],
+    zones: dict[tuple[str, int], dict[bytes, Block]],
     served: list[str],
     errors: list[ConfigError],
 ) -> None:
@@ -194,7 +194,7 @@ def _classes(plugins: Sequence[Plugin]) -> frozenset[int] | None:
     return frozenset((types.CH,)) if "chaos" in have else frozenset()
 
 
-def _recurses(served: dict[names.Key, Block]) -> bool:
+def _recurses(served: dict[bytes, Block]) -> bool:
     """True when some block of a listener forwards the root."""
     return any(
         plugin.name == "forward" and getattr(plugin, "zone", None) == ROOT
