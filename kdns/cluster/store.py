@@ -113,8 +113,8 @@ class Store:
             case Replace():
                 yield from self._replace(event, wall)
             case Synced():
-                yield Change(frozenset() if self.has_synced else frozenset((SYNCED,)))
-                self.has_synced = True
+                is_first, self.has_synced = not self.has_synced, True
+                yield Change(frozenset((SYNCED,) if is_first else ()))
 
     def settle(self, wall: float) -> Change:
         """Lets go of endpoints on the move whose time is up; due at `settles_at`."""
