@@ -60,7 +60,9 @@ class RRset(Struct, frozen=True, gc=False):
 class Serial(Protocol):
     """Something whose `serial` is the live SOA serial of a zone."""
 
-    serial: int
+    @property
+    def serial(self) -> int:
+        """The serial at this moment."""
 
 
 class Answer(Struct, frozen=True, gc=False):

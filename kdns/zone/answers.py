@@ -1,0 +1,72 @@
+"""Names under a cluster zone to answers, over a Store as it stands at this moment.
+
+`answer` is the whole grammar (facts B.3) in one place: the labels left of the zone say which kind
+of name it is, and each kind has a module. There are three outcomes. An Answer, NODATA included: the
+name exists. None: it does not, and the plugin decides between NXDOMAIN, SERVFAIL before the first
+sync, and the next plugin. An Alias: CNAMEs that lead out of the zone.
+
+The rule that keeps remembered answers right: `touch(fact)` comes before the look, for everything
+the outcome depends on, found or not, shown or filtered out. What depends on the grammar and the
+options alone touches nothing.
+
+A name that has names below it exists (RFC 8020 §2), so it is NODATA for every type.
+"""
+
+from kdns.cluster.objects import Service
+from kdns.wire import types
+from kdns.wire.message import Answer
+from kdns.wire.names import Key
+from kdns.zone import apex, external, pods, reverse, services
+from kdns.zone.external import Alias
+from kdns.zone.services import Touch
+from kdns.zone.view import View, Zone
+
+Outcome = Answer | Alias | None
+
+_KINDS = {"svc": services.answer, "pod": pods.answer}
+
+
+def answer(view: View, zone: Zone, key: Key, parts: list[str], type_: int, touch: Touch) -> Outcome:
+    """Answers `key`, whose labels left of `zone` are `parts`."""
+    if not parts:
+        return apex.apex(view, zone, type_, touch)
+    if type_ == types.SOA:
+        return zone.nodata  # CoreDNS: never looks the name up (facts B.4)
+    found = _look(view, zone, key, parts, type_, touch)
+    if not isinstance(found, Service):
+        return found
+
+    def ask(name: Key, labels: list[str]) -> Answer | Service | None:
+        if not labels:
+            return zone.nodata
+        return _look(view, zone, name, labels, type_, touch)
+
+    return external.answer(view, zone, key, found, type_, ask)
+
+
+def _look(
+    view: View, zone: Zone, key: Key, parts: list[str], type_: int, touch: Touch
+) -> Answer | Service | None:
+    last = parts[-1]
+    if last in _KINDS:
+        if len(parts) == 1:
+            return zone.nodata
+        if zone.is_reverse:
+            return None
+        if len(parts) == 2:
+            return _namespace(view, zone, parts[0], touch)
+        return _KINDS[last](view, zone, key, parts, type_, touch)
+    if last == "dns":
+        if len(parts) == 1:
+            return zone.nodata
+        if parts == ["ns", "dns"]:
+            return apex.ns_dns(view, zone, key, type_, touch)
+    if parts == ["dns-version"]:
+        return apex.version(zone, key, type_)
+    return reverse.answer(view, zone, key, type_, touch) if zone.has_reverse else None
+
+
+def _namespace(view: View, zone: Zone, namespace: str, touch: Touch) -> Answer | None:
+    """A namespace exists below `svc` and `pod` when it is exposed."""
+    touch(namespace)
+    return zone.nodata if view.exposes(namespace) else None
