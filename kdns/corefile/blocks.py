@@ -80,13 +80,15 @@ def check_names(
             errors.append(_missing(word, known, implemented))
         elif name in seen and name not in repeatable:
             errors.append(
-                word.fail(f"{name} may stand once in a server block", f"first on {_at(seen[name])}")
+                word.fail(
+                    f"{name} may stand once in a server block", f"first on {_at(seen[name], word)}"
+                )
             )
         seen.setdefault(name, word)
 
 
-def _at(word: Word) -> str:
-    return f"{word.file}:{word.line}"
+def _at(word: Word, beside: Word) -> str:
+    return f"line {word.line}" + (f" of {word.file}" if word.file != beside.file else "")
 
 
 def _missing(word: Word, known: Collection[str], implemented: Collection[str]) -> ConfigError:
@@ -124,6 +126,7 @@ def check_overlap(bound: Sequence[Bound], errors: list[ConfigError]) -> None:
     CoreDNS: blocks with a `view` are left out, since they take only some of the queries.
     """
     taken: dict[tuple[str, Key, int], dict[str, Word]] = {}
+    told: set[tuple[Word, str]] = set()
     for each in bound:
         if each.block.named("view"):
             continue
@@ -132,7 +135,8 @@ def check_overlap(bound: Sequence[Bound], errors: list[ConfigError]) -> None:
             for host in each.hosts or ("",):
                 error = _conflict(key, host, hosts)
                 # One error is enough for an address block of 128 zones.
-                if error and not (errors and errors[-1].line == error.line and not key.is_first):
+                if error and (key.word, host) not in told:
+                    told.add((key.word, host))
                     errors.append(error)
                 hosts.setdefault(host, key.word)
 
@@ -140,11 +144,13 @@ def check_overlap(bound: Sequence[Bound], errors: list[ConfigError]) -> None:
 def _conflict(key: BlockKey, host: str, hosts: dict[str, Word]) -> ConfigError | None:
     what = f"{key.scheme}://{names.format(key.zone)}:{key.port}" + (f" on {host}" if host else "")
     if host in hosts:
-        return key.word.fail(f"cannot serve {what}: it is already served", _at(hosts[host]))
+        return key.word.fail(
+            f"cannot serve {what}: it is already served", _at(hosts[host], key.word)
+        )
     others = [other for other in hosts if not (other and host)]
     if not others:
         return None
     where = others[0] or "all addresses"
     return key.word.fail(
-        f"cannot serve {what}: the zone is also bound to {where}", _at(hosts[others[0]])
+        f"cannot serve {what}: the zone is also bound to {where}", _at(hosts[others[0]], key.word)
     )

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from kdns.corefile.tree import Word
 
-_LIMIT = 1000
-"""Replacements in one word: a variable that holds a reference to itself would never end."""
+_MAX_ROUNDS = 1000
+_MAX_LENGTH = 1_000_000
+"""Of one word: a variable that holds a reference to itself would go on and on, or grow and grow."""
 
 
 def expand(word: Word, environ: Mapping[str, str]) -> Word:
@@ -22,11 +23,13 @@ def expand(word: Word, environ: Mapping[str, str]) -> Word:
 
 def _replace(word: Word, text: str, marks: tuple[str, str], environ: Mapping[str, str]) -> str:
     opening, closing = marks
-    for _ in range(_LIMIT):
+    for _ in range(_MAX_ROUNDS):
         start = text.find(opening)
         end = text.find(closing, start)
         name = text[start + len(opening) : end]
         if start < 0 or end < 0 or not name:
             return text
+        if len(text) > _MAX_LENGTH:
+            break
         text = text.replace(opening + name + closing, environ.get(name, ""))
-    raise word.fail(f"the environment variables in {word.text!r} refer to themselves")
+    raise word.fail(f"the environment variables in {word.text!r:.80} refer to themselves")

@@ -40,7 +40,7 @@ def read_key(word: Word, *, port: int) -> tuple[BlockKey, ...]:
     scheme, rest, given = split(word.text)
     if not rest:
         raise word.fail(f"expected a zone in {word.text!r}", "the root zone is written `.`")
-    if rest.endswith(":"):
+    if given is None and rest.endswith(":"):
         raise word.fail(f"expected a port after the colon of {word.text!r}")
     if given is None:
         given = port if scheme == "dns" else SCHEMES[scheme]

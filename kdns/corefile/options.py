@@ -130,9 +130,6 @@ class Settings:
         return self.word.fail(why, hint)
 
 
-_BRACES = frozenset("{}")
-
-
 def check(directive: Directive, syntax: Syntax) -> Settings:
     """Checks a directive against what its plugin takes; raises the first ConfigError."""
     errors: list[ConfigError] = []
@@ -179,7 +176,7 @@ def _line(plugin: str, line: Directive, syntax: Syntax, errors: list[ConfigError
     name = line.name
     option, words = name.text, line.args
     shape = syntax.options.get(option)
-    if shape is None and syntax.other is not None and option not in _BRACES:
+    if shape is None and syntax.other is not None:
         option, words, shape = "", (name, *words), syntax.other
     if shape is None:
         errors.append(_unknown(plugin, name, syntax))
@@ -195,8 +192,7 @@ def _line(plugin: str, line: Directive, syntax: Syntax, errors: list[ConfigError
 def _unknown(plugin: str, name: Word, syntax: Syntax) -> ConfigError:
     if name.text in syntax.removed:
         return name.fail(f"{plugin}: {name.text} is no option any more", syntax.removed[name.text])
-    hint = BRACE if name.text in _BRACES else nearest(name.text, syntax.options)
-    return name.fail(f"{plugin}: unknown option {name.text!r}", hint)
+    return name.fail(f"{plugin}: unknown option {name.text!r}", nearest(name.text, syntax.options))
 
 
 def _values(

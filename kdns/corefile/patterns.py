@@ -30,6 +30,7 @@ _GROUP = re.compile(
 _ESCAPE = re.compile(r"\\(?:x\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _POSIX = re.compile(r"\[:([a-z]+):\]")
 _CONTROL = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_MAX_DEPTH = 100
 _SETS = frozenset("dDsSwW")
 _ASSERTIONS = {"A": r"\A", "z": r"\Z", "b": r"\b", "B": r"\B"}
 
@@ -38,7 +39,7 @@ def compile_go(text: str) -> re.Pattern[str]:
     """Compiles a regular expression of Go; raises ValueError with the reason it cannot be one."""
     try:
         return re.compile(_Translator(text).translate(), re.ASCII)
-    except (re.error, OverflowError, RecursionError) as error:
+    except re.error as error:
         raise ValueError(str(error)) from error
 
 
@@ -111,6 +112,8 @@ class _Translator:
         assert match is not None
         if match[0] == "(" and self.text.startswith("(?", self.at):
             raise ValueError("Go has no look-around and no such group: " + self.text[self.at :][:4])
+        if len(self.levels) > _MAX_DEPTH:
+            raise ValueError(f"over {_MAX_DEPTH} parentheses inside one another")
         self.at = match.end()
         level = self.levels[-1]
         flags = match["flags"] or ""
