@@ -1,0 +1,22 @@
+"""metadata: lets plugins label queries for its zones, for `log`, `rewrite`, `template` to read."""
+
+from kdns.corefile.options import Settings, Shape, Syntax, zones
+from kdns.plugins.base import Filter, Next, Query, Result, Site, own_zones, zone_of
+
+
+class Metadata(Filter):
+    """Turns labels on; without it `query.note` is free and stores nothing."""
+
+    name = "metadata"
+    syntax = Syntax(args=Shape(rest=zones))
+
+    def __init__(self, settings: Settings, site: Site) -> None:
+        super().__init__(settings, site)
+        self.zones = own_zones(settings, site, settings.args)
+
+    async def around(self, query: Query, next_: Next) -> Result:
+        """Offers the ledger a place for labels when the name is in one of the zones."""
+        ledger = query.ledger
+        if ledger.metadata is None and zone_of(query.key, self.zones) is not None:
+            ledger.metadata = {}
+        return await next_(query)
