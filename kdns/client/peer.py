@@ -1,0 +1,81 @@
+"""An upstream with its health: probed only after an error, until a probe is answered."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kdns.client.ask import ask
+from kdns.client.line import MismatchError, UpstreamError
+from kdns.client.packets import build
+from kdns.client.upstream import UDP, Upstream
+from kdns.wire import types
+from kdns.wire.names import ROOT
+
+_PATIENCE_S = 1.0
+_SHORTEST_S = 0.005
+"""Least time between probes, also where the Corefile says 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """How upstreams are probed: `<domain> NS`."""
+
+    interval: float = 0.5
+    max_fails: int = 2
+    """Failed probes in a row that make an upstream down; 0: never down, never probed."""
+    recurses: bool = True
+    domain: bytes = ROOT
+
+    def packet(self) -> bytes:
+        """The probe."""
+        return build(self.domain, types.NS, flags=types.RD if self.recurses else 0)
+
+
+class Peer:
+    """An upstream and what the probes say of it."""
+
+    def __init__(self, upstream: Upstream, probing: Probing, failed: Callable[[str], None]) -> None:
+        self.upstream = upstream
+        self.text = upstream.text
+        self.fails = 0
+        self._probing = probing
+        self._failed = failed
+        self._suspected = asyncio.Event()
+
+    @property
+    def is_down(self) -> bool:
+        """True after too many failed probes."""
+        most = self._probing.max_fails
+        return most > 0 and self.fails >= most
+
+    def format(self) -> str:
+        """Its address and port."""
+        return self.text
+
+    def suspect(self) -> None:
+        """Has the upstream probed after an error."""
+        if self._probing.max_fails:
+            self._suspected.set()
+
+    async def watch(self) -> None:
+        """Probes whenever there is a suspicion, until one probe is answered; never returns."""
+        while True:
+            await self._suspected.wait()
+            if await self.probe():
+                self._suspected.clear()
+            else:
+                await asyncio.sleep(max(self._probing.interval, _SHORTEST_S))
+
+    async def probe(self) -> bool:
+        """Sends one probe; any reply is a sign of life."""
+        server = (self.upstream.host, self.upstream.port)
+        try:
+            await ask(server, self._probing.packet(), UDP, _PATIENCE_S)
+        except MismatchError:
+            pass
+        except UpstreamError:
+            self.fails += 1
+            self._failed(self.text)
+            return False
+        self.fails = 0
+        return True

@@ -1,0 +1,119 @@
+"""Upstreams as a Corefile writes them: text into addresses, resolv.conf into addresses.
+
+What is no address is a Place, a file or a host name, which only somebody with files and sockets
+can tell; both are looked up once, at start.
+"""
+
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+
+from kdns.wire import names
+
+PORTS = {"dns": 53, "tls": 853, "quic": 853, "https": 443}
+_NAMED = frozenset(("tls", "quic"))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One server: how to talk to it and where it is."""
+
+    scheme: str
+    host: str
+    port: int
+    server_name: str = ""
+    """Name the server must prove, `%name` behind the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file in the form of resolv.conf, or a host name."""
+
+    scheme: str
+    text: str
+    """As written behind the scheme: what a file would be called."""
+    host: str
+    port: int
+    server_name: str = ""
+
+    def at(self, address: str) -> Target:
+        """The server at an address this place stands for."""
+        return Target(self.scheme, address, self.port, self.server_name)
+
+
+def parse_target(word: str) -> Target | Place:
+    """Reads `[scheme://]address[:port][%name]`, a path or a host name."""
+    scheme, mark, rest = word.partition("://")
+    if not mark:
+        scheme, rest = "dns", word
+    if scheme not in PORTS:
+        raise ValueError("a server as dns://, tls://, https:// or quic://")
+    if scheme == "https" and "/" in rest:
+        raise ValueError("https:// without a path, as /dns-query is always asked")
+    body, server_name = rest, ""
+    if "/" not in rest:
+        body, _, server_name = rest.partition("%")
+    if scheme not in _NAMED:
+        server_name = ""  # CoreDNS: a zone index or name behind the address is dropped
+    host, port = _split(body, PORTS[scheme])
+    if not host:
+        raise ValueError("an IP address, a host name or a file of nameserver lines")
+    try:
+        return Target(scheme, str(ip_address(host)), port, server_name)
+    except ValueError:
+        return Place(scheme, rest, host, port, server_name)
+
+
+def parse_address(word: str) -> tuple[str, int]:
+    """Reads an IP address with or without a port, 53 by default."""
+    found = parse_target(word)
+    if isinstance(found, Place) or found.scheme != "dns" or "://" in word:
+        raise ValueError("an IP address, or one with a port such as 10.0.0.1:53")
+    return found.host, found.port
+
+
+def _split(text: str, default: int) -> tuple[str, int]:
+    """Host and port of `host`, `host:port`, `[v6]:port` or a bare IPv6 address."""
+    if text.startswith("["):
+        host, mark, rest = text[1:].partition("]")
+        if not mark or (rest and not rest.startswith(":")):
+            raise ValueError("an IPv6 address in brackets, such as [2001:db8::1]:53")
+        return host, _port(rest[1:]) if rest else default
+    host, mark, port = text.rpartition(":")
+    if not mark or ":" in host or "/" in port:
+        return text, default
+    return host, _port(port)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):
+        raise ValueError("a port from 1 to 65535")
+    return int(text)
+
+
+def parse_nameservers(text: str) -> list[str]:
+    """The addresses in a resolv.conf; zone suffixes such as `%eth0` are cut off (CoreDNS)."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 1 and words[0] == "nameserver":
+            try:
+                found.append(str(ip_address(words[1].partition("%")[0])))
+            except ValueError:
+                continue
+    return found
+
+
+def host_name(place: Place) -> bytes:
+    """The absolute name of a host; ValueError when it cannot be one."""
+    name = names.parse(place.host)
+    if "/" in place.host or "," in place.host or len(name) < 2:
+        raise ValueError("a host name")
+    return name
+
+
+def distinct(targets: list[Target]) -> list[Target]:
+    """The targets without those that name the same server again."""
+    seen: dict[Target, Target] = {}
+    for target in targets:
+        seen.setdefault(replace(target, server_name=target.server_name.lower()), target)
+    return list(seen.values())

@@ -1,0 +1,387 @@
+"""Passes queries on to upstream servers and their replies back.
+
+A Filter for the sake of `next`: what an upstream said is kept while later forward stanzas are
+asked, and stands when none of them takes the query. Everything else never asks further. Forwarded
+answers are for this once; only `cache`, further out, makes them worth remembering.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kdns.client.line import MiscasedError, MismatchError, UpstreamError, address_text
+from kdns.client.packets import build, read, with_opt
+from kdns.client.peer import Peer, Probing
+from kdns.client.resolve import resolve
+from kdns.client.targets import (
+    Place,
+    Target,
+    distinct,
+    host_name,
+    parse_address,
+    parse_nameservers,
+    parse_target,
+)
+from kdns.client.upstream import TCP, UDP, Keeping, Upstream
+from kdns.corefile.options import (
+    Settings,
+    Shape,
+    Syntax,
+    address,
+    choice,
+    duration,
+    integer,
+    rcode,
+    text,
+    zone,
+    zones,
+)
+from kdns.plugins.base import SKIP, Filter, Next, Query, Result, Site, zone_of
+from kdns.wire import names, types
+from kdns.wire.message import Answer, RRset
+from kdns.wire.parse import Message
+
+_MOST_TARGETS = 15
+_WINDOW_S = 5.0
+"""No attempt starts later than this after the query came (CoreDNS)."""
+_UNSIGNED = 2**32 - 1
+_KEPT = types.AA | types.TC | types.RA | types.AD
+
+
+def _positive(word: str) -> float:
+    value = duration()(word)
+    if value <= 0:
+        raise ValueError("a duration over zero such as 2s")
+    return value
+
+
+def _failing(word: str) -> int:
+    value = rcode(word)
+    if value == types.NOERROR:
+        raise ValueError("a response code other than NOERROR")
+    return value
+
+
+class Forward(Filter):
+    """`forward FROM TO… { … }`."""
+
+    name: ClassVar[str] = "forward"
+    syntax: ClassVar[Syntax] = Syntax(
+        args=Shape(words=(zone, parse_target), rest=parse_target),
+        options={
+            "except": Shape(rest=zones, at_least=1, repeats=True),
+            "force_tcp": Shape(),
+            "prefer_udp": Shape(),
+            "expire": Shape((duration(0),)),
+            "max_age": Shape((duration(0),)),
+            "max_idle_conns": Shape((integer(),)),
+            "read_timeout": Shape((_positive,)),
+            "max_fails": Shape((integer(0, _UNSIGNED),)),
+            "max_connect_attempts": Shape((integer(0, _UNSIGNED),)),
+            "policy": Shape((choice("random", "round_robin", "sequential"),)),
+            "health_check": Shape((duration(0),), rest=text),
+            "max_concurrent": Shape((integer(),)),
+            "next": Shape(rest=rcode, at_least=1, repeats=True),
+            "next_on_nodata": Shape(),
+            "failover": Shape(rest=_failing, at_least=1, repeats=True),
+            "failfast_all_unhealthy_upstreams": Shape(),
+            "source_address": Shape((address,)),
+            "resolver": Shape(rest=parse_address, at_least=1, repeats=True),
+            "tls": Shape(maybe=(text, text, text)),
+            "tls_servername": Shape((text,)),
+            "doh_method": Shape((choice("POST", "GET"),)),
+        },
+        repeats=True,
+    )
+
+    def __init__(self, settings: Settings, site: Site) -> None:
+        super().__init__(settings, site)
+        self.zone: names.Key = settings.args[0]
+        """The zone whose names are forwarded; the root makes a server recursive."""
+        self._places: tuple[Target | Place, ...] = settings.args[1:]
+        self._except = tuple(chain.from_iterable(settings.values("except")))
+        self._transport = TCP if settings.has("force_tcp") else ""
+        self._retries_over_tcp = settings.has("prefer_udp") and not self._transport
+        if self._retries_over_tcp:
+            self._transport = UDP
+        self._read_timeout: float = settings.get("read_timeout", 2.0)
+        self._attempts: int | None = settings.get("max_connect_attempts")
+        self._policy: str = settings.get("policy", "random")
+        self._most: int = settings.get("max_concurrent", 0)
+        self._next = frozenset(settings.values("next"))
+        self._has_next_on_nodata = settings.has("next_on_nodata")
+        self._failover = frozenset(settings.values("failover"))
+        self._fails_fast = settings.has("failfast_all_unhealthy_upstreams")
+        self._keeping = _keeping(settings)
+        self._probing = _probing(settings)
+        _check(settings, self._places)
+        self.peers: list[Peer] = []
+        """The upstreams; known from start on."""
+        self._started = asyncio.Event()
+        self._running = 0
+        self._turn = 0
+
+    # Start and stop
+
+    async def start(self) -> None:
+        """Reads resolv.conf files and looks up host names."""
+        found: list[Target] = []
+        for place in self._places:
+            found += [place] if isinstance(place, Target) else await self._locate(place)
+        if not found:
+            raise self.settings.fail("forward: no nameserver found in the given files")
+        if len(found) > _MOST_TARGETS:
+            raise self.settings.fail(f"forward: {len(found)} upstreams, at most 15 are allowed")
+        self.peers = [self._peer(target) for target in distinct(found)]
+        self._started.set()
+
+    async def _locate(self, place: Place) -> list[Target]:
+        """The servers a file or a host name stands for."""
+        try:
+            content = await asyncio.to_thread(_content, place.text)
+        except (OSError, UnicodeError) as error:
+            raise self.settings.fail(f"forward: cannot read {place.text}: {error}") from error
+        if content is not None:
+            return [place.at(one) for one in parse_nameservers(content)]
+        try:
+            found = await resolve(host_name(place), self.settings.values("resolver"))
+        except (UpstreamError, ValueError) as error:
+            hint = "it is no file either, so it was taken for a host name"
+            raise self.settings.fail(f"forward: {place.text}: {error}", hint) from error
+        return [place.at(one) for one in found]
+
+    def _peer(self, target: Target) -> Peer:
+        counters = self.site.counters
+        where = address_text((target.host, target.port))
+
+        def observe(transport: str, is_kept: bool) -> None:
+            kind = "hits" if is_kept else "misses"
+            counters.add(f"coredns_proxy_conn_cache_{kind}_total", self.name, where, transport)
+
+        def failed(to: str) -> None:
+            counters.add("coredns_proxy_healthcheck_failures_total", self.name, to)
+
+        upstream = Upstream(target.host, target.port, self._keeping, observe)
+        return Peer(upstream, self._probing, failed)
+
+    def tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """The health checks."""
+        return (self._watch(),) if self._probing.max_fails else ()
+
+    async def _watch(self) -> None:
+        await self._started.wait()
+        await asyncio.gather(*(peer.watch() for peer in self.peers))
+
+    async def stop(self) -> None:
+        """Closes the sockets."""
+        for peer in self.peers:
+            peer.upstream.close()
+
+    # Answering
+
+    async def around(self, query: Query, next_: Next) -> Result:
+        """The upstreams' answer; of what is excepted or outside the zone, the next plugin's."""
+        key = query.key
+        if zone_of(key, (self.zone,)) is None or zone_of(key, self._except) is not None:
+            return await next_(query)
+        query.forget()
+        if self._most and self._running >= self._most:
+            self.site.counters.add("coredns_forward_max_concurrent_rejects_total")
+            why = f"concurrent queries exceeded maximum {self._most}"
+            return Answer(rcode=types.REFUSED, plugin=self.name, error=why)
+        self._running += 1
+        try:
+            answer = await self._exchange(query)
+        finally:
+            self._running -= 1
+        if answer.error or not self._hands_over(answer):
+            return answer
+        later = await next_(query)
+        return answer if later is SKIP or later.plugin != self.name else later
+
+    def _hands_over(self, answer: Answer) -> bool:
+        if answer.rcode in self._next:
+            return True
+        return self._has_next_on_nodata and answer.rcode == types.NOERROR and not answer.answer
+
+    async def _exchange(self, query: Query) -> Answer:
+        """Asks upstreams in turn until one answers, time or attempts are over."""
+        peers = self._in_order()
+        clock = self.site.clock
+        deadline = clock() + _WINDOW_S
+        left = 2 * len(peers) if self._attempts is None else self._attempts or -1
+        passed = 0
+        outcome = self._failed("no healthy proxies")
+        packet = _packet(query)
+        for peer in self._picks(peers):
+            if not left or clock() >= deadline:
+                break
+            try:
+                message = await self._ask(peer, packet, query.client.transport)
+            except MismatchError:
+                return Answer(rcode=types.FORMERR, plugin=self.name)
+            except UpstreamError as error:
+                left -= 1
+                peer.suspect()
+                outcome = self._failed(str(error))
+                continue
+            query.note("forward/upstream", peer.format)
+            outcome = self._answer(query, message)
+            passed += message.rcode in self._failover
+            if message.rcode not in self._failover or passed >= len(peers):
+                break
+        return outcome
+
+    def _in_order(self) -> list[Peer]:
+        """The upstreams in the order of the policy."""
+        peers = self.peers
+        if len(peers) == 1 or self._policy == "sequential":
+            return peers
+        if self._policy == "random":
+            return self.site.chance.sample(peers, len(peers))
+        self._turn = (self._turn + 1) % len(peers)
+        first = peers[self._turn]
+        return [first, *(peer for peer in peers if peer is not first)]
+
+    def _picks(self, peers: list[Peer]) -> Iterator[Peer]:
+        """Those that are up, over and over; when all are down, any one of them, once."""
+        while True:
+            down = 0
+            for peer in peers:
+                if not peer.is_down:
+                    yield peer
+                    continue
+                down += 1
+                if down == len(peers):
+                    self.site.counters.add("coredns_forward_healthcheck_broken_total")
+                    if not self._fails_fast:
+                        yield self.site.chance.choice(peers)
+                    return
+
+    async def _ask(self, peer: Peer, packet: bytes, asked_over: str) -> Message:
+        """One attempt, with all that does not count as another one."""
+        transport = self._transport or (UDP if asked_over == UDP else TCP)
+        try:
+            message = await self._reply(peer, packet, transport)
+        except MiscasedError:
+            return await self._reply(peer, packet, TCP)
+        if message.flags & types.TC and transport == UDP and self._retries_over_tcp:
+            return await self._reply(peer, packet, TCP)
+        return message
+
+    async def _reply(self, peer: Peer, packet: bytes, transport: str) -> Message:
+        """The upstream's reply; a kept connection that turns out closed is asked again."""
+        while True:
+            try:
+                reply = await peer.upstream.ask(packet, transport, self._read_timeout)
+            except MismatchError as error:
+                read(error.reply, is_datagram=False)
+                raise
+            except UpstreamError as error:
+                if not error.is_stale:
+                    raise
+            else:
+                return read(reply, is_datagram=transport == UDP)
+
+    def _answer(self, query: Query, message: Message) -> Answer:
+        """The reply as an Answer; its EDNS options stay, those of the asker never reach here."""
+        code = message.rcode
+        if code > 15 and not query.question.has_opt:
+            return self._failed(f"extended code {types.rcode_name(code)} in reply without EDNS")
+        return Answer(
+            code,
+            _folded(message.answer, query),
+            _folded(message.authority, query),
+            message.additional,
+            message.flags & _KEPT,
+            options=message.options,
+            plugin=self.name,
+        )
+
+    def _failed(self, why: str) -> Answer:
+        return Answer(rcode=types.SERVFAIL, plugin=self.name, error=why)
+
+
+def _content(path: str) -> str | None:
+    """What a file holds; None when there is none."""
+    file = Path(path)
+    return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def _packet(query: Query) -> bytes:
+    """The query as the asker sent it: flags, letter case and EDNS."""
+    asked = query.question
+    name = asked.name if query.key == asked.key else query.key
+    packet = build(name, query.type, query.cls, flags=asked.flags & ~types.QR)
+    if asked.has_opt:
+        return with_opt(packet, asked.size, asked.options, do=asked.do)
+    return packet
+
+
+def _folded(rrsets: tuple[RRset, ...], query: Query) -> tuple[RRset, ...]:
+    """The records with the asked name in lower case: the encoder gives each asker his own."""
+    asked = query.question.name
+    if asked == query.key:
+        return rrsets
+    return tuple(
+        RRset(query.key, one.type, one.ttl, one.rdatas, one.cls) if one.owner == asked else one
+        for one in rrsets
+    )
+
+
+def _keeping(settings: Settings) -> Keeping:
+    expire, max_age = settings.get("expire", 10.0), settings.get("max_age", 0.0)
+    if max_age and max_age < expire:
+        line = settings.all("max_age")[-1]
+        raise line.fail(f"forward: max_age must not be less than expire ({expire:g}s)")
+    source = settings.get("source_address")
+    return Keeping(
+        expire,
+        max_age,
+        settings.get("max_idle_conns", 0),
+        names.format_address(source) if source else "",
+    )
+
+
+def _probing(settings: Settings) -> Probing:
+    most = settings.get("max_fails", 2)
+    if not settings.has("health_check"):
+        return Probing(max_fails=most)
+    line = settings.all("health_check")[-1]
+    words = list(line.values[1:])
+    recurses, domain = True, names.ROOT
+    while words:
+        word = words.pop(0)
+        if word == "no_rec":
+            recurses = False
+        elif word == "domain" and words:
+            try:
+                domain = names.parse_key(words.pop(0))
+            except ValueError as error:
+                raise line.fail(f"forward health_check: {error}") from error
+        else:
+            why = "expected no_rec or domain NAME"
+            raise line.fail(f"forward health_check: {why}, found {word!r}")
+    return Probing(line.values[0], most, recurses, domain)
+
+
+def _check(settings: Settings, places: tuple[Target | Place, ...]) -> None:
+    """What only all options together show."""
+    if len(places) > _MOST_TARGETS:
+        raise settings.fail(f"forward: {len(places)} upstreams, at most 15 are allowed")
+    name = settings.get("tls_servername", "")
+    for place in places:
+        if name and place.server_name:
+            raise settings.fail(
+                f"forward: {place.server_name!r} and tls_servername {name!r} name one server twice"
+            )
+    for option in ("tls", "tls_servername", "doh_method"):
+        for line in settings.all(option):
+            raise line.fail(f"forward: {option} is not implemented yet", "remove it")
+    for place in places:
+        if place.scheme != "dns":
+            raise settings.fail(
+                f"forward: {place.scheme}:// is not implemented yet", "use dns:// upstreams"
+            )
