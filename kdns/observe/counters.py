@@ -14,3 +14,7 @@ class Counters:
     def add(self, metric: str, *labels: str, by: int = 1) -> None:
         """Adds `by` to a counter."""
         self.values[(metric, *labels)] += by
+
+    def set(self, metric: str, *labels: str, to: int) -> None:
+        """Sets a number that is a state, not a count (a gauge)."""
+        self.values[(metric, *labels)] = to
