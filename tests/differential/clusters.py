@@ -4,6 +4,7 @@ EndpointSlices are always given and always the truth: there is no controller beh
 CoreDNS asks, so a selector without slices would be run by kdns alone.
 """
 
+import copy
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -49,6 +50,17 @@ class Cluster:
     def of(self, kind: str) -> list[Object]:
         """The objects of a kind."""
         return [each for each in self.objects if each["kind"] == kind]
+
+
+def defaulted(each: Object) -> Object:
+    """The object as an API server gives it out: with the defaults that a manifest may leave out."""
+    each = copy.deepcopy(each)
+    for ports in (each.get("spec", {}).get("ports"), each.get("ports")):
+        for port in ports or ():
+            port.setdefault("protocol", "TCP")
+    if each["kind"] == "Service" and each["spec"].get("clusterIP"):
+        each["spec"].setdefault("clusterIPs", [each["spec"]["clusterIP"]])
+    return each
 
 
 def generate(rng: Random) -> Cluster:

@@ -4,11 +4,15 @@ An entry explains fields of a reply, and only in cases where its predicate holds
 be seen in a full run; one that is never seen is dead and is reported.
 """
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tests.differential import packets
-from tests.differential.compare import Case
+from tests.differential.clusters import ADDRESSES
+from tests.differential.compare import SECTIONS, Case
+from tests.differential.questions import dashed
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,101 @@ def _recursion(case: Case) -> bool:
     return bool(case.our_fields.get("RA")) == wants
 
 
+def _only_case(case: Case) -> bool:
+    """The records are the same but for letters' case in names."""
+    return all(
+        _folded(case.their_fields.get(name)) == _folded(case.our_fields.get(name))
+        for name in SECTIONS
+    )
+
+
+def _folded(records: Any) -> Any:  # Any: a list of records, or their number under TC
+    if not isinstance(records, list):
+        return records
+    return sorted(
+        (owner.lower(), ttl, cls, type_, data if type_ == "TXT" else data.lower())
+        for owner, ttl, cls, type_, data in records
+    )
+
+
+def _name(case: Case) -> str:
+    return case.asked.text.split()[0].rstrip(".").lower()
+
+
+def _type(case: Case) -> str:
+    return [*case.asked.text.split(), ""][1]
+
+
+def _becomes_nodata(case: Case) -> bool:
+    rcodes = case.their_fields.get("rcode"), case.our_fields.get("rcode")
+    return rcodes == ("NXDOMAIN", "NOERROR") and not case.our_fields["answer"]
+
+
+def _is_above(case: Case) -> bool:
+    """An apex, svc, pod, or a namespace below those."""
+    left = next((_name(case)[: -len(z)] for z in case.config.zones if _name(case).endswith(z)), "x")
+    labels = left.strip(".").split(".") if left else []
+    return (
+        _becomes_nodata(case)
+        and len(labels) <= 2
+        and (not labels or labels[-1] in ("svc", "pod", ""))
+    )
+
+
+def _slices(case: Case) -> list[dict[str, Any]]:
+    return case.cluster.of("EndpointSlice") if case.cluster else []
+
+
+def _has_fqdn_slice(case: Case) -> bool:
+    """The service asked for has a slice of type FQDN."""
+    labels = _name(case).split(".")
+    return any(
+        each["addressType"] == "FQDN"
+        and each["metadata"]["namespace"] in labels
+        and labels_name(each["metadata"]) in labels
+        for each in _slices(case)
+    )
+
+
+def labels_name(meta: dict[str, Any]) -> str:
+    """The service a slice says it belongs to, of this cluster or of the set."""
+    labels = meta.get("labels") or {}
+    return next((v for k, v in labels.items() if k.endswith("/service-name")), "")
+
+
+def _is_orphan(case: Case) -> bool:
+    """Some slice without the service label has the address that is asked for."""
+    if case.theirs is not None or _type(case) != "PTR":
+        return False
+    return any(
+        ipaddress.ip_address(address).reverse_pointer == _name(case)
+        for each in _slices(case)
+        if each["addressType"] != "FQDN"
+        and "kubernetes.io/service-name" not in (each["metadata"].get("labels") or {})
+        for endpoint in each["endpoints"]
+        for address in endpoint["addresses"]
+    )
+
+
+_ODD = [a for a in ADDRESSES["IPv6"] if str(ipaddress.ip_address(a)) != a]
+_RESPELT = [
+    *(dashed(a) for a in _ODD),
+    *(dashed(str(ipaddress.ip_address(a))) for a in _ODD),
+    *(ipaddress.ip_address(a).reverse_pointer for a in _ODD),
+]
+
+
+def _is_respelt(case: Case) -> bool:
+    """An address that an object spells in its own way is asked for, or answered with."""
+    text = f"{_name(case)} {case.their_fields.get('answer')} {case.our_fields.get('answer')}"
+    return any(word in text for word in _RESPELT)
+
+
+def _packet(name: str, reason: str, *packets_: str) -> Expected:
+    """A difference in whole replies to some of the hand-made packets."""
+    return Expected(name, reason, frozenset(), lambda case: case.asked.text in packets_)
+
+
 EXPECTED = (
     Expected(
         "ra",
@@ -40,7 +139,125 @@ EXPECTED = (
         frozenset({"RA"}),
         _recursion,
     ),
-)
+    Expected(
+        "case",
+        "a name that ends like the question is a pointer into it and so repeats its letters; "
+        "names are equal in any case (RFC 4343 §4.1)",
+        frozenset(SECTIONS),
+        _only_case,
+    ),
+    Expected(
+        "notify-rd",
+        "RD and CD are copied for QUERY only, whoever made the reply; CoreDNS hands on what an "
+        "upstream said to a NOTIFY",
+        frozenset({"RD", "CD"}),
+        lambda case: _opcode(case) == 4,
+    ),
+    Expected(
+        "refusal-flags",
+        "FORMERR and NOTIMP carry QR, opcode, RD and CD; CoreDNS copies TC, RA and AD too, and "
+        "turns the opcode of a FORMERR to QUERY",
+        frozenset({"TC", "RA", "AD", "opcode"}),
+        lambda case: case.our_fields.get("rcode") in ("FORMERR", "NOTIMP"),
+    ),
+    Expected(
+        "ent",
+        "dns.<zone> exists, since ns.dns.<zone> does: NODATA (RFC 8020 §2)",
+        frozenset({"rcode"}),
+        lambda case: _name(case) in [f"dns.{zone}" for zone in case.config.zones],
+    ),
+    Expected(
+        "ent-txt",
+        "a name that exists without records is NODATA for TXT as for every other type",
+        frozenset({"rcode"}),
+        lambda case: _type(case) == "TXT" and _is_above(case),
+    ),
+    Expected(
+        "reverse-nodata",
+        "an address name that has a PTR exists, so for other types it is NODATA (RFC 2308 §2.2)",
+        frozenset({"rcode"}),
+        lambda case: case.asked.kind == "reverse" and _type(case) != "PTR" and _becomes_nodata(case),
+    ),
+    Expected(
+        "ns-case",
+        "NS at the apex and ns.dns are found in any letter case (RFC 4343 §3)",
+        frozenset({"rcode", "answer", "authority", "additional"}),
+        lambda case: case.asked.text.split()[0] != _name(case)
+        and _name(case).removeprefix("ns.dns.") in case.config.zones,
+    ),
+    Expected(
+        "fqdn-slices",
+        "slices of address type FQDN, which Kubernetes deprecates, answer nothing; CoreDNS makes "
+        "a CNAME of each",
+        frozenset({"rcode", "answer", "authority", "additional"}),
+        _has_fqdn_slice,
+    ),
+    Expected(
+        "orphan-slices",
+        "a slice without a service name has no names; CoreDNS makes a PTR with an empty label, "
+        "cannot pack it and stays silent",
+        frozenset(),
+        _is_orphan,
+    ),
+    Expected(
+        "spelling",
+        "an IPv6 address is the same however an object spells it (RFC 5952); CoreDNS compares and "
+        "dashes the text",
+        frozenset({"rcode", "answer", "authority", "additional"}),
+        _is_respelt,
+    ),
+    Expected(
+        "ghosts",
+        "a namespace that only its objects name exists in manifests",
+        frozenset({"rcode", "answer", "authority", "additional"}),
+        lambda case: case.cluster is not None
+        and any(ghost in _name(case).split(".") for ghost in case.cluster.ghosts),
+    ),
+    _packet("edns-z", "unknown EDNS flags are zero in replies (RFC 6891 §6.1.4)", "edns-z"),
+    Expected(
+        "badvers-size",
+        "the OPT of a BADVERS has our size and the asker's DO; CoreDNS says size 0",
+        frozenset({"edns"}),
+        lambda case: case.our_fields.get("rcode") == "BADVERS",
+    ),
+    _packet(
+        "two-opts",
+        "a second OPT, or one not owned by the root, is a FORMERR (RFC 6891 §6.1.1, §6.1.2)",
+        "edns-twice", "edns-twice-versions", "edns-owner-not-root",
+    ),
+    _packet(
+        "cut-question",
+        "a question without type or class, and one promised but missing, is a FORMERR; CoreDNS "
+        "reads zeros",
+        "qd-1-none-there", "type-missing", "class-missing", "class-missing-opt-promised",
+        "nothing-but-promises",
+    ),
+    _packet(
+        "question-pointer",
+        "a compressed question is a FORMERR: there is nothing before it to point to",
+        "pointer-into-header",
+    ),
+    _packet(
+        "unread-rdata",
+        "records of a query that nobody reads are not taken apart",
+        "soa-rdlength-3", "a-rdlength-3", "txt-beyond",
+    ),
+    _packet(
+        "unread-options",
+        "EDNS options that nobody reads are not taken apart (RFC 6891 §6.1.2: ignored)",
+        "edns-subnet-bad", "ecs-v4-mask-33", "ecs-short", "keepalive-1-octet", "expire-1-octet",
+        "ede-short", "llq-short", "ul-short", "report-channel-bad", "zoneversion-empty",
+    ),
+    _packet(
+        "long-queries",
+        "queries over 512 octets are read whole over UDP too; CoreDNS cuts them and says FORMERR",
+        "513-octets", "1400-octets",
+    ),
+)  # fmt: skip
+
+
+def _opcode(case: Case) -> int:
+    return _flags(case) >> 11 & 15
 
 
 def explain(case: Case) -> tuple[set[str], list[str]]:

@@ -92,9 +92,9 @@ class Names:
 
     def endpoint(self) -> str:
         """One label before a service: host name, pod name, dashed address, or none of them."""
-        dashed = [_dashed(ip) for ip in self.ips]
+        addresses = [dashed(ip) for ip in self.ips]
         pods = ("pod-0", "pod-1", "p" * 63, "web-5d9c-x")
-        label = self.rng.choice([*dashed, *HOSTS, *HOSTS, *pods, "_http", "http", "*"])
+        label = self.rng.choice([*addresses, *HOSTS, *HOSTS, *pods, "_http", "http", "*"])
         return f"{label}.{self.service()}"
 
     def port(self) -> str:
@@ -116,7 +116,7 @@ class Names:
             "pod-0",
             "fd00--",
         )
-        label = self.rng.choice([_dashed(ip) for ip in self.ips] * 2 + list(odd))
+        label = self.rng.choice([dashed(ip) for ip in self.ips] * 2 + list(odd))
         return f"{label}.{self.rng.choice(self.spaces)}.pod.{self.zone()}"
 
     def reverse(self) -> str:
@@ -164,7 +164,7 @@ class Names:
 
     def multicluster(self) -> str:
         """An endpoint of one cluster of the set."""
-        label = self.rng.choice([_dashed(ip) for ip in self.ips] + list(HOSTS) + ["pod-0"])
+        label = self.rng.choice([dashed(ip) for ip in self.ips] + list(HOSTS) + ["pod-0"])
         return f"{label}.{self.rng.choice(('one', 'two', 'three', 'four'))}.{self.service()}"
 
     def deep(self) -> str:
@@ -223,9 +223,10 @@ def _edns(rng: Random) -> tuple[bytes, str]:
     ), f" edns {size}{' do' if do else ''} {options.hex()}".rstrip()
 
 
-def _dashed(ip: str) -> str:
-    dashed = ip.replace(".", "-").replace(":", "-")
-    return dashed + "0" if dashed.endswith("-") else dashed
+def dashed(ip: str) -> str:
+    """The endpoint label of an address."""
+    label = ip.replace(".", "-").replace(":", "-")
+    return label + "0" if label.endswith("-") else label
 
 
 def _cluster_ips(cluster: Cluster) -> Iterator[str]:

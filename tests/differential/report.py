@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from tests.differential.compare import Case
-from tests.differential.expected import EXPECTED, explain
+from tests.differential.expected import EXPECTED, explain, labels_name
 from tests.differential.rounds import Round
 
 
@@ -28,7 +28,7 @@ class Report:
         left, names = explain(case)
         self.expected.update(names)
         if left:
-            self.unexpected[kind].append(repro(this, case, left))
+            self.unexpected[f"{kind} {' '.join(sorted(left))}"].append(repro(this, case, left))
 
     def fail(self, kind: str, text: str) -> None:
         """Counts what could not even be asked, or a Corefile the two disagree on."""
@@ -47,11 +47,14 @@ class Report:
     def table(self) -> str:
         """One line per kind, then the expected differences, the dead ones among them named."""
         lines = [f"{'kind':24}{'asked':>8}{'equal':>8}{'unexpected':>12}"]
-        for kind in sorted({*self.asked, *self.unexpected}):
-            row = (self.asked[kind], self.equal[kind], len(self.unexpected.get(kind, ())))
+        wrong: Counter[str] = Counter()
+        for kind, found in self.unexpected.items():
+            wrong[kind.split()[0]] += len(found)
+        for kind in sorted({*self.asked, *wrong}):
+            row = (self.asked[kind], self.equal[kind], wrong[kind])
             lines.append(f"{kind:24}{row[0]:8}{row[1]:8}{row[2]:12}")
         lines.append(f"{'all':24}{self.asked.total():8}{self.equal.total():8}"
-                     f"{sum(map(len, self.unexpected.values())):12}")  # fmt: skip
+                     f"{wrong.total():12}")  # fmt: skip
         lines.append("expected differences:")
         for each in EXPECTED:
             seen = self.expected[each.name]
@@ -84,8 +87,7 @@ def _near(case: Case, objects: list[dict]) -> list[dict]:
 
     def is_near(each: dict) -> bool:
         meta = each["metadata"]
-        labels = meta.get("labels") or {}
-        name = next((v for k, v in labels.items() if k.endswith("service-name")), meta["name"])
+        name = labels_name(meta) or meta["name"]
         space = meta.get("namespace", meta["name"])
         return (name in text and space in text) or f"{name}.{space}." in answers
 

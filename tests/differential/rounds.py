@@ -58,7 +58,7 @@ async def run(this: Round, ours: Start, source: str) -> list[Case]:
     with ExitStack() as stack:
         stack.callback(upstream.stop)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="differential-")))
-        api = stack.enter_context(Api(objects))
+        api = stack.enter_context(Api(map(clusters.defaulted, objects)))
         (folder / "objects.json").write_text(
             json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         )

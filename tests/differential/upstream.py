@@ -60,6 +60,7 @@ def reply(wire: bytes, limit: int) -> bytes | None:
     if not asked.question:
         return None
     answer = dns.message.make_response(asked, recursion_available=True, our_payload=1232)
+    answer.flags |= asked.flags & dns.flags.CD  # RFC 4035 §3.2.2, which dnspython leaves to us
     _fill(answer, asked.question[0])
     whole = packed(answer)
     if asked.edns >= 0:
