@@ -27,12 +27,18 @@ _REPEAT = re.compile(r"(?:[*+?]|\{([0-9]+)(?:,([0-9]*))?\})\??")
 _GROUP = re.compile(
     r"\((?:\?(?:P?<(?P<name>[A-Za-z0-9_]+)>|(?P<flags>[ims]*(?:-[ims]+)?)(?P<end>[:)])))?"
 )
-_ESCAPE = re.compile(r"\\(?:x\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:x\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|(0[0-7]{0,2}|[1-7][0-7]{1,2})|(.))", re.DOTALL
+)
 _POSIX = re.compile(r"\[:([a-z]+):\]")
 _CONTROL = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _MAX_DEPTH = 100
 _SETS = frozenset("dDsSwW")
-_ASSERTIONS = {"A": r"\A", "z": r"\Z", "b": r"\b", "B": r"\B"}
+# Python: `\B` does not match in an empty text.
+_ASSERTIONS = {"A": r"\A", "z": r"\Z", "b": r"\b", "B": r"(?!\b)"}
+
+_UNREPEATED = frozenset({"^", "$", *_ASSERTIONS.values()})
+"""What Python repeats only inside a group."""
 
 
 def compile_go(text: str) -> re.Pattern[str]:
@@ -105,6 +111,8 @@ class _Translator:
         self.at = match.end()
         if _REPEAT.match(self.text, self.at):
             raise ValueError(f"{match[0]} is followed by another repetition")
+        if self.out and self.out[-1] in _UNREPEATED:
+            self.out[-1] = f"(?:{self.out[-1]})"
         self.out.append(match[0])
 
     def _group(self) -> None:
@@ -151,7 +159,9 @@ class _Translator:
         self.at = match.end()
         if code := match[1] or match[2]:
             return re.escape(chr(int(code, 16)))
-        char = match[3]
+        if match[3]:
+            return re.escape(chr(int(match[3], 8)))
+        char = match[4]
         if char in _SETS:
             return "\\" + char
         if char in _CONTROL:
