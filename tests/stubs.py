@@ -77,7 +77,7 @@ ZONE = names.parse_key("cluster.local")
 
 
 def soa() -> RRset:
-    return records.soa_set(ZONE, 5, bytes(20), mname=b"\2ns\3dns", rname=b"\nhostmaster")
+    return records.soa_set(ZONE, 5, (b"\2ns\3dns", b"\nhostmaster"), 0, (0, 0, 0), 0)
 
 
 class World:

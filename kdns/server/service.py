@@ -82,16 +82,17 @@ class Service:
     async def _listen(self, host: str, port: int, router: Router) -> None:
         datagram, stream = open_pair(host, port)
         clock = self.services.clock
-        udp = UdpListener(datagram, self._pipeline(router, whole=False), clock)
-        tcp = TcpListener(stream, self._pipeline(router, whole=True), clock)
+        udp = UdpListener(datagram, self.pipeline(router, whole=False), clock)
+        tcp = TcpListener(stream, self.pipeline(router, whole=True), clock)
         self._udp.append(udp)
         self._tcp.append(tcp)
         self.addresses.append((host, datagram.getsockname()[1]))
         udp.start()
         await tcp.start()
 
-    def _pipeline(self, router: Router, *, whole: bool) -> Pipeline:
+    def pipeline(self, router: Router, *, whole: bool) -> Pipeline:
         services = self.services
+        """A pipeline with a table of its own; `stop` clears it."""
         table = AnswerTable(services.stamps, services.chance, address_of)
         pipeline = Pipeline(
             router,

@@ -33,7 +33,10 @@ Ancillary = list[tuple[int, int, bytes]]
 
 def address_of(peer: Peer) -> bytes:
     """The packed address of a socket peer, IPv4-mapped ones as IPv4."""
-    return _unmapped(ip_address(peer[0].partition("%")[0]).packed)
+    host: str = peer[0]
+    if len(peer) == 2:
+        return socket.inet_pton(socket.AF_INET, host)
+    return _unmapped(socket.inet_pton(socket.AF_INET6, host.partition("%")[0]))
 
 
 def _unmapped(packed: bytes) -> bytes:

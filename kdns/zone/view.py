@@ -15,6 +15,7 @@ from kdns.wire.names import IN_ADDR, IP6, Key, is_below
 from kdns.zone.names import label, split
 
 _TIMERS = (7200, 1800, 86400)
+_BEFORE = (b"\x02ns\x03dns", b"\x0ahostmaster")
 
 
 class ImportSerial:
@@ -47,8 +48,8 @@ class Zone:
 
     def _renew(self) -> None:
         self._made = serial = self._serial.serial
-        soa = records.soa(self.ns_dns, b"\x0ahostmaster" + self.key, serial, _TIMERS, self._ttl)
-        rrset = RRset(self.key, types.SOA, min(self._ttl, 300), (soa,))
+        ttl = min(self._ttl, 300)
+        rrset = records.soa_set(self.key, ttl, _BEFORE, serial, _TIMERS, self._ttl)
         self.soa = self._answer(types.NOERROR, answer=(rrset,))
         self.nodata = self._answer(types.NOERROR, authority=(rrset,))
         """The name exists, but no such records."""
