@@ -210,7 +210,7 @@ class Kubernetes(Backend):
         if not view.store.has_synced:
             query.forget()
         if query.ledger.metadata is not None:
-            self._offer(query, zone, parts)
+            self.offer(query)
         if query.type in _TRANSFERS:
             return Answer(types.REFUSED)
         found = answer(view, zone, key, parts, query.type, query.touch)
@@ -233,8 +233,12 @@ class Kubernetes(Backend):
         found = positive(*alias.cnames, *_as_of_now(query, reply))
         return found.but(flags=found.flags | reply.flags & types.TC)
 
-    def _offer(self, query: Query, zone: Zone, parts: list[str]) -> None:
+    def offer(self, query: Query) -> None:
         """Offers what the name means and, with verified pods, who asks (facts B.13)."""
+        place = self._view.find(query.key)
+        if place is None:
+            return
+        zone, parts = place
         told = describe(parts, multicluster=zone.is_multicluster, zonal=self._view.zonal)
         if self._view.pods == "verified":
             # Even the absence of a label is news about this asker, and nobody reads what is absent.

@@ -148,7 +148,7 @@ def _parse_in_addr(key: Key) -> bytes | None:
         return None
     out = bytearray()
     for part in reversed(parts):
-        if not part.isdigit() or len(part) > 3 or int(part) > 255:
+        if not part.isdigit() or len(part) > 3 or int(part) > 255 or part != b"%d" % int(part):
             return None
         out.append(int(part))
     return bytes(out)

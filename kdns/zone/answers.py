@@ -54,7 +54,7 @@ def _look(
         if zone.is_reverse:
             return None
         if len(parts) == 2:
-            return _namespace(view, zone, parts[0], touch)
+            return _namespace(view, zone, parts, touch)
         return _KINDS[last](view, zone, key, parts, type_, touch)
     if last == "dns":
         if len(parts) == 1:
@@ -66,7 +66,10 @@ def _look(
     return reverse.answer(view, zone, key, type_, touch) if zone.has_reverse else None
 
 
-def _namespace(view: View, zone: Zone, namespace: str, touch: Touch) -> Answer | None:
-    """A namespace exists below `svc` and `pod` when it is exposed."""
+def _namespace(view: View, zone: Zone, parts: list[str], touch: Touch) -> Answer | None:
+    """A namespace exists below `svc` and `pod` when it is exposed, and pods have names at all."""
+    namespace, kind = parts
+    if kind == "pod" and view.pods == "disabled":
+        return None
     touch(namespace)
     return zone.nodata if view.exposes(namespace) else None

@@ -1,14 +1,14 @@
 """Pod names to answers: the address that a dashed label spells, checked as far as `pods` asks.
 
 Insecure names depend on the namespace alone, verified ones also on the pods at the address.
-CoreDNS: one or two labels more change nothing, and SRV points at the name itself, with port 0.
+CoreDNS: one or two labels more change nothing, and SRV points at the pod's name, with port 0.
 """
 
 from struct import pack
 
 from kdns.wire import types
 from kdns.wire.message import Answer, RRset
-from kdns.wire.names import Key
+from kdns.wire.names import Key, parent
 from kdns.zone.names import dash, parse_dashed
 from kdns.zone.services import Touch
 from kdns.zone.view import View, Zone, positive
@@ -34,8 +34,17 @@ def answer(
         return None
     found = RRset(key, types.A if len(address) == 4 else types.AAAA, view.ttl, (address,))
     if type_ == types.SRV:
-        return positive(RRset(key, type_, view.ttl, (_SRV + key,)), additional=(found,))
+        name = _bare(key, len(parts) - 3)
+        glue = RRset(name, found.type, view.ttl, found.rdatas)
+        return positive(RRset(key, type_, view.ttl, (_SRV + name,)), additional=(glue,))
     return positive(found) if type_ == found.type else zone.nodata
+
+
+def _bare(key: Key, labels: int) -> Key:
+    """The name without its first labels."""
+    for _ in range(labels):
+        key = parent(key)
+    return key
 
 
 def _is_known(view: View, text: str, namespace: str, address: bytes, touch: Touch) -> bool:
