@@ -36,14 +36,13 @@ def run(options: Options, *, banner: str) -> int:
     except ConfigError as error:
         errors.append(error)
     if errors:
-        for error in errors:
-            print(error, file=sys.stderr)
+        print(*errors, sep="\n", file=sys.stderr)
         return 2
     pidfile = Path(options.pidfile) if options.pidfile else None
     try:
         if pidfile:
             pidfile.write_text(f"{os.getpid()}\n", encoding="ascii")
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
             return runner.run(_serve(assembly, services, options, banner))
     except (StartError, ConfigError, OSError) as error:
         print(error, file=sys.stderr)
@@ -61,13 +60,14 @@ def corefile(given: str | None, port: int) -> tuple[str, str]:
     return read(path, port=port), path or "Corefile"
 
 
-def _loop_factory():  # type: ignore[no-untyped-def]  # noqa: ANN202 - uvloop has no type here
+def _new_loop() -> asyncio.AbstractEventLoop:
     """uvloop's event loop where it is installed, else the standard one."""
     try:
         import uvloop  # noqa: PLC0415 - optional
     except ImportError:
-        return None
-    return uvloop.new_event_loop
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
 
 
 async def _serve(assembly: Assembly, services: Services, options: Options, banner: str) -> int:

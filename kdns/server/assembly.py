@@ -12,7 +12,14 @@ from glob import glob
 from random import Random, SystemRandom
 from typing import Any
 
-from kdns.corefile.blocks import Bound, ServerBlock, check_names, check_overlap, read_blocks
+from kdns.corefile.blocks import (
+    Bound,
+    ServerBlock,
+    check_names,
+    check_overlap,
+    check_transports,
+    read_blocks,
+)
 from kdns.corefile.options import Settings, check_all
 from kdns.corefile.parser import parse
 from kdns.corefile.tree import ConfigError, Directive
@@ -79,16 +86,21 @@ def build(
     except ConfigError as error:
         errors.append(error)
         return Assembly()
+    if not parsed:
+        # CoreDNS: a Corefile without server blocks serves the default.
+        parsed = parse(DEFAULT.format(port=port), path, environ={}, read=_text, glob=_glob)
     blocks = read_blocks(parsed, errors, port=port, warn=warn)
     assembly = Assembly()
     bound = []
     zones: dict[tuple[str, int], dict[bytes, Block]] = {}
     for block in blocks:
-        hosts, plugins = _plugins(block, services, errors)
+        hosts, plugins = _plugins(block, services, errors, warn)
         bound.append(Bound(block, hosts))
         assembly.plugins += plugins
-        _serve(block, hosts, plugins, zones, assembly.served, errors)
+        _serve(block, hosts, plugins, zones, assembly.served)
+    check_transports(blocks, errors, served=("dns",))
     check_overlap(bound, errors)
+    errors.sort(key=lambda error: (error.file, error.line))
     for address, served in zones.items():
         assembly.routers[address] = Router(served, recurses=_recurses(served))
     return assembly
@@ -104,7 +116,10 @@ def _glob(pattern: str) -> list[str]:
 
 
 def _plugins(
-    block: ServerBlock, services: Services, errors: list[ConfigError]
+    block: ServerBlock,
+    services: Services,
+    errors: list[ConfigError],
+    warn: Callable[[str], None],
 ) -> tuple[tuple[str, ...], list[Plugin]]:
     """The addresses a block binds and its plugins, in the order they are asked in."""
     have = implemented()
@@ -118,7 +133,7 @@ def _plugins(
     plugins: list[Plugin] = []
     for directive in directives:
         site = _site(block, services, root, hosts)
-        plugin = _plugin(directive, site, errors)
+        plugin = _plugin(directive, site, errors, warn)
         if plugin is not None:
             plugins.append(plugin)
             root = getattr(plugin, "path", root) if plugin.name == "root" else root
@@ -131,11 +146,13 @@ def _syntax_repeats(name: str) -> bool:
     return cls is not None and cls.syntax.repeats
 
 
-def _plugin(directive: Directive, site: Site, errors: list[ConfigError]) -> Plugin | None:
+def _plugin(
+    directive: Directive, site: Site, errors: list[ConfigError], warn: Callable[[str], None]
+) -> Plugin | None:
     cls = plugin_class(directive.name.text)
     assert cls is not None
     before = len(errors)
-    settings: Settings = check_all(directive, cls.syntax, errors)
+    settings: Settings = check_all(directive, cls.syntax, errors, warn)
     if len(errors) > before:
         return None
     try:
@@ -168,7 +185,6 @@ def _serve(
     plugins: list[Plugin],
     zones: dict[tuple[str, int], dict[bytes, Block]],
     served: list[str],
-    errors: list[ConfigError],
 ) -> None:
     """Enters a block under each of its zones on each address it listens on."""
     chain = join(plugins)
@@ -176,9 +192,6 @@ def _serve(
     has_handlers = any(not isinstance(plugin, Monitor) for plugin in plugins)
     classes = _classes(plugins)
     for key in block.keys:
-        if key.scheme != "dns":
-            errors.append(key.word.fail(f"{key.scheme}:// is not served yet, only dns://"))
-            continue
         runs = Block(key.zone, chain, tuple(plugins), observers, has_handlers, classes)
         for host in hosts or ("",):
             zones.setdefault((host, key.port), {}).setdefault(key.zone, runs)
