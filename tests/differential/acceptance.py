@@ -504,8 +504,8 @@ def coredns_takes(corefile: str) -> tuple[bool, str]:
         return error.code is None, _last(error.log)
 
 
-def kdns_takes(corefile: str) -> tuple[bool, str]:
-    """Whether `kdns check` finds nothing wrong with a Corefile, and what it said."""
+def kdns_takes(corefile: str) -> tuple[bool | None, str]:
+    """Whether `kdns check` finds nothing wrong, and what it said; None when it fell over."""
     with tempfile.TemporaryDirectory(prefix="differential-") as folder:
         path = Path(folder) / "Corefile"
         path.write_text(corefile.replace("PORT", "5353"))
@@ -513,7 +513,8 @@ def kdns_takes(corefile: str) -> tuple[bool, str]:
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, cwd=folder, env=peer.environment()
         )
-    return done.returncode == 0, _last(done.stdout + done.stderr)
+    taken = {0: True, 2: False}.get(done.returncode)
+    return taken, _last(done.stdout + done.stderr)
 
 
 def _last(log: str) -> str:

@@ -48,6 +48,10 @@ class Case:
         """The fields that differ."""
         theirs, ours = self.their_fields, self.our_fields
         names = theirs.keys() | ours.keys()
+        if theirs.get("TC") or ours.get("TC"):  # which records were kept is chance; how many is not
+            cut = {n: (len(theirs.get(n, ())), len(ours.get(n, ()))) for n in SECTIONS}
+            rest = {n for n in names - set(SECTIONS) if theirs.get(n) != ours.get(n)}
+            return rest | {n for n, (a, b) in cut.items() if a != b}
         slack = 1 if "cache" in self.config.words else 0
         return {n for n in names if not _same(n, theirs.get(n), ours.get(n), slack)}
 
@@ -66,8 +70,6 @@ def fields(wire: bytes | None) -> dict[str, Any]:
     found["question"] = [(r.name.to_text(), r.rdtype, r.rdclass) for r in message.sections[0]]
     for number, section in enumerate(SECTIONS, 1):
         found[section] = sorted(_record(rrset) for rrset in message.sections[number])
-    if found["TC"]:
-        found |= {section: len(found[section]) for section in SECTIONS}
     found["edns"] = _edns(message)
     return found
 

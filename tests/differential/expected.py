@@ -44,7 +44,7 @@ def _only_case(case: Case) -> bool:
     )
 
 
-def _folded(records: Any) -> Any:  # Any: a list of records, or their number under TC
+def _folded(records: Any) -> Any:  # Any: a list of records, or None without a reply
     if not isinstance(records, list):
         return records
     return sorted(
@@ -59,6 +59,11 @@ def _name(case: Case) -> str:
 
 def _type(case: Case) -> str:
     return [*case.asked.text.split(), ""][1]
+
+
+def _class(case: Case) -> int | None:
+    words = case.asked.text.split()
+    return int(words[3]) if len(words) > 3 else None
 
 
 def _becomes_nodata(case: Case) -> bool:
@@ -163,8 +168,17 @@ EXPECTED = (
     Expected(
         "ent",
         "dns.<zone> exists, since ns.dns.<zone> does: NODATA (RFC 8020 §2)",
-        frozenset({"rcode"}),
-        lambda case: _name(case) in [f"dns.{zone}" for zone in case.config.zones],
+        frozenset({"rcode", "AA", "authority"}),
+        lambda case: _name(case) in [f"dns.{zone}" for zone in case.config.zones]
+        and _becomes_nodata(case),
+    ),
+    Expected(
+        "dns-version",
+        "dns-version.<zone> has a TXT record, so for other types it is NODATA and falls through "
+        "to nobody",
+        frozenset({"rcode", "AA", "authority"}),
+        lambda case: _name(case) in [f"dns-version.{zone}" for zone in case.config.zones]
+        and _becomes_nodata(case),
     ),
     Expected(
         "ent-txt",
@@ -177,6 +191,21 @@ EXPECTED = (
         "an address name that has a PTR exists, so for other types it is NODATA (RFC 2308 §2.2)",
         frozenset({"rcode"}),
         lambda case: case.asked.kind == "reverse" and _type(case) != "PTR" and _becomes_nodata(case),
+    ),
+    Expected(
+        "reverse-junk",
+        "labels before a whole address name are no address: NXDOMAIN; CoreDNS passes over what is "
+        "before 32 nibbles",
+        frozenset({"rcode", "answer", "authority"}),
+        lambda case: _name(case).endswith("ip6.arpa") and _name(case).count(".") > 33,
+    ),
+    Expected(
+        "primary-zone",
+        "PTRs name the first zone that is no reverse zone; CoreDNS the first, so services of "
+        "in-addr.arpa where that is written before cluster.local",
+        frozenset({"answer"}),
+        lambda case: str(case.our_fields.get("answer")).lower()
+        == str(case.their_fields.get("answer")).lower().replace("svc.in-addr.arpa.", "svc.cluster.local."),
     ),
     Expected(
         "ns-case",
@@ -247,6 +276,20 @@ EXPECTED = (
         "EDNS options that nobody reads are not taken apart (RFC 6891 §6.1.2: ignored)",
         "edns-subnet-bad", "ecs-v4-mask-33", "ecs-short", "keepalive-1-octet", "expire-1-octet",
         "ede-short", "llq-short", "ul-short", "report-channel-bad", "zoneversion-empty",
+    ),
+    _packet(
+        "whoami-long",
+        "where no SRV owner fits, whoami still gives the address; CoreDNS sends a broken reply",
+        "name-255",
+    ),
+    Expected(
+        "class-per-block",
+        "a class other than IN goes to blocks that forward; CoreDNS lets it into every block of "
+        "a listener where any block forwards",
+        frozenset(),
+        lambda case: _class(case) not in (None, 1)
+        and case.our_fields.get("rcode") == "REFUSED"
+        and "forward" in case.config.text,
     ),
     _packet(
         "long-queries",

@@ -53,11 +53,8 @@ CODES = {
 
 def reply(wire: bytes, limit: int) -> bytes | None:
     """The reply to a packet, cut to an empty one with TC where it is longer than the limit."""
-    try:
-        asked = dns.message.from_wire(wire)
-    except dns.exception.DNSException:
-        return None
-    if not asked.question:
+    asked = _read(wire)
+    if asked is None or not asked.question:
         return None
     answer = dns.message.make_response(asked, recursion_available=True, our_payload=1232)
     answer.flags |= asked.flags & dns.flags.CD  # RFC 4035 §3.2.2, which dnspython leaves to us
@@ -70,6 +67,14 @@ def reply(wire: bytes, limit: int) -> bytes | None:
     answer.answer, answer.authority, answer.additional = [], [], []
     answer.flags |= dns.flags.TC
     return packed(answer)
+
+
+def _read(wire: bytes) -> dns.message.Message | None:
+    """The query; without EDNS where dnspython is stricter than resolvers are."""
+    for is_question_only in (False, True):
+        with suppress(dns.exception.DNSException):
+            return dns.message.from_wire(wire, question_only=is_question_only, ignore_trailing=True)
+    return None
 
 
 def packed(message: dns.message.Message) -> bytes:
