@@ -1,7 +1,130 @@
-"""`kdns query`."""
+"""`kdns query`: asks a server, or a Corefile without a socket, and shows the reply.
 
+A small dig on our own wire code. `-conf FILE` builds and starts that Corefile's plugins here and
+asks them; it needs no port and no running server.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
 from collections.abc import Sequence
+from ipaddress import ip_address
+
+from kdns.cli.serve import corefile
+from kdns.client.ask import ask
+from kdns.client.line import UpstreamError
+from kdns.corefile.tree import ConfigError
+from kdns.observe import logs
+from kdns.plugins.base import Client
+from kdns.server.assembly import Services, build
+from kdns.server.service import Service
+from kdns.wire import names, rare, types
+from kdns.wire.message import RRset, WireError
+from kdns.wire.parse import Message, parse
+
+_FLAGS = (("qr", types.QR), ("aa", types.AA), ("tc", types.TC), ("rd", types.RD),
+          ("ra", types.RA), ("ad", types.AD), ("cd", types.CD))  # fmt: skip
 
 
 def main(arguments: Sequence[str]) -> int:
-    raise NotImplementedError
+    """Exit code 0 when a reply came, 1 when none did, 2 for a question or Corefile that is none."""
+    options = _parser().parse_args(arguments)
+    name, type_, server = ".", types.A, ""
+    try:
+        for word in options.words:
+            if word.startswith("@"):
+                server = word[1:]
+            elif word.upper() in types.TYPES:
+                type_ = types.parse_type(word)
+            else:
+                name = word
+        if options.x:
+            name, type_ = names.format(names.reverse(ip_address(options.x).packed)), types.PTR
+        packet = _packet(name, type_, size=options.bufsize)
+    except ValueError as error:
+        print(f"kdns query: {error}", file=sys.stderr)
+        return 2
+    transport = "tcp" if options.tcp else "udp"
+    started = time.perf_counter()
+    try:
+        if options.conf is not None:
+            reply = asyncio.run(_without_socket(options.conf, packet, transport))
+            asked = options.conf
+        else:
+            host, port = server or "127.0.0.1", options.port
+            reply = asyncio.run(ask((host, port), packet, transport))
+            asked = f"{host}#{port} over {transport}"
+        print(_shown(reply and parse(reply), name, type_))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (UpstreamError, WireError, OSError) as error:
+        print(f"kdns query: no usable reply: {error}", file=sys.stderr)
+        return 1
+    print(
+        f";; {(time.perf_counter() - started) * 1000:.1f} ms, {len(reply or b'')} octets, {asked}"
+    )
+    return 0 if reply else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kdns query", description=__doc__, allow_abbrev=False)
+    flag = parser.add_argument
+    flag("words", nargs="*", metavar="NAME|TYPE|@SERVER", help="in any order; type A, 127.0.0.1")
+    flag("-x", metavar="ADDRESS", help="the PTR name of an address")
+    flag("-p", dest="port", type=int, default=53, metavar="PORT", help="the server's port (53)")
+    flag("-conf", "--conf", metavar="FILE", help="ask this Corefile, without a socket")
+    flag("-tcp", "--tcp", action="store_true", help="over TCP")
+    flag("-bufsize", "--bufsize", type=int, default=1232, metavar="N", help="EDNS size (1232)")
+    return parser
+
+
+def _packet(name: str, type_: int, *, size: int) -> bytes:
+    """A query with RD and EDNS."""
+    head = os.urandom(2) + b"\x01\x00\0\x01\0\0\0\0\0\x01"
+    asked = names.parse(name) + type_.to_bytes(2, "big") + b"\0\x01"
+    return head + asked + b"\0\0\x29" + size.to_bytes(2, "big") + bytes(6)
+
+
+async def _without_socket(path: str, packet: bytes, transport: str) -> bytes | None:
+    """Starts a Corefile's plugins, asks the block that has the name, stops them."""
+    text, file = corefile(path, 53)
+    services = Services()
+    errors: list[ConfigError] = []
+    assembly = build(text, file, services, errors, warn=logs.warn)
+    if errors:
+        raise errors[0]
+    service = Service(assembly, services)
+    await service.start(listen=False)
+    try:
+        router = next(iter(assembly.routers.values()))
+        pipeline = service.pipeline(router, whole=transport == "tcp")
+        client = Client(b"\x7f\0\0\x01", 0, transport, b"\x7f\0\0\x01", 53)
+        return await pipeline.respond(packet, client, services.clock())
+    finally:
+        await service.stop()
+
+
+def _shown(reply: Message | bytes | None, name: str, type_: int) -> str:
+    """The reply in dig's shape."""
+    if not isinstance(reply, Message):
+        return f";; no reply: {name} {types.type_name(type_)} was dropped"
+    flags = " ".join(word for word, bit in _FLAGS if reply.flags & bit)
+    lines = [f";; {types.rcode_name(reply.rcode)}, flags: {flags}, id: {reply.id}"]
+    for asked, kind, cls in reply.questions:
+        lines.append(f";{names.format(asked)}\t{types.class_name(cls)}\t{types.type_name(kind)}")
+    sections = {
+        "ANSWER": reply.answer,
+        "AUTHORITY": reply.authority,
+        "ADDITIONAL": reply.additional,
+    }
+    for title, rrsets in sections.items():
+        if rrsets:
+            lines += ["", f";; {title}", *_records(rrsets)]
+    return "\n".join(lines)
+
+
+def _records(rrsets: Sequence[RRset]) -> list[str]:
+    return [line for rrset in rrsets for line in rare.format_rrset(rrset)]

@@ -36,7 +36,8 @@ def run(options: Options, *, banner: str) -> int:
     except ConfigError as error:
         errors.append(error)
     if errors:
-        print(*errors, sep="\n", file=sys.stderr)
+        for mistake in errors:
+            logs.fatal(str(mistake))
         return 2
     pidfile = Path(options.pidfile) if options.pidfile else None
     try:
@@ -45,7 +46,7 @@ def run(options: Options, *, banner: str) -> int:
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             return runner.run(_serve(assembly, services, options, banner))
     except (StartError, ConfigError, OSError) as error:
-        print(error, file=sys.stderr)
+        logs.fatal(str(error))
         return 2 if isinstance(error, ConfigError) else 3
     finally:
         if pidfile:
@@ -78,7 +79,8 @@ async def _serve(assembly: Assembly, services: Services, options: Options, banne
     loop.add_signal_handler(signal.SIGQUIT, os._exit, 0)
     await service.start()
     if not options.is_quiet:
-        print("\n".join(assembly.served), banner, sep="\n", flush=True)
+        logs.announce("\n".join(assembly.served))
+        logs.announce(banner)
     await service.wait()
     loop.remove_signal_handler(signal.SIGINT)  # a second one ends at once
     await service.stop()

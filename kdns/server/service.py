@@ -38,7 +38,7 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[None] | None = None
 
-    async def start(self) -> None:
+    async def start(self, *, listen: bool = True) -> None:
         """Returns when every socket is open; raises ConfigError or StartError."""
         self._ended = asyncio.get_running_loop().create_future()
         plugins = self.assembly.plugins
@@ -48,6 +48,8 @@ class Service:
         await asyncio.gather(*(plugin.start() for plugin in plugins))
         gc.collect()
         gc.freeze()
+        if not listen:
+            return
         try:
             for (host, port), router in self.assembly.routers.items():
                 await self._listen(host, port, router)
