@@ -1,0 +1,185 @@
+"""The command line: CoreDNS's flags, our commands, exit codes and what is printed."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+
+from kdns import __version__
+from kdns.cli.main import main
+from tests.running import Running, free_port
+
+MANIFEST = """
+kind: Namespace
+metadata: {name: shop}
+---
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {clusterIP: 10.96.0.20, ports: [{name: http, port: 80}]}
+"""
+COREFILE = """.:{port} {{
+    bind 127.0.0.1
+    kubernetes cluster.local in-addr.arpa {{
+        manifests cluster.yaml
+    }}
+}}
+"""
+
+
+@pytest.fixture
+def corefile(tmp_path: Path) -> Path:
+    (tmp_path / "cluster.yaml").write_text(MANIFEST)
+    file = tmp_path / "Corefile"
+    file.write_text(COREFILE.format(port=53))
+    return file
+
+
+@pytest.mark.parametrize("flag", ["-version", "--version"])
+def test_version_names_ours_and_coredns(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([flag]) == 0
+    assert f"kdns-{__version__} (CoreDNS 1.15.0" in capsys.readouterr().out
+
+
+def test_plugins_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-plugins"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  dns.kubernetes" in lines
+    assert "  dns.etcd" not in lines
+
+
+@pytest.mark.parametrize(
+    "words", [["-nonsense"], ["left", "over"], ["-dns.port", "99999"], ["-log-format", "xml"]]
+)
+def test_bad_usage_is_two(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: kdns" in capsys.readouterr().err
+
+
+def test_check_says_fine(corefile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(corefile)]) == 0
+    assert "fine" in capsys.readouterr().out
+
+
+def test_check_names_every_mistake_with_line_and_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "Corefile"
+    file.write_text(
+        ".:53 {\n    kuberntes cluster.local\n    etcd\n    kubernetes {\n        ttl x\n"
+        "        podz insecure\n    }\n}\n"
+    )
+    assert main(["check", str(file)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" ")[0] for line in lines] == [f"{file}:{n}:" for n in (2, 3, 5, 6)]
+    assert "did you mean 'kubernetes'?" in lines[0]
+    assert "does not have yet" in lines[1]
+    assert "did you mean 'pods'?" in lines[3]
+
+
+def test_check_of_a_missing_file_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(tmp_path / "none")]) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_query_asks_a_corefile_without_a_socket(
+    corefile: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["query", "-conf", str(corefile), "web.shop.svc.cluster.local"]) == 0
+    out = capsys.readouterr().out
+    assert ";; NOERROR, flags: qr aa rd" in out
+    assert "web.shop.svc.cluster.local.\t5\tIN\tA\t10.96.0.20" in out
+
+
+def test_query_of_nothing_that_is_a_name_is_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", "a..b"]) == 2
+    assert "has a label of 0 octets" in capsys.readouterr().err
+
+
+def test_query_without_a_server_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", "a.example", "@127.0.0.1", "-p", str(free_port())]) == 1
+    assert "no usable reply" in capsys.readouterr().err
+
+
+def test_serve_answers_until_sigterm_and_leaves_no_pidfile(corefile: Path) -> None:
+    pidfile = corefile.parent / "pid"
+    corefile.write_text(corefile.read_text().replace(":53", ""))
+    with Running(corefile, "-pidfile", str(pidfile)) as kdns:
+        kdns.wait()
+        assert pidfile.read_text() == f"{kdns.process.pid}\n"
+        query = dns.message.make_query("WEB.shop.svc.cluster.local", "A")
+        for ask in (dns.query.udp, dns.query.tcp):
+            reply = ask(query, "127.0.0.1", 5, kdns.port)
+            assert reply.answer[0].to_text() == "WEB.shop.svc.cluster.local. 5 IN A 10.96.0.20"
+        code, printed = kdns.end(signal.SIGTERM)
+    assert code == 0
+    assert f".:{kdns.port} on 127.0.0.1" in printed
+    assert f"kdns-{__version__}" in printed
+    assert "Traceback" not in printed
+    assert not pidfile.exists()
+
+
+def test_a_manifest_that_changes_is_served_at_once(corefile: Path) -> None:
+    corefile.write_text(corefile.read_text().replace(":53", ""))
+    with Running(corefile, "-quiet") as kdns:
+        kdns.wait()
+        assert kdns.ask("web.shop.svc.cluster.local").answer
+        manifest = corefile.parent / "cluster.yaml"
+        manifest.write_text(MANIFEST.replace("10.96.0.20", "10.96.0.99"))
+        for _ in range(100):
+            text = kdns.ask("web.shop.svc.cluster.local").answer[0][0].to_text()
+            if text == "10.96.0.99":
+                break
+            signal.sigtimedwait([], 0.05)
+        assert text == "10.96.0.99"
+        assert kdns.end(signal.SIGINT) == (0, "")
+
+
+def test_a_bad_corefile_is_two_and_every_line_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "Corefile"
+    file.write_text(". {\n whoam\n hots\n}\n")
+    with Running(file) as kdns:
+        code, printed = kdns.end()
+    assert code == 2
+    assert f"{file}:2: unknown directive 'whoam' (did you mean 'whoami'?)" in printed
+    assert f"{file}:3: unknown directive 'hots' (did you mean 'hosts'?)" in printed
+
+
+def test_a_taken_port_is_three_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "Corefile"
+    file.write_text(". {\n bind 127.0.0.1\n whoami\n}\n")
+    with Running(file) as first:
+        first.wait()
+        command = [sys.executable, "-m", "kdns", "-conf", str(file), "-dns.port", str(first.port)]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert second.returncode == 3
+    assert "is taken: stop what listens there" in second.stderr
+    assert len(second.stderr.strip().splitlines()) == 1
+
+
+def test_without_a_corefile_whoami_is_served(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "kdns", "-dns.port", str(port), "-quiet"]
+    root = str(Path(__file__).parents[2])
+    process = subprocess.Popen(command, cwd=tmp_path, env={"PYTHONPATH": root})
+    try:
+        for _ in range(100):
+            try:
+                query = dns.message.make_query("a.example", "A")
+                reply = dns.query.udp(query, "127.0.0.1", 0.1, port)
+                break
+            except (dns.exception.Timeout, OSError):
+                signal.sigtimedwait([], 0.05)
+        assert reply.rcode() == dns.rcode.NOERROR
+        assert reply.additional[0][0].to_text() == "127.0.0.1"
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0

@@ -1,0 +1,75 @@
+"""A kdns process of the test's own: started on a free port, asked over real sockets, ended by pid."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dns.message
+import dns.query
+
+
+def free_port() -> int:
+    """A port that is free for UDP and TCP on 127.0.0.1."""
+    for _ in range(50):
+        with socket.socket() as stream:
+            stream.bind(("127.0.0.1", 0))
+            port = stream.getsockname()[1]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
+                try:
+                    datagram.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                return port
+    raise OSError("no free port")
+
+
+class Running:
+    """`kdns -conf FILE -dns.port N …` until the block ends."""
+
+    def __init__(self, corefile: Path, *words: str, environ: dict[str, str] | None = None) -> None:
+        self.port = free_port()
+        command = [sys.executable, "-m", "kdns", "-conf", str(corefile)]
+        self.process = subprocess.Popen(
+            [*command, "-dns.port", str(self.port), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **(environ or {})},
+        )
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def wait(self) -> "Running":
+        """Returns when it answers."""
+        for _ in range(200):
+            if self.process.poll() is not None:
+                raise AssertionError(f"kdns ended: {self.process.communicate()[0]}")
+            try:
+                self.ask("up.invalid", timeout=0.1)
+            except (dns.exception.Timeout, OSError):
+                time.sleep(0.05)
+            else:
+                return self
+        raise AssertionError("kdns does not answer")
+
+    def ask(self, name: str, type_: str = "A", *, timeout: float = 5.0) -> dns.message.Message:
+        """One question over UDP."""
+        query = dns.message.make_query(name, type_)
+        return dns.query.udp(query, "127.0.0.1", timeout, self.port)
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Sends a signal; returns the exit code and all that was printed."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        printed = self.process.communicate(timeout=10)[0]
+        return self.process.returncode, printed
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
