@@ -7,7 +7,7 @@ answer may not be remembered. The answer table trusts exactly these words (desig
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
 from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
@@ -216,6 +216,9 @@ class Site:
     """Addresses the block is bound to; an empty host is the wildcard."""
     shared: dict[Hashable, Any]  # Any: each kind of shared object knows its own type
     """Objects that outlive a plugin and are one per process: stores with their sources."""
+    beside: dict[Hashable, Any] = field(default_factory=dict)  # Any: as above
+    """What directives of one name in one block share, where together they make one list of rules
+    (`acl`, `log`, `rewrite`); new at every build."""
 
     def share(self, key: Hashable, make: Callable[[], T]) -> T:
         """The process's one object of this key, made at first need and kept through reloads."""

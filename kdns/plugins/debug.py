@@ -20,7 +20,7 @@ class Debug(Monitor):
         log.setLevel(logging.DEBUG)
 
     async def stop(self) -> None:
-        """Logs as before once no block asks for more; a reload stops the old after the new start."""
+        """Logs as before once no block asks for more; a reload starts the new first."""
         wanting = self._wanting()
         if self in wanting:
             wanting.remove(self)

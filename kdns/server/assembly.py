@@ -131,8 +131,9 @@ def _plugins(
     )
     root, hosts = "", ()
     plugins: list[Plugin] = []
+    beside: dict[Hashable, Any] = {}
     for directive in directives:
-        site = _site(block, services, root, hosts)
+        site = _site(block, services, root, hosts, beside)
         plugin = _plugin(directive, site, errors, warn)
         if plugin is not None:
             plugins.append(plugin)
@@ -162,7 +163,13 @@ def _plugin(
         return None
 
 
-def _site(block: ServerBlock, services: Services, root: str, hosts: Sequence[str]) -> Site:
+def _site(
+    block: ServerBlock,
+    services: Services,
+    root: str,
+    hosts: Sequence[str],
+    beside: dict[Hashable, Any],
+) -> Site:
     ports = list(dict.fromkeys(key.port for key in block.keys)) or [53]
     first = block.keys[0] if block.keys else None
     return Site(
@@ -176,6 +183,7 @@ def _site(block: ServerBlock, services: Services, root: str, hosts: Sequence[str
         root=root,
         listen=tuple((host, port) for host in hosts or ("",) for port in ports),
         shared=services.shared,
+        beside=beside,
     )
 
 
