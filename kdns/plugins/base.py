@@ -85,6 +85,8 @@ class Ledger:
     equal exactly while none of them has moved."""
     until: float = float("inf")
     keep: bool = True
+    is_personal: bool = False
+    """The answer is for this asker alone: nothing on the way may keep it either."""
     audience: tuple[Classifier, ...] = ()
     credit: Credit | None = None
     metadata: dict[str, Callable[[], str]] | None = None
@@ -137,6 +139,7 @@ class Query:
     def reads_client(self) -> None:
         """The answer is for this asker alone."""
         self.ledger.keep = False
+        self.ledger.is_personal = True
 
     def reads_class(self, classifier: Classifier) -> None:
         """The answer is for the askers of one class."""

@@ -1,0 +1,125 @@
+"""Keeps answers in memory, bounded in number and octets, with the facts they were made from.
+
+A shelf holds one kind of answer. Where there is no room the oldest entry leaves, unless it was hit
+since it was last passed over; an entry says itself when it is over and whether its facts moved.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+
+from kdns.wire import names, types
+from kdns.wire.message import Answer
+
+LEAST_CAPACITY = 1024
+_STEP = 256
+"""Capacities are rounded down to a multiple of this (CoreDNS)."""
+_OCTETS_PER_ENTRY = 2048
+"""An average that bounds a shelf in octets too, for upstreams that send long answers."""
+
+CacheKey = tuple[names.Key, int, int, bool, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What an answer was made from: stamps as they were then, and a time it ends at."""
+
+    touched: tuple[int, ...] = ()
+    mark: int = 0
+    until: float = float("inf")
+
+
+class Entry:
+    """A stored answer: what it says, how long, and the facts it was made from."""
+
+    __slots__ = (
+        "answer", "counted", "expires", "hits", "is_refreshing", "is_spared", "key", "kind", "last",
+        "mark", "plain", "popularity", "recheck_at", "size", "stored", "touched", "ttl",
+    )  # fmt: skip
+
+    def __init__(
+        self, key: CacheKey, kind: str, answer: Answer, span: Span, stored: float, ttl: int
+    ) -> None:
+        self.key = key
+        self.kind = kind
+        self.answer = answer
+        self.plain = answer
+        """The answer for askers that did not ask for AD."""
+        if answer.flags & types.AD:
+            self.plain = answer.but(flags=answer.flags & ~types.AD)
+        self.stored = stored
+        self.ttl = ttl
+        self.expires = min(stored + ttl, span.until)
+        self.touched = span.touched
+        self.mark = span.mark
+        self.hits = 0
+        """Hits, those the answer table served included."""
+        self.counted = 0
+        self.popularity = 0
+        """Hits without a longer gap than `prefetch` allows."""
+        self.last = stored
+        self.is_refreshing = False
+        self.is_spared = False
+        self.recheck_at = stored
+        self.size = _size(answer)
+
+    def is_right(self, stamps: list[int]) -> bool:
+        """True while none of its facts has changed."""
+        return sum([stamps[at] for at in self.touched]) == self.mark
+
+
+class Shelf:
+    """The entries of one kind, bounded in number and octets; what was hit is spared once."""
+
+    def __init__(self, kind: str, capacity: int, count: Callable[..., None]) -> None:
+        self.kind = kind
+        self.capacity = max(capacity - capacity % _STEP, LEAST_CAPACITY)
+        self.size = 0
+        self._count = count
+        self._entries: OrderedDict[CacheKey, Entry] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, key: CacheKey) -> Entry | None:
+        """The entry under a key."""
+        return self._entries.get(key)
+
+    def put(self, entry: Entry) -> None:
+        """Stores an entry; others leave where there is no room."""
+        self.drop(entry.key)
+        self._entries[entry.key] = entry
+        self.size += entry.size
+        self._count("coredns_cache_entries", self.kind)
+        while len(self._entries) > self.capacity or self.size > self.capacity * _OCTETS_PER_ENTRY:
+            key, oldest = next(iter(self._entries.items()))
+            if oldest.is_spared:
+                oldest.is_spared = False
+                self._entries.move_to_end(key)
+                continue
+            self.drop(key)
+            self._count("coredns_cache_evictions_total", self.kind)
+
+    def drop(self, key: CacheKey) -> None:
+        """Removes an entry, if it is there."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.size -= entry.size
+            self._count("coredns_cache_entries", self.kind, by=-1)
+            self.settle(entry)
+
+    def settle(self, entry: Entry) -> None:
+        """Counts the hits that the answer table has served from an entry since the last time."""
+        served, entry.counted = entry.hits - entry.counted, entry.hits
+        if served:
+            self._count("coredns_cache_requests_total", by=served)
+            self._count("coredns_cache_hits_total", self.kind, by=served)
+
+
+def _size(answer: Answer) -> int:
+    """About what an answer takes in memory."""
+    return 800 + sum(
+        150 + len(rrset.owner) + sum(40 + len(rdata) for rdata in rrset.rdatas)
+        for rrset in chain(answer.answer, answer.authority, answer.additional)
+    )
