@@ -31,6 +31,16 @@ kubernetes cluster.local { | URL_ | namespace_labels b=c,d | }
 kubernetes cluster.local { | URL_ | namespace_labels b in (c, d) | }
 kubernetes cluster.local { | URL_ | namespace_labels b in c | }
 kubernetes cluster.local { | URL_ | namespace_labels b=c=d | }
+kubernetes cluster.local { | URL_ | namespace_labels b!=c | }
+kubernetes cluster.local { | URL_ | namespace_labels b==c,!d | }
+kubernetes cluster.local { | URL_ | labels b!=c | }
+kubernetes cluster.local { | URL_ | labels b==c | }
+kubernetes cluster.local { | URL_ | labels b in () | }
+kubernetes cluster.local { | URL_ | labels b= | }
+kubernetes cluster.local { | URL_ | labels -b=c | }
+kubernetes cluster.local { | URL_ | labels x/y/z=c | }
+kubernetes cluster.local { | URL_ | labels example.org/b=c_d.e | }
+kubernetes cluster.local { | URL_ | labels b=c! | }
 kubernetes cluster.local { | URL_ | labels | }
 kubernetes cluster.local { | URL_ | labels a=b c | }
 kubernetes cluster.local { | URL_ | labels a , b notin (c) | }
@@ -180,14 +190,11 @@ forward .
 forward . 127.0.0.1
 forward . 127.0.0.1:99999
 forward . 127.0.0.1:x
-forward . 300.1.1.1
 forward . ::1
 forward . [::1]:53
 forward . dns://127.0.0.1 127.0.0.2:5353
 forward . grpc://127.0.0.1
-forward . FOLDER/absent
 forward . FOLDER/resolv.conf
-forward a b 127.0.0.1
 forward . 127.0.0.1 { | except | }
 forward . 127.0.0.1 { | except a b | }
 forward . 127.0.0.1 { | force_tcp | prefer_udp | }

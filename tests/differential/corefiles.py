@@ -20,7 +20,7 @@ ZONES = (
 OPTIONS: dict[str, tuple[str, ...]] = {
     "pods": ("disabled", "insecure", "verified", "verified"),
     "namespaces": ("default", "default prod nowhere", "dev", "svc pod kube-system default"),
-    "namespace_labels": ("env=prod", "env in (prod, dev)", "tier", "!tier", "env!=prod"),
+    "namespace_labels": ("env=prod", "env in (prod, dev)", "tier", "!tier", "env notin (prod)"),
     "labels": ("env=prod", "tier=front, env = prod", "env notin (dev)"),
     "endpoint_pod_names": ("",),
     "ttl": ("0", "1", "30", "300", "301", "3600"),

@@ -67,8 +67,10 @@ def _class(case: Case) -> int | None:
 
 
 def _becomes_nodata(case: Case) -> bool:
-    rcodes = case.their_fields.get("rcode"), case.our_fields.get("rcode")
-    return rcodes == ("NXDOMAIN", "NOERROR") and not case.our_fields["answer"]
+    """CoreDNS says NXDOMAIN, or has fallen through; we say NODATA."""
+    if case.our_fields.get("rcode") != "NOERROR" or case.our_fields["answer"]:
+        return False
+    return case.their_fields.get("rcode") == "NXDOMAIN" or "fallthrough" in case.config.words
 
 
 def _is_above(case: Case) -> bool:
@@ -101,6 +103,17 @@ def labels_name(meta: dict[str, Any]) -> str:
     """The service a slice says it belongs to, of this cluster or of the set."""
     labels = meta.get("labels") or {}
     return next((v for k, v in labels.items() if k.endswith("/service-name")), "")
+
+
+def _is_portless_import(case: Case) -> bool:
+    """A ServiceImport without ports is asked for."""
+    labels = _name(case).split(".")
+    return any(
+        not each["spec"].get("ports")
+        and each["metadata"]["name"] in labels
+        and each["metadata"]["namespace"] in labels
+        for each in (case.cluster.of("ServiceImport") if case.cluster else [])
+    ) and _name(case).endswith(".set.local")
 
 
 def _is_orphan(case: Case) -> bool:
@@ -220,6 +233,12 @@ EXPECTED = (
         "a CNAME of each",
         frozenset({"rcode", "answer", "authority", "additional"}),
         _has_fqdn_slice,
+    ),
+    Expected(
+        "portless-imports",
+        "a ServiceImport without ports answers like a Service without ports; CoreDNS says NXDOMAIN",
+        frozenset({"rcode", "answer", "authority", "AA"}),
+        _is_portless_import,
     ),
     Expected(
         "orphan-slices",
