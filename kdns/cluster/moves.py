@@ -1,14 +1,6 @@
 """Endpoints on the move: which ones a slice loses that may turn up in another slice.
 
-A watch shows one slice at a time, and the slice controller writes the slice that loses an endpoint
-and the one that gains it in any order. Between the two events a ready endpoint would be gone. So
-what leaves a slice is *held*, but only on evidence that it may move: it was ready, its service has
-another slice of the same family to go to, and no endpoint of that pod, hostname or address stands
-in any of them. All else shows at once: an endpoint that turns unready (which a pod that is shut
-down does before it leaves), a pod that comes back with a new address, everything about a service
-with one slice a family (up to 100 endpoints), a deleted service, and every fresh list.
-A hold ends when the endpoint shows up, ready or not, when no slice of the service changed for
-QUIET_S, and at the latest after LIMIT_S; so every order of events ends where a fresh list would.
+The rule that this carries out, and why, stands in store.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -69,7 +61,10 @@ def subset(whole: Slice, endpoints: Sequence[int], name: str) -> Slice:
 
 def _stands(old: Slice, at: int, others: Iterable[Slice]) -> bool:
     address = old.address(at)
-    return any(True for other in others for _ in other.find(address))
+    # perf: the plain search settles nearly all of 100 slices; `find` only looks where it hit
+    return any(
+        address in other.addresses and any(True for _ in other.find(address)) for other in others
+    )
 
 
 def _identities(slices: Iterable[Slice]) -> tuple[set[str], set[str]]:

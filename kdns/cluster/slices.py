@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from msgspec.structs import replace
 
 from kdns.cluster.addresses import AddressIndex
-from kdns.cluster.moves import Hold, leaving, subset
+from kdns.cluster.moves import QUIET_S, Hold, leaving, subset
 from kdns.cluster.objects import Slice
 
 Owner = tuple[str, str]
@@ -50,7 +50,7 @@ class SliceTable:
 
     def at(self, address: bytes) -> Iterator[tuple[Slice, int]]:
         """Every local slice and index with this address, by namespace and name."""
-        found = {self._slots[number] for number in self._index.numbers(address)}
+        found = [self._slots[number] for number in set(self._index.numbers(address))]
         known = [slice_ for slice_ in found if slice_ is not None]
         for slice_ in sorted(known, key=lambda s: (s.namespace, s.name)):
             for at in slice_.find(address):
@@ -89,15 +89,14 @@ class SliceTable:
         moved = self.put(namespace, name, new)
         if not moved:
             return moved
-        if old is not None and exists:
-            moved |= self._hold(old, wall)
         for owner in {_owner(slice_) for slice_ in (old, new) if slice_ is not None}:
             moved |= self._shrink(owner, wall)
-        return moved
+        return moved | self._hold(old, wall) if old is not None and exists else moved
 
-    def release(self, key: str, cluster: str) -> set[Hashable]:
-        """Ends all holds of a service."""
-        return self._end({(key, cluster)} & self._holds.keys(), lambda _: True)
+    def release(self, key: str, *, imported: bool) -> set[Hashable]:
+        """Ends all holds of a service, or of an imported one."""
+        ended = [o for o in self._holds if o[0] == key and bool(o[1]) == imported]
+        return self._end(ended, lambda _: True)
 
     def release_all(self) -> set[Hashable]:
         """Ends all holds."""
@@ -140,29 +139,29 @@ class SliceTable:
         else:
             views.pop(key, None)
 
-    def _real(self, owner: Owner) -> list[Slice]:
-        """The slices of a service and cluster, the held ones left out."""
+    def _owned(self, owner: Owner) -> list[Slice]:
+        """The slices of a service and cluster, the held ones among them."""
         key, cluster = owner
         view = self.imported(key) if cluster else self.of(key)
-        return [s for s in view if s.cluster == cluster and "~" not in s.name]
+        return [s for s in view if s.cluster == cluster]
 
     def _hold(self, old: Slice, wall: float) -> set[Hashable]:
         owner = _owner(old)
-        slices = self._real(owner)
+        slices = self._owned(owner)
         if not any(s.width == old.width and s.name != old.name for s in slices):
             return set()
-        endpoints = leaving(old, slices)
+        endpoints = leaving(old, _real(slices))
         if not endpoints:
             return set()
         self._count_holds += 1
         piece = subset(old, endpoints, f"{old.name}~{self._count_holds}")
-        self._holds.setdefault(owner, []).append(Hold(piece, wall, wall))
+        self._holds.setdefault(owner, []).append(Hold(piece, wall, wall + QUIET_S))
         return self.put(piece.namespace, piece.name, piece)
 
     def _shrink(self, owner: Owner, wall: float) -> set[Hashable]:
         """Takes out of the holds what shows up again; the rest waits on."""
         moved: set[Hashable] = set()
-        slices = self._real(owner) if owner in self._holds else []
+        slices = _real(self._owned(owner)) if owner in self._holds else []
         for hold in self._holds.get(owner, []):
             piece = hold.piece
             stay = leaving(piece, slices)
@@ -187,6 +186,11 @@ class SliceTable:
             self._holds[owner] = left
         else:
             self._holds.pop(owner, None)
+
+
+def _real(slices: Iterable[Slice]) -> list[Slice]:
+    """The slices that are not held pieces of former ones."""
+    return [s for s in slices if "~" not in s.name]
 
 
 def diff(old: Slice | None, new: Slice | None) -> set[Hashable]:

@@ -3,11 +3,24 @@
 The keys of a Change are facts, never names (design.md §3): "ns/svc" for whatever a service's names
 answer, "ns" for a namespace, packed address bytes for PTR and verified pods. What a query touches
 and what a Change names must be the same strings and bytes; nothing else joins the two flows.
+
 Whatever order events come in, are lost, repeated or listed anew, the Store ends as one fresh list
-would leave it. Endpoints on the move between slices are held for a moment: moves.py has the rule.
+would leave it, and a service never passes through an empty state because its endpoints moved:
+
+* A fresh list of slices is applied new slices first, then a whole service at a time.
+* A watch shows one slice at a time, and the slice controller writes the slice that loses an
+  endpoint and the one that gains it in any order. So what leaves a slice is *held*, as a slice of
+  its own that every look-up sees, but only on evidence that it may move: it was ready, its service
+  has another slice of the same family to go to (or is in the midst of such moves), and no endpoint
+  with its pod, hostname or address stands in any of them.
+* All else shows at once: an endpoint that turns unready, as a pod that is shut down does before it
+  leaves; a pod that comes back with a new address; whatever happens to a service with one slice a
+  family, which is up to 100 endpoints (the controller creates slices before it deletes any, so the
+  last slice is never deleted on a move); a deleted service; and every fresh list.
+* A hold ends when the endpoint shows up, ready or not, when no slice of the service changed for
+  moves.QUIET_S, and at the latest after moves.LIMIT_S. Somebody must call `settle` for that.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
@@ -64,6 +77,11 @@ class Change:
     keys: frozenset[Hashable] = field(default_factory=frozenset)
 
 
+NOTHING: Final = Change()
+Listed = dict[tuple[str, str], Slice | None]
+"""Slices by namespace and name as a fresh list has them, None for what is not in it."""
+
+
 class Store:
     """The current objects, indexed for every question. Only `apply` and `settle` change it."""
 
@@ -118,7 +136,7 @@ class Store:
 
     def settle(self, wall: float) -> Change:
         """Lets go of endpoints on the move whose time is up; due at `settles_at`."""
-        return self._moved(self._slices.settle(wall), wall)
+        return self._ended(self._slices.settle(wall), wall)
 
     @property
     def settles_at(self) -> float | None:
@@ -155,7 +173,10 @@ class Store:
         """Sets or, with None, takes out one object."""
         if kind is Slice:
             return self._set_slice(namespace, name, cast("Slice | None", new), wall)
+        is_relabelled = kind is Namespace and new is not None and name in self.namespaces
         keys = self._setters[kind](namespace, name, new)
+        if is_relabelled:
+            return Change(frozenset(keys))  # no effect on DNS, so the serial stands
         return self._moved(keys, wall, imported=kind is ServiceImport)
 
     def _moved(self, keys: set[Hashable], wall: float, *, imported: bool = False) -> Change:
@@ -164,6 +185,12 @@ class Store:
         elif keys:
             self.serial = int(wall)
         return Change(frozenset(keys))
+
+    def _ended(self, keys: set[Hashable], wall: float) -> Change:
+        """The Change of holds that ended, local ones or imported ones."""
+        if self.imports:
+            self._moved(keys, wall, imported=True)
+        return self._moved(keys, wall)
 
     def _set_namespace(self, _: str, name: str, new: Namespace | None) -> set[Hashable]:
         old = _swap(self.namespaces, name, new)
@@ -184,14 +211,16 @@ class Store:
         for address in after - before:
             others = self._services_at.get(address, ())
             self._services_at[address] = tuple(sorted((*others, key)))
-        return moved if new else moved | self._slices.release(key, "")
+        return moved if new else moved | self._slices.release(key, imported=False)
 
     def _set_import(self, namespace: str, name: str, new: ServiceImport | None) -> set[Hashable]:
         key = f"{namespace}/{name}"
         old = _swap(self.imports, key, new)
         if old and new and replace(old, version=new.version) == new:
             return set()
-        return {key} if old or new else set()
+        if new is None:
+            return ({key} if old else set()) | self._slices.release(key, imported=True)
+        return {key}
 
     def _set_pod(self, namespace: str, name: str, new: Pod | None) -> set[Hashable]:
         pods = self._pods.setdefault(namespace, {})
@@ -214,57 +243,59 @@ class Store:
         keys = self._slices.change(namespace, name, new, exists=exists, wall=wall)
         return self._moved(keys, wall, imported=_is_imported(old, new))
 
-    def _names(self, kind: type[Object]) -> list[tuple[str, str]]:
-        """Namespace and name of every object of a kind."""
+    def _names(self, kind: type[Object]) -> Iterator[tuple[str, str]]:
+        """Namespace and name of every object of a kind; what is listed may be taken out."""
         if kind is Pod:
-            return [(namespace, name) for namespace, pods in self._pods.items() for name in pods]
-        if kind is Namespace:
-            return [("", name) for name in self.namespaces]
-        table = self.services if kind is Service else self.imports
-        return [_name(thing) for thing in table.values()]
+            for namespace in list(self._pods):
+                for name in list(self._pods[namespace]):
+                    yield namespace, name
+        elif kind is Namespace:
+            yield from [("", name) for name in self.namespaces]
+        else:
+            table = self.services if kind is Service else self.imports
+            yield from [_name(thing) for thing in table.values()]
 
     def _replace(self, event: Replace, wall: float) -> Iterator[Change]:
-        listed = {_name(thing) for thing in event.objects}
+        listed: set[tuple[str, str]] = set()
         for thing in event.objects:
+            listed.add(_name(thing))
             yield self._put(thing, wall)
-        for namespace, name in self._names(event.kind):
-            if (namespace, name) not in listed:
-                yield self._set(event.kind, namespace, name, None, wall)
+        for at in self._names(event.kind):
+            yield NOTHING if at in listed else self._set(event.kind, *at, None, wall)
 
     def _replace_slices(self, event: Replace, wall: float) -> Iterator[Change]:
         """New slices first, one by one; then what changes or vanishes, whole services at a time."""
-        listed: dict[tuple[str, str], Slice | None] = dict.fromkeys(self._slices.names())
+        listed: Listed = {}
         for slice_ in cast("tuple[Slice, ...]", event.objects):
-            if self._slices.get(slice_.namespace, slice_.name) is None:
+            at = _name(slice_)
+            if self._slices.get(*at) is None:
                 yield self._put(slice_, wall)
+                kept = self._slices.get(*at)
             else:
                 kept = slice_ if self.selection.keeps(slice_) else None
-                listed[_name(slice_)] = kept
-        for group in self._groups(listed):
-            yield _join([self._put_slice(*at, new, wall) for at, new in group])
-        yield self._moved(self._slices.release_all(), wall)
+            listed[at] = kept
+        groups: dict[str, Listed] = {}
+        for at in self._slices.names():
+            _sort_in(groups, cast("Slice", self._slices.get(*at)), listed.get(at))
+            yield NOTHING
+        for group in {id(group): group for group in groups.values()}.values():
+            yield _join([self._put_slice(*at, new, wall) for at, new in group.items()])
+        yield self._ended(self._slices.release_all(), wall)
 
     def _put_slice(self, namespace: str, name: str, new: Slice | None, wall: float) -> Change:
         old = self._slices.get(namespace, name)
         keys = self._slices.put(namespace, name, new)
         return self._moved(keys, wall, imported=_is_imported(old, new))
 
-    def _groups(
-        self, listed: dict[tuple[str, str], Slice | None]
-    ) -> Iterable[list[tuple[tuple[str, str], Slice | None]]]:
-        """Slices that must change at once: those of a service, or of all that swap slices."""
-        groups: dict[str, list[tuple[tuple[str, str], Slice | None]]] = defaultdict(list)
-        olds = {at: cast("Slice", self._slices.get(*at)) for at in listed}
-        swaps = {
-            key
-            for at, new in listed.items()
-            if new is not None and olds[at].key != new.key
-            for key in (olds[at].key, new.key)
-        }
-        for at, new in listed.items():
-            key = olds[at].key
-            groups["" if key in swaps else key].append((at, new))
-        return groups.values()
+
+def _sort_in(groups: dict[str, Listed], old: Slice, new: Slice | None) -> None:
+    """Adds a slice to its service's group; two services that swap slices become one group."""
+    group = groups.setdefault(old.key, {})
+    other = group if new is None else groups.setdefault(new.key, {})
+    if other is not group:
+        group.update(other)
+        groups.update({key: group for key, found in groups.items() if found is other})
+    group[_name(old)] = new
 
 
 def _swap(table: dict[K, T], key: K, new: T | None) -> T | None:
