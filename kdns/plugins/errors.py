@@ -6,9 +6,9 @@ with its first error and ends in one line. What is counted when the server stops
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 from math import floor
-from re import Pattern
 
 from kdns.corefile.options import Line, Settings, Shape, Syntax, choice, duration, regex
 from kdns.plugins.base import Observer, Seen, Site
@@ -25,13 +25,21 @@ LEVELS = {
 }
 
 
+_PATTERN = regex()
+
+
+def _like(word: str) -> tuple[str, re.Pattern[str]]:
+    """An expression as written, and compiled."""
+    return word, _PATTERN(word)
+
+
 class Tally:
     """Counts the errors of one `consolidate` rule during a period."""
 
     def __init__(self, line: Line) -> None:
         self.period_s: float
-        self.pattern: Pattern[str]
-        self.period_s, self.pattern, *words = line.values
+        self.pattern: re.Pattern[str]
+        self.period_s, (self.like, self.pattern), *words = line.values
         if words[:1] == ["show_first"] and len(words) > 1:
             raise line.fail("errors: the level comes before show_first")
         self.shows_first = "show_first" in words
@@ -56,8 +64,8 @@ class Tally:
             self._ending.cancel()
         count, self.count = self.count, 0
         if count > self.shows_first:
-            like, last = self.pattern.pattern, format_duration(self.period_s)
-            log.log(self.level, "%d errors like '%s' occurred in last %s", count, like, last)
+            last = format_duration(self.period_s)
+            log.log(self.level, "%d errors like '%s' occurred in last %s", count, self.like, last)
 
 
 class Errors(Observer):
@@ -69,7 +77,7 @@ class Errors(Observer):
         options={
             "stacktrace": Shape(),
             "consolidate": Shape(
-                words=(duration(0), regex()),
+                words=(duration(0), _like),
                 maybe=(choice(*LEVELS, "show_first"), choice("show_first")),
                 repeats=True,
             ),
