@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kdns.corefile.options import Settings, Syntax
 from kdns.observe.counters import Counters
@@ -304,3 +305,16 @@ def fallthrough(settings: Settings) -> tuple[Key, ...]:
         return ()
     given = tuple(zone for group in settings.values("fallthrough") for zone in group)
     return given or (ROOT,)
+
+
+def as_of_now(query: Query, answer: Answer) -> Answer:
+    """The answer with a cached TTL counted down, so that its records may join others."""
+    if answer.aging is None:
+        return answer
+    stored, ttl = answer.aging
+    age = int(query.now - stored)
+    query.until(stored + age + 1)
+    left = max(ttl - age, 0)
+    sections = (answer.answer, answer.authority, answer.additional)
+    aged = [tuple(replace(rrset, ttl=left) for rrset in rrsets) for rrsets in sections]
+    return answer.but(answer=aged[0], authority=aged[1], additional=aged[2], aging=None)

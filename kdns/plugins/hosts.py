@@ -131,8 +131,8 @@ class Hosts(Backend):
     syntax = Syntax(
         args=Shape(maybe=(text,), rest=zones),
         options={
-            "ttl": Shape(words=(integer(1, 65535),)),
-            "no_reverse": Shape(),
+            "ttl": Shape(words=(integer(1, 65535),), is_loose=True),
+            "no_reverse": Shape(is_loose=True),
             "reload": Shape(words=(duration(0),)),
             "fallthrough": Shape(rest=zones),
             "fallthrough_unsupported": Shape(),
