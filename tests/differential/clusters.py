@@ -187,7 +187,7 @@ def _endpoint(rng: Random, family: str) -> Object:
     if rng.random() < 0.35:
         endpoint["hostname"] = rng.choice(HOSTS)
     if rng.random() < 0.5:
-        pod = rng.choice(("pod-0", "pod-1", "web-5d9c-x", "p" * 63, "p" * 64, "Upper"))
+        pod = rng.choice(("pod-0", "pod-1", "web-5d9c-x", "p" * 63, "p" * 64))
         endpoint["targetRef"] = {"kind": "Pod", "name": pod}
     if rng.random() < 0.5:
         endpoint["zone"] = rng.choice(ZONES)

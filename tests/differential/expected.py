@@ -26,6 +26,10 @@ class Expected:
     holds: Callable[[Case], bool]
 
 
+NEGATIVE = frozenset({"rcode", "AA", "answer", "authority", "additional"})
+"""What differs where one finds a name and the other does not, or asks the next plugin."""
+
+
 def _flags(case: Case) -> int:
     return int.from_bytes(case.asked.packet[2:4], "big")
 
@@ -105,6 +109,12 @@ def labels_name(meta: dict[str, Any]) -> str:
     return next((v for k, v in labels.items() if k.endswith("/service-name")), "")
 
 
+def _is_ghostly(case: Case) -> bool:
+    """A namespace that has no object of its own is asked for, or answered with."""
+    names = f".{_name(case)}. {case.our_fields.get('answer')}"
+    return case.cluster is not None and any(f".{ghost}." in names for ghost in case.cluster.ghosts)
+
+
 def _is_portless_import(case: Case) -> bool:
     """A ServiceImport without ports is asked for."""
     labels = _name(case).split(".")
@@ -181,7 +191,7 @@ EXPECTED = (
     Expected(
         "ent",
         "dns.<zone> exists, since ns.dns.<zone> does: NODATA (RFC 8020 §2)",
-        frozenset({"rcode", "AA", "authority"}),
+        NEGATIVE,
         lambda case: _name(case) in [f"dns.{zone}" for zone in case.config.zones]
         and _becomes_nodata(case),
     ),
@@ -189,27 +199,27 @@ EXPECTED = (
         "dns-version",
         "dns-version.<zone> has a TXT record, so for other types it is NODATA and falls through "
         "to nobody",
-        frozenset({"rcode", "AA", "authority"}),
+        NEGATIVE,
         lambda case: _name(case) in [f"dns-version.{zone}" for zone in case.config.zones]
         and _becomes_nodata(case),
     ),
     Expected(
         "ent-txt",
         "a name that exists without records is NODATA for TXT as for every other type",
-        frozenset({"rcode"}),
+        NEGATIVE,
         lambda case: _type(case) == "TXT" and _is_above(case),
     ),
     Expected(
         "reverse-nodata",
         "an address name that has a PTR exists, so for other types it is NODATA (RFC 2308 §2.2)",
-        frozenset({"rcode"}),
+        NEGATIVE,
         lambda case: case.asked.kind == "reverse" and _type(case) != "PTR" and _becomes_nodata(case),
     ),
     Expected(
         "reverse-junk",
         "labels before a whole address name are no address: NXDOMAIN; CoreDNS passes over what is "
         "before 32 nibbles",
-        frozenset({"rcode", "answer", "authority"}),
+        NEGATIVE,
         lambda case: _name(case).endswith("ip6.arpa") and _name(case).count(".") > 33,
     ),
     Expected(
@@ -223,7 +233,7 @@ EXPECTED = (
     Expected(
         "ns-case",
         "NS at the apex and ns.dns are found in any letter case (RFC 4343 §3)",
-        frozenset({"rcode", "answer", "authority", "additional"}),
+        NEGATIVE,
         lambda case: case.asked.text.split()[0] != _name(case)
         and _name(case).removeprefix("ns.dns.") in case.config.zones,
     ),
@@ -231,13 +241,13 @@ EXPECTED = (
         "fqdn-slices",
         "slices of address type FQDN, which Kubernetes deprecates, answer nothing; CoreDNS makes "
         "a CNAME of each",
-        frozenset({"rcode", "answer", "authority", "additional"}),
+        NEGATIVE,
         _has_fqdn_slice,
     ),
     Expected(
         "portless-imports",
         "a ServiceImport without ports answers like a Service without ports; CoreDNS says NXDOMAIN",
-        frozenset({"rcode", "answer", "authority", "AA"}),
+        NEGATIVE,
         _is_portless_import,
     ),
     Expected(
@@ -251,15 +261,14 @@ EXPECTED = (
         "spelling",
         "an IPv6 address is the same however an object spells it (RFC 5952); CoreDNS compares and "
         "dashes the text",
-        frozenset({"rcode", "answer", "authority", "additional"}),
+        NEGATIVE,
         _is_respelt,
     ),
     Expected(
         "ghosts",
         "a namespace that only its objects name exists in manifests",
-        frozenset({"rcode", "answer", "authority", "additional"}),
-        lambda case: case.cluster is not None
-        and any(ghost in _name(case).split(".") for ghost in case.cluster.ghosts),
+        NEGATIVE,
+        _is_ghostly,
     ),
     _packet("edns-z", "unknown EDNS flags are zero in replies (RFC 6891 §6.1.4)", "edns-z"),
     Expected(
@@ -300,6 +309,19 @@ EXPECTED = (
         "whoami-long",
         "where no SRV owner fits, whoami still gives the address; CoreDNS sends a broken reply",
         "name-255",
+    ),
+    Expected(
+        "opt-unasked",
+        "no OPT in replies to queries without one (RFC 6891 §6.1.1); CoreDNS's acl sends its EDE "
+        "to everybody, with DO set",
+        frozenset({"edns"}),
+        lambda case: "acl" in case.config.text and case.our_fields.get("edns") is None,
+    ),
+    Expected(
+        "whoami-uncached",
+        "what tells the asker's address is not cached for others",
+        frozenset({"additional"}),
+        lambda case: "cache" in case.config.text and "whoami" in case.config.text,
     ),
     Expected(
         "class-per-block",
