@@ -43,10 +43,7 @@ def parse(document: object) -> Thing | None:
     if group is None or (version is not None and version.rpartition("/")[0] != group):
         return None
     type_, make = _KINDS[kind]
-    try:
-        return make(convert(document, type_))
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    return make(convert(document, type_))
 
 
 def namespace(given: raw.RawNamespace) -> Namespace:
@@ -72,7 +69,7 @@ def service(given: raw.RawService) -> ServiceSpec:
     return ServiceSpec(
         Service(where, name, addresses, is_headless, "", ports, external, hosts, labels, version),
         fields.labels(spec.selector),
-        tuple(map(_target, spec.ports or (), ports)),
+        tuple(_targets(spec.ports or (), ports)),
         families,
         bool(spec.publish_not_ready_addresses),
         lacks,
@@ -224,10 +221,15 @@ def _families(
     return families, () if whole else tuple(f for f in families if f not in has)
 
 
-def _target(given: raw.ServicePort, port: Port) -> Target:
-    """Where a service port leads: its own number unless it says otherwise."""
-    target = given.target_port or port.number
-    return Target(port.name, port.protocol, target.lower() if isinstance(target, str) else target)
+def _targets(given: Iterable[raw.ServicePort], ports: Iterable[Port]) -> Iterable[Target]:
+    """Where service ports lead: to their own number unless they say otherwise."""
+    for at, (one, port) in enumerate(zip(given, ports, strict=True)):
+        target = one.target_port or port.number
+        if isinstance(target, str):
+            target = target.lower()
+        elif target != port.number:
+            fields.port(None, target, None, f"$.spec.ports[{at}].targetPort")
+        yield Target(port.name, port.protocol, target)
 
 
 Row = tuple[bytes, bool, str, str, str]

@@ -33,7 +33,8 @@ def test_slices_leave_nothing_behind():
         table.put("a", "x", slice_("x", *addresses))
     table.put("a", "x", None)
     assert not any(table._index._shards)
-    assert not (table._numbers or table._local)
+    assert not table._numbers
+    assert not table._local
     table.put("a", "y", slice_("y", "1"))
     assert len(table._slots) == 1
 
