@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 import dns.message
-from kdns.corefile.parser import parse
 
 from kdns.corefile.options import check
+from kdns.corefile.parser import parse
 from kdns.observe.counters import Counters
 from kdns.plugins.base import SKIP, Client, Ledger, Plugin, Query, Result, Site, Stamps, zone_of
 from kdns.server.chain import join
@@ -64,8 +64,6 @@ class Chain:
     ) -> Result:
         asked = question(name, type_, **q)
         self.ledger = Ledger(self.site.stamps, self.route)
-        if any(plugin.name == "metadata" for plugin in self.plugins):
-            self.ledger.metadata = {}
         query = Query(asked, who or client(), self.site.clock(), self.ledger)
         query.zone = zone_of(query.key, self.site.zones) or names.ROOT
         return await join(self.plugins)(query)

@@ -104,6 +104,7 @@ class Kubernetes(Backend):
         self._fallthrough = fallthrough(settings)
         self._cluster = self._share()
         self._view = self._make_view(self._cluster.store)
+        site.beside.setdefault("metadata", []).append(self.offer)
 
     def _check(self) -> None:
         """Raises ConfigError for options that exclude each other."""
@@ -209,8 +210,6 @@ class Kubernetes(Backend):
         zone, parts = place
         if not view.store.has_synced:
             query.forget()
-        if query.ledger.metadata is not None:
-            self.offer(query)
         if query.type in _TRANSFERS:
             return Answer(types.REFUSED)
         found = answer(view, zone, key, parts, query.type, query.touch)

@@ -1,4 +1,8 @@
-"""metadata: lets plugins label queries for its zones, for `log`, `rewrite`, `template` to read."""
+"""metadata: lets plugins label queries for its zones, for `log`, `rewrite`, `template` to read.
+
+A plugin that labels every query, before any other plugin has seen it, puts a function for that into
+`site.beside["metadata"]`.
+"""
 
 from kdns.corefile.options import Settings, Shape, Syntax, zones
 from kdns.plugins.base import Filter, Next, Query, Result, Site, own_zones, zone_of
@@ -19,4 +23,6 @@ class Metadata(Filter):
         ledger = query.ledger
         if ledger.metadata is None and zone_of(query.key, self.zones) is not None:
             ledger.metadata = {}
+            for offer in self.site.beside.get("metadata", ()):
+                offer(query)
         return await next_(query)
