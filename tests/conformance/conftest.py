@@ -47,6 +47,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         text = text.replace("MANIFESTS", str(Path(__file__).parent / "manifests.yaml"))
         with peer.start_kdns(text) as running:
             yield Server(peer.HOST, running.port, ZONE, NAME, BIG)
+            assert "Traceback" not in running.log, running.log
 
 
 @pytest.fixture

@@ -8,9 +8,7 @@ from tests.upstream import Asked, Upstream, reply, wire
 RECORDS = {
     ("www.outside.test.", "A"): ("www.outside.test. 300 IN A 192.0.2.80",),
     ("www.outside.test.", "AAAA"): ("www.outside.test. 300 IN AAAA 2001:db8::80",),
-    ("80.2.0.192.in-addr.arpa.", "PTR"): (
-        "80.2.0.192.in-addr.arpa. 300 IN PTR www.outside.test.",
-    ),
+    ("80.2.0.192.in-addr.arpa.", "PTR"): ("80.2.0.192.in-addr.arpa. 300 IN PTR www.outside.test.",),
 }
 NAMES = {name for name, _ in RECORDS}
 SOA = (". 86400 IN SOA a.root.test. hostmaster.root.test. 1 1800 900 604800 86400",)
