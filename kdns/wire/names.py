@@ -14,6 +14,7 @@ ROOT = Key(b"\0")
 IN_ADDR = Key(b"\x07in-addr\x04arpa\0")
 IP6 = Key(b"\x03ip6\x04arpa\0")
 
+_OCTETS = {b"%d" % octet: octet for octet in range(256)}
 _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b'.\\"();@$')
 
 
@@ -141,17 +142,16 @@ def parse_reverse(key: Key) -> bytes | None:
 
 
 def _parse_in_addr(key: Key) -> bytes | None:
-    if not is_below(key, IN_ADDR):
-        return None
-    parts = labels(key)[:-2]
-    if len(parts) != 4:
-        return None
-    out = bytearray()
-    for part in reversed(parts):
-        if not part.isdigit() or len(part) > 3 or int(part) > 255 or part != b"%d" % int(part):
+    out = []
+    at = 0
+    for _ in range(4):
+        after = at + key[at] + 1
+        octet = _OCTETS.get(key[at + 1 : after])
+        if octet is None:
             return None
-        out.append(int(part))
-    return bytes(out)
+        out.append(octet)
+        at = after
+    return bytes(reversed(out)) if at == len(key) - len(IN_ADDR) else None
 
 
 def format_address(address: bytes) -> str:
