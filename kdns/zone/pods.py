@@ -48,8 +48,11 @@ def _bare(key: Key, labels: int) -> Key:
 
 
 def _is_known(view: View, text: str, namespace: str, address: bytes, touch: Touch) -> bool:
-    """True when a pod of the namespace has the address, spelled as the API spells it."""
+    """True when a pod of the namespace has the address, spelled as the API spells it.
+
+    `fd00--` is that spelling of fd00::, `fd00--0` the label an endpoint there would have.
+    """
     touch(address)
     if any(pod.namespace == namespace for pod in view.store.pods_at(address)):
-        return dash(address).removesuffix("-0") == text.removesuffix("-0")
+        return dash(address) in (text, text + "0")
     return False

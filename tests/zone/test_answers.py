@@ -50,6 +50,7 @@ CLUSTER = (
     service("manual", "10.0.0.5"),
     endpoints("manual", "7.0.0.1", "7.0.0.2"),
     pod("p", "5.5.5.5", "fd00::55"),
+    pod("q", "fd00:7::"),
     service("ext", external="Web.Example.com"),
     service("hop", external="ext.a.svc.cluster.local"),
     service("in", external="web.a.svc.cluster.local"),
@@ -299,6 +300,9 @@ def test_insecure_pod_names_spell_an_address(cluster, name, type_, said):
     5-5-5-5.a.pod.cluster.local      AAAA  NODATA
     fd00--55.a.pod.cluster.local     AAAA  fd00::55
     fd00-0--55.a.pod.cluster.local   AAAA  NXDOMAIN
+    fd00-7--.a.pod.cluster.local     AAAA  fd00:7::
+    fd00-7--.a.pod.cluster.local     A     NODATA
+    fd00-7--0.a.pod.cluster.local    AAAA  fd00:7::
     5-5-5-5.b.pod.cluster.local      A     NXDOMAIN
     5-5-5-6.a.pod.cluster.local      A     NXDOMAIN
     """),
