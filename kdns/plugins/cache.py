@@ -186,6 +186,8 @@ class Cache(Filter):
         ledger.mark += entry.mark
         ledger.credit = entry
         query.until(until)
+        if entry.is_refreshing:
+            query.forget()  # the next asker should have what the refresh brings
         return entry.answer if _wants_ad(query) else entry.plain
 
     # Storing
