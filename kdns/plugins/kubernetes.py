@@ -126,14 +126,10 @@ class Kubernetes(Backend):
         lines = self.settings.all(option)
         if not lines:
             return EVERYTHING
-        given = " ".join(lines[-1].values)
         try:
-            selector = parse(given)
+            return parse(" ".join(lines[-1].values))
         except ValueError as error:
             raise lines[-1].fail(f"kubernetes: {option}: {error}") from None
-        if not selector.terms:
-            raise lines[-1].fail(f"kubernetes: {option}: the selector is empty")
-        return selector
 
     def _share(self) -> "Cluster":
         """The Store for this source and selection, one in the process."""

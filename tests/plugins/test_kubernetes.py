@@ -89,7 +89,6 @@ def refused(text, *words, stanza=STANZA):
         ("zonal\nnoendpoints", ["zonal", "noendpoints"]),
         ("namespace_labels ,", ["namespace_labels"]),
         ("labels a=b=c", ["labels"]),
-        ("labels ''", ["labels"]),
         ("multicluster other.local", ["other.local", "zones"]),
         ("ignore everything", ["empty_service"]),
         ("endpoint_pod_names yes", ["yes"]),
@@ -127,6 +126,7 @@ def test_every_zone_being_a_reverse_zone_is_refused():
         "namespace_labels team in (a, b),!old",
         "labels a=b, c notin (d)",
         "ignore empty_service and whatever",
+        'labels ""',
         "fallthrough",
         "fallthrough in-addr.arpa",
         "multicluster",
@@ -376,6 +376,14 @@ async def test_metadata_of_an_unknown_client_is_not_remembered_either():
     await made.ask("web.a.svc.cluster.local", who=client("192.0.2.77"))
     assert "kubernetes/client-namespace" not in made.ledger.metadata
     assert not made.ledger.keep
+
+
+async def test_metadata_without_verified_pods_may_be_remembered():
+    made = chain(f"metadata\n{STANZA}", Metadata, Kubernetes)
+    made.plugins[1]._cluster.store.apply_all([*as_list(objects(CLUSTER)), Synced()], 1000)
+    await made.ask("x.y.z.web.a.svc.cluster.local")
+    assert made.ledger.metadata["kubernetes/parse-error"]() == "invalid query name"
+    assert made.ledger.keep
 
 
 async def test_metadata_is_not_made_for_names_of_others():
