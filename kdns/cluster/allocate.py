@@ -61,6 +61,8 @@ def _free(key: str, network: IPv4Network | IPv6Network, taken: set[bytes]) -> by
     base, size = int(network.network_address), min(network.num_addresses, 1 << 32)
     low = min(RESERVED, size // 16) or 1
     room = size - low - 1
+    if room < 1:
+        return None
     start = int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) % room
     for step in range(room):
         address = (base + low + (start + step) % room).to_bytes(width)

@@ -30,10 +30,14 @@ class Endpoint(Struct, frozen=True, gc=False):
     pod: str
 
     @property
-    def rank(self) -> tuple[int, str, bytes]:
-        """What puts it into a slice: the hash of its name, then the name itself."""
-        name = self.pod or self.hostname or self.address.hex()
-        return int.from_bytes(blake2b(name.encode(), digest_size=8).digest()), name, self.address
+    def name(self) -> str:
+        """What no other endpoint of the service is called."""
+        return f"{self.pod} {self.hostname} {self.address.hex()}"
+
+    @property
+    def hash(self) -> int:
+        """64 bits that put it into a slice."""
+        return int.from_bytes(blake2b(self.name.encode(), digest_size=8).digest())
 
 
 class PodIndex:
@@ -115,8 +119,8 @@ def _slices(
     for (width, ports), endpoints in groups.items():
         family = "ipv6" if width == 16 else "ipv4"
         mark = blake2b(repr(ports).encode(), digest_size=4).hexdigest()
-        unique = sorted(set(endpoints), key=lambda one: (one.rank, not one.is_ready))
-        for bits, part in _split(unique, ""):
+        unique = {one.name: one for one in sorted(endpoints, key=lambda one: one.is_ready)}
+        for bits, part in _split(list(unique.values()), ""):
             name = f"{service.name}-{family}-{mark}" + (f"-{bits}" if bits else "")
             slices.append(_pack(service, name, width, ports, part))
     return slices
@@ -124,22 +128,18 @@ def _slices(
 
 def _split(endpoints: list[Endpoint], bits: str) -> Iterable[tuple[str, list[Endpoint]]]:
     """Halves by one bit of the hash after another until each part fits into a slice."""
-    if len(endpoints) <= MAX_ENDPOINTS or len(bits) == 64:
-        yield from (
-            (bits + f"x{at}" * bool(at), endpoints[at : at + MAX_ENDPOINTS])
-            for at in range(0, max(1, len(endpoints)), MAX_ENDPOINTS)
-        )
+    if len(endpoints) <= MAX_ENDPOINTS:
+        yield bits, endpoints
         return
     mask = 1 << (63 - len(bits))
-    for bit in "01":
-        part = [one for one in endpoints if bool(one.rank[0] & mask) == (bit == "1")]
-        yield from _split(part, bits + bit)
+    for bit, is_set in ("0", False), ("1", True):
+        yield from _split([one for one in endpoints if bool(one.hash & mask) is is_set], bits + bit)
 
 
 def _pack(
     service: Service, name: str, width: int, ports: tuple[Port, ...], part: Sequence[Endpoint]
 ) -> Slice:
-    ordered = sorted(part, key=lambda one: one.rank[1:])
+    ordered = sorted(part, key=lambda one: one.name)
     return Slice(
         service.namespace,
         name,

@@ -175,11 +175,12 @@ def _external(text: str | None) -> str:
 
 
 def _cluster_ips(spec: raw.ServiceSpec) -> tuple[tuple[bytes, ...], bool]:
-    texts = spec.cluster_ips or ([spec.cluster_ip] if spec.cluster_ip else [])
-    if texts and texts[0] == "None":
+    first = spec.cluster_ips[0] if spec.cluster_ips else spec.cluster_ip
+    if first == "None":
         return (), True
-    path = "$.spec.clusterIPs" if spec.cluster_ips else "$.spec.clusterIP"
-    return tuple(fields.addresses(texts, path)), False
+    if first and not spec.cluster_ips:
+        return (fields.address(first, "$.spec.clusterIP"),), False
+    return tuple(fields.addresses(spec.cluster_ips, "$.spec.clusterIPs")), False
 
 
 def _ingress(given: raw.RawService) -> tuple[tuple[bytes, ...], tuple[str, ...]]:

@@ -30,7 +30,7 @@ _WORDS: Final[dict[str, bool | None]] = (
 )
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,30})")
 _OTHER = re.compile(r"([-+]?)0(?:x([0-9a-fA-F]{1,16})|o?([0-7]{1,22}))")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+][0-9]+)?")
 _TAG = "tag:yaml.org,2002:"
 _NO_KEY: Final = object()
 _MERGE: Final = object()
