@@ -76,6 +76,8 @@ def _question(query: Query) -> _Object:
 
 
 def _message(query: Query, question: _Object) -> _Object:
+    asked = question.fields
+    listed = _Object(asked, lambda: "{" + " ".join(map(str, asked.values())) + "}")
     flags = query.question.flags
 
     def id_() -> int:
@@ -94,7 +96,7 @@ def _message(query: Query, question: _Object) -> _Object:
         "AuthenticatedData": bool(flags & types.AD),
         "CheckingDisabled": bool(flags & types.CD),
         "Rcode": 0,
-        "Question": [question],
+        "Question": [listed],
         "Answer": [],
         "Ns": [],
     }
@@ -167,6 +169,9 @@ class Template(Backend):
         tally.hits += 1
         if query.ledger.credit is None:
             query.ledger.credit = tally
+        if self.rcode == types.SERVFAIL:
+            # CoreDNS: this code stands for itself, whatever records are given.
+            return Answer(types.SERVFAIL, plugin=self.name)
         try:
             sections = self._sections(query, _data(query, name, zone, match), zone)
         except ValueError as error:
