@@ -91,16 +91,22 @@ class _Writer:
             at += size + 1
         self.out += name
 
-    def plain(self, name: bytes) -> bytes:
-        """A name that must stay uncompressed, in the question's case where it ends like it."""
+    def plain(self, name: bytes, here: int) -> bytes:
+        """A name that must stay uncompressed, in the question's case where it ends like it.
+
+        It will stand at offset `here`, and later names may point to it: the glue of SRV does.
+        """
         known = self.known or self.seed()
         key, asked = name.lower(), self.question.name
         at = 0
         while size := key[at]:
-            hit = known.get(key[at:])
+            suffix = key[at:]
+            hit = known.get(suffix)
             if hit is not None and hit < 12 + len(asked):
                 self.case_bound = True
                 return name[:at] + asked[hit - 12 :]
+            if hit is None and here + at <= 0x3FFF:
+                known[suffix] = here + at
             at += size + 1
         return name
 
@@ -270,7 +276,7 @@ def _named(writer: _Writer, rrset: RRset, ttl: int) -> None:
             writer.name(rrset.owner)
         writer.ttl_at.append(len(out) + 4)
         if type_ == types.SRV:
-            target = writer.plain(rdata[6:])
+            target = writer.plain(rdata[6:], len(out) + 16)
             out += _FIXED(type_, rrset.cls, ttl, 6 + len(target)) + rdata[:6] + target
             continue
         out += _FIXED(type_, rrset.cls, ttl, 0)

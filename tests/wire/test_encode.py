@@ -127,6 +127,18 @@ def test_srv_targets_are_not_compressed() -> None:
     assert wire.wire.endswith(asked.key)
 
 
+def test_glue_points_to_the_srv_target_it_is_for() -> None:
+    asked = question("web.shop", types.SRV)
+    targets = [names.parse(f"pod-{at}.web.shop") for at in range(2)]
+    answer = Answer(
+        answer=(RRset(asked.key, types.SRV, 5, tuple(records.srv(1, t) for t in targets)),),
+        additional=tuple(RRset(t, types.A, 5, addresses(1)) for t in targets),
+    )
+    wire = encode(asked, answer, FLAGS).wire
+    assert len(wire) == 12 + 10 + 4 + 2 * (2 + 10 + 6 + 16) + 2 * (2 + 10 + 4)
+    assert [rrset.name.to_wire() for rrset in read(wire).additional] == targets
+
+
 def test_pointers_stop_at_0x3fff() -> None:
     asked = question("many.example")
     owners = [names.parse(f"host-{at}.elsewhere-{at % 7}.test") for at in range(1400)]
