@@ -109,6 +109,33 @@ def labels_name(meta: dict[str, Any]) -> str:
     return next((v for k, v in labels.items() if k.endswith("/service-name")), "")
 
 
+def _is_ede(case: Case) -> bool:
+    """Acl or template had something to say."""
+    ours = case.our_fields.get("edns")
+    codes = [code for code, _ in ours["options"]] if ours else []
+    return (not ours or codes == [15]) and any(
+        word in case.config.text for word in ("block", "filter", "ederror")
+    )
+
+
+def _is_uncached(case: Case) -> bool:
+    """The same records of a cluster zone, but for what a cache does to TTLs and letters."""
+    return "cache" in case.config.words and all(
+        _untimed(case.their_fields.get(name)) == _untimed(case.our_fields.get(name))
+        for name in SECTIONS
+    ) and bool(case.our_fields.get("AA")) and case.cluster is not None  # fmt: skip
+
+
+def _untimed(records: Any) -> Any:  # Any: as in _folded
+    folded = _folded(records)
+    return sorted((r[0], *r[2:]) for r in folded) if folded is not None else None
+
+
+def _is_loopback_ns(case: Case) -> bool:
+    answers = f"{case.our_fields.get('answer')} {case.our_fields.get('additional')}"
+    return "'127.0.0.1'" in answers and _name(case).removeprefix("ns.dns.") in case.config.zones
+
+
 def _is_ghostly(case: Case) -> bool:
     """A namespace that has no object of its own is asked for, or answered with."""
     names = f".{_name(case)}. {case.our_fields.get('answer')}"
@@ -311,11 +338,23 @@ EXPECTED = (
         "name-255",
     ),
     Expected(
-        "opt-unasked",
-        "no OPT in replies to queries without one (RFC 6891 §6.1.1); CoreDNS's acl sends its EDE "
-        "to everybody, with DO set",
+        "ede-opt",
+        "an extended error goes to askers with EDNS, under their own DO (RFC 6891 §6.1.1); CoreDNS "
+        "sends it to everybody with DO set, and loses it in its cache",
         frozenset({"edns"}),
-        lambda case: "acl" in case.config.text and case.our_fields.get("edns") is None,
+        _is_ede,
+    ),
+    Expected(
+        "cluster-uncached",
+        "cluster answers are never kept by cache, and their TTLs are left as they are",
+        frozenset(SECTIONS),
+        _is_uncached,
+    ),
+    Expected(
+        "loopback-ns",
+        "a server bound to loopback is its own name server there; CoreDNS names none",
+        NEGATIVE,
+        _is_loopback_ns,
     ),
     Expected(
         "whoami-uncached",
