@@ -276,6 +276,9 @@ class Filter(Plugin):
 class Observer(Plugin):
     """Is told, batch by batch and after the fact, what was answered to whom."""
 
+    wants_all: ClassVar[bool] = True
+    """False when it only cares for failures: then answers that went well need not be told."""
+
     def observe(self, batch: Sequence[Seen]) -> None:
         """Counts or logs; must not raise and must not block."""
         raise NotImplementedError

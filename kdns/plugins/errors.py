@@ -72,6 +72,7 @@ class Errors(Observer):
     """Logs why queries failed. Replies that merely carry an error code are no errors."""
 
     name = "errors"
+    wants_all = False
     syntax = Syntax(
         args=Shape(maybe=(choice("stdout"),)),
         options={

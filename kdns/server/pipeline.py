@@ -122,7 +122,7 @@ class Pipeline:
                 reply = turned(reply, wire.block, turn)
             if len(reply) > limit:
                 reply = cut(reply, wire.name_end, wire.opt_at, limit)
-        if router.is_observed:
+        if answer.error or router.is_observed:
             metadata = {label: value() for label, value in (ledger.metadata or {}).items()}
             self._see(block, packet, client, reply, now, answer.plugin, metadata, answer.error)
         return reply

@@ -42,7 +42,9 @@ class Router:
         """True when a block forwards the root: this listener can recurse."""
         self._only = blocks.get(ROOT) if len(blocks) == 1 else None
         """The one block of a listener that serves the root alone: the usual Corefile."""
-        self.is_observed = any(block.observers for block in blocks.values())
+        self.is_observed = any(
+            observer.wants_all for block in blocks.values() for observer in block.observers
+        )
 
     def choose(self, key: Key, type_: int) -> Block | None:
         """The block that answers a name, None when no zone holds it."""
