@@ -46,9 +46,9 @@ def client(address: str = "127.0.0.1", transport: str = "udp", port: int = 40000
     return Client(records.address(address), port, transport, b"\x7f\0\0\1", 53)
 
 
-def question(name: str, type_: str = "A", **changes: object) -> Question:
+def question(name: str, type_: str = "A", *, flags: int = types.RD, **changes: object) -> Question:
     wire = names.parse(name)
-    return Question(1, types.RD, wire, names.fold(wire), types.parse_type(type_), **changes)
+    return Question(1, flags, wire, names.fold(wire), types.parse_type(type_), **changes)
 
 
 @dataclass
