@@ -32,6 +32,8 @@ _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,30})")
 _OTHER = re.compile(r"([-+]?)0(?:x([0-9a-fA-F]{1,16})|o?([0-7]{1,22}))")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+][0-9]+)?")
 _TAG = "tag:yaml.org,2002:"
+Convert = Callable[[Any], Any]  # Any: plain values in, whatever the caller makes of them out
+
 _NO_KEY: Final = object()
 _MERGE: Final = object()
 
@@ -48,13 +50,16 @@ def resolve(text: str) -> Any:  # Any: a scalar may mean anything
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-def parse(text: str) -> Iterator[Any]:  # Any: a document may be anything
-    """The values of the documents in a text."""
+def parse(text: str, item: Convert) -> Iterator[Any]:  # Any: a document may be anything
+    """The values of the documents in a text; what stands in `items` at the top goes through `item`.
+
+    So a List of a whole cluster is never in memory as plain values.
+    """
     loader = _LOADER(text)
     try:
         while loader.check_event():
             if isinstance(loader.get_event(), events.DocumentStartEvent):
-                yield _Builder().build(loader.get_event)
+                yield _Builder(item).build(loader.get_event)
     finally:
         loader.dispose()
 
@@ -72,7 +77,8 @@ class _Open:
 class _Builder:
     """Builds the value of one document."""
 
-    def __init__(self) -> None:
+    def __init__(self, item: Convert) -> None:
+        self._item = item
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._aliased = 0
@@ -145,7 +151,8 @@ class _Builder:
         top = self._open[-1]
         top.size += size
         if isinstance(top.value, list):
-            top.value.append(value)
+            is_item = len(self._open) == 2 and self._open[0].key == "items"
+            top.value.append(self._item(value) if is_item else value)
         elif top.key is _NO_KEY:
             if not isinstance(value, str):
                 raise ValueError("a key is no text")  # noqa: TRY004 - bad text, not a bug

@@ -392,7 +392,7 @@ def test_the_same_object_in_two_files_is_the_last_one_with_one_warning(tmp_path,
 DEMO = sorted((Path(__file__).parents[2] / "config" / "demo").glob("*.yaml"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.data())
 def test_whatever_becomes_of_a_file_the_others_serve(data):
     """Bytes of a demo file are changed, cut and put in; no error leaves the source."""

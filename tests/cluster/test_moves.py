@@ -148,7 +148,7 @@ def test_an_import_that_goes_lets_go_of_its_endpoints():
     assert [s.name for s in held.import_slices("a/s")] == ["m", "n"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.data())
 def test_an_endpoint_that_stays_ready_is_answered_throughout_any_repacking(data):
     """Endpoints spread over slices are spread anew; the slices' events come in any order."""

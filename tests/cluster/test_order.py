@@ -52,7 +52,7 @@ def fresh(objects: Iterable[Object]) -> dict[str, object]:
     return seen(store, ADDRESSES, KEYS)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_lost_repeated_and_reordered_events_end_as_one_fresh_list(data):
     """Histories of objects: each object's own events keep their order, as in a watch; some are
@@ -82,7 +82,7 @@ def test_lost_repeated_and_reordered_events_end_as_one_fresh_list(data):
     assert seen(store, ADDRESSES, KEYS) == fresh(truth.values())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(OBJECTS, max_size=12), st.lists(OBJECTS, max_size=12), st.data())
 def test_whatever_a_store_knew_a_list_is_the_truth(before, after, data):
     store = Store()
@@ -116,7 +116,7 @@ def bare(slices: Iterable[object]) -> list[object]:
     return [(s.name, s.addresses, s.unready, s.hostnames, s.pods, s.ports) for s in slices]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(OBJECTS, st.sampled_from(["put", "delete", "list", "settle"])), max_size=14)
 )

@@ -408,7 +408,7 @@ def places(value: object, at: tuple[object, ...] = ()) -> list[tuple[object, ...
     return found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.sampled_from(FULL), st.data())
 def test_whatever_stands_in_a_field_it_is_an_object_or_a_value_error(full, data):
     document = copy.deepcopy(full)

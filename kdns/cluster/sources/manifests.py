@@ -14,15 +14,16 @@ import logging
 import os
 import stat
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import cast
 
 from kdns.cluster import documents
 from kdns.cluster.allocate import Ranges
 from kdns.cluster.assembly import Found, World, assemble
 from kdns.cluster.objects import Object
-from kdns.cluster.parse import parse
+from kdns.cluster.parse import Thing, parse
 from kdns.cluster.store import Event, Replace, Synced
 
 log = logging.getLogger("kdns.manifests")
@@ -182,31 +183,20 @@ def _text(name: str, file: _File) -> str | None:
 
 def _take(name: str, file: _File, text: str) -> bool:
     """Makes a text the state of its file, unless the state is good and the text is not."""
-    read = documents.parse(text)
-    broken = [f"{one.where}: {one.error}" for one in read if not one.is_readable]
+    found: list[Found] = []
+    broken: list[str] = []
+    skipped: list[str] = []
+    for one in documents.parse(text, parse):
+        if one.error:
+            (skipped if one.is_readable else broken).append(f"{one.where}: {one.error}")
+        else:
+            found.append(Found(f"{name}: {one.where}", cast("Thing", one.thing)))
     if broken and file.is_good:
         _warn(name, broken, "the last good state of the file stays")
         return False
-    found, skipped = _parse(name, read)
-    _warn(name, skipped, "skipped")
+    _warn(name, [*broken, *skipped], "skipped")
     file.found, file.is_good = found, not broken
     return True
-
-
-def _parse(name: str, read: Iterable[documents.Document]) -> tuple[list[Found], list[str]]:
-    """The objects of the documents, and the errors of those that are none."""
-    found, errors = [], []
-    for one in read:
-        try:
-            thing = None if one.error else parse(one.body)
-        except ValueError as error:
-            errors.append(f"{one.where}: {error}")
-            continue
-        if one.error:
-            errors.append(f"{one.where}: {one.error}")
-        elif thing is not None:
-            found.append(Found(f"{name}: {one.where}", thing))
-    return found, errors
 
 
 def _warn(name: str, errors: Sequence[str], outcome: str) -> None:
