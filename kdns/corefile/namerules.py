@@ -87,12 +87,12 @@ class Expansion:
 
 def expansion(word: str, pattern: re.Pattern[str], *, has_metadata: bool = False) -> Expansion:
     """Reads the TO of a rule with a regular expression."""
-    text = normalise(word)
+    text = word.rstrip(".") + "."
     parts: list[str | int] = []
     labels = []
     at = 0
     for place in _PLACE.finditer(text):
-        parts.append(text[at : place.start()])
+        parts.append(text[at : place.start()].lower())
         at = place.end()
         inside = place[1]
         if inside is None:
@@ -107,7 +107,7 @@ def expansion(word: str, pattern: re.Pattern[str], *, has_metadata: bool = False
             raise ValueError(f"{word!r} names {inside!r}, which is no label such as plugin/name")
         else:
             raise ValueError(f"{word!r} names {inside!r}, which is no number of a group")
-    parts.append(text[at:])
+    parts.append(text[at:].lower())
     return Expansion(tuple(parts), tuple(labels))
 
 

@@ -27,7 +27,6 @@ from kdns.corefile.options import (
     type_,
     zones,
 )
-from kdns.corefile.tree import nearest
 from kdns.observe.tally import Tally
 from kdns.plugins.base import (
     SKIP,
@@ -226,7 +225,9 @@ def _templates(line: Line) -> list[_Line]:
         if "Var" in template.fields:
             raise line.fail("template: .Var is not implemented yet")
         for field in sorted(template.fields - _FIELDS):
-            raise line.fail(f"template: there is no field .{field}", nearest(field, _FIELDS))
+            raise line.fail(
+                f"template: there is no field .{field}", "there are " + ", ".join(sorted(_FIELDS))
+            )
         out.append(_Line(line.name, content, template))
     return out
 
