@@ -43,6 +43,9 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.peer: Peer = transport.get_extra_info("peername")
         local: Peer = transport.get_extra_info("sockname")
+        if not self.peer or not local:  # reset before we came to it
+            self.transport.abort()
+            return
         self.client = Client(
             address_of(self.peer), self.peer[1], "tcp", address_of(local), local[1]
         )

@@ -1,6 +1,8 @@
 """The TCP transport on real sockets: framing, pipelining, half-close, bounds and time."""
 
 import asyncio
+import socket
+import struct
 
 import dns.message
 import pytest
@@ -164,6 +166,18 @@ async def test_at_the_bound_the_longest_idle_connection_makes_room(
         assert (await message(reader)).id == 1
         for _, each in clients:
             each.close()
+
+
+async def test_clients_that_reset_at_once_harm_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async with Served(plain()) as served:
+        for _ in range(50):
+            with socket.create_connection(("127.0.0.1", served.port)) as rude:
+                rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reader, writer = await served.connect()
+        writer.write(frame())
+        assert (await message(reader)).id == 1
+        writer.close()
+    assert not caplog.records
 
 
 async def test_queries_under_way_are_bounded_and_none_is_lost() -> None:
