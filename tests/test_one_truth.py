@@ -329,7 +329,7 @@ def _place(one: Object) -> tuple[type, str, str]:
 
 
 def _leaves(reply: bytes | None) -> bool:
-    return reply is not None and b"\x07example" in reply
+    return reply is not None and b"\x07example" in reply.lower()
 
 
 def _bare(reply: bytes | None) -> object:
