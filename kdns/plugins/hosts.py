@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from os.path import join
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from kdns.corefile.options import Settings, Shape, Syntax, duration, integer, text, zones
 from kdns.corefile.tree import nearest
@@ -27,8 +27,6 @@ DEFAULT_FILE = "/etc/hosts"
 LONGEST_FIELD = 1024
 """Octets of a name or address; a longer one is dropped with an error (CoreDNS)."""
 
-_Rows = TypeVar("_Rows", Key, bytes)
-
 
 def _address(word: str) -> bytes | None:
     try:
@@ -42,11 +40,11 @@ def _address(word: str) -> bytes | None:
 
 @dataclass(slots=True)
 class Table:
-    """What some hosts lines say; the order of the lines is kept, repetitions are not."""
+    """What some hosts lines say: sets that keep the order of the lines (dicts to None)."""
 
-    v4: dict[Key, list[bytes]] = field(default_factory=dict)
-    v6: dict[Key, list[bytes]] = field(default_factory=dict)
-    names: dict[bytes, list[Key]] = field(default_factory=dict)
+    v4: dict[Key, dict[bytes, None]] = field(default_factory=dict)
+    v6: dict[Key, dict[bytes, None]] = field(default_factory=dict)
+    names: dict[bytes, dict[Key, None]] = field(default_factory=dict)
     """By address; wildcards have no reverse."""
     complaints: list[str] = field(default_factory=list)
     skipped: list[int] = field(default_factory=list)
@@ -55,26 +53,20 @@ class Table:
     @property
     def entries(self) -> int:
         """The number of entries, as the metric counts them."""
-        tables: tuple[dict[Any, list[Any]], ...] = (self.v4, self.v6, self.names)  # Any: a count
+        tables: tuple[dict[Any, Any], ...] = (self.v4, self.v6, self.names)  # Any: a count
         return sum(len(rows) for table in tables for rows in table.values())
 
-    def find(self, key: Key, wildcard: Key) -> tuple[list[bytes], list[bytes]]:
+    def find(self, key: Key, wildcard: Key) -> tuple[dict[bytes, None], dict[bytes, None]]:
         """Both families of a name, or those of its wildcard when the name has no line."""
         if key in self.v4 or key in self.v6:
-            return self.v4.get(key, []), self.v6.get(key, [])
-        return self.v4.get(wildcard, []), self.v6.get(wildcard, [])
+            return self.v4.get(key, {}), self.v6.get(key, {})
+        return self.v4.get(wildcard, {}), self.v6.get(wildcard, {})
 
     def add(self, address: bytes, key: Key) -> None:
         """Notes one name of an address."""
-        _append(self.v4 if len(address) == 4 else self.v6, key, address)
+        (self.v4 if len(address) == 4 else self.v6).setdefault(key, {})[address] = None
         if not key.startswith(b"\x01*"):
-            _append(self.names, address, key)
-
-
-def _append(table: dict[Any, list[Any]], key: object, value: object) -> None:  # Any: two tables
-    rows = table.setdefault(key, [])
-    if value not in rows:
-        rows.append(value)
+            self.names.setdefault(address, {})[key] = None
 
 
 def parse(lines: Iterable[Sequence[str]], served: Sequence[Key]) -> Table:
@@ -245,27 +237,21 @@ class Hosts(Backend):
             return SKIP
         return Answer(flags=types.AA, plugin=self.name)
 
-    def _both(self, key: Key, wildcard: Key) -> tuple[list[bytes], list[bytes]]:
+    def _both(self, key: Key, wildcard: Key) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         v4, v6 = self.of_file.find(key, wildcard)
         more4, more6 = self.inline.find(key, wildcard)
-        return _joined(v4, more4), _joined(v6, more6)
+        return (*{**v4, **more4},), (*{**v6, **more6},)
 
-    def _addresses(self, key: Key, type_: int, addresses: list[bytes]) -> Answer:
-        rrsets = (RRset(key, type_, self.ttl, tuple(addresses)),) if addresses else ()
+    def _addresses(self, key: Key, type_: int, addresses: tuple[bytes, ...]) -> Answer:
+        rrsets = (RRset(key, type_, self.ttl, addresses),) if addresses else ()
         return Answer(answer=rrsets, flags=types.AA, plugin=self.name)
 
     def _reverse(self, key: Key) -> Result:
         address = names.parse_reverse(key)
         if address is None or self.settings.has("no_reverse"):
             return SKIP
-        found = _joined(self.of_file.names.get(address, []), self.inline.names.get(address, []))
+        found = {**self.of_file.names.get(address, {}), **self.inline.names.get(address, {})}
         if not found:
             return SKIP
         rrset = RRset(key, types.PTR, self.ttl, tuple(found))
         return Answer(answer=(rrset,), flags=types.AA, plugin=self.name)
-
-
-def _joined(first: list[_Rows], second: list[_Rows]) -> list[_Rows]:
-    if not second:
-        return first
-    return [*first, *(row for row in second if row not in first)]
