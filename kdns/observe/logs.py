@@ -21,6 +21,9 @@ _TEXT_LEVELS = {logging.CRITICAL: "FATAL"}
 _JSON_LEVELS = {logging.CRITICAL: "FATAL", logging.WARNING: "WARN"}
 
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
+
 class Entry(Protocol):
     """One query line."""
 
@@ -121,24 +124,21 @@ class Json:
         plugin, area = _source(record)
         message = (f"{area}: " if area else "") + record.getMessage()
         message += _reason(record) + _trace(record)
-        return _object(record, message, {"plugin": plugin} if plugin else {})
+        body = _ENCODE({"msg": message, **({"plugin": plugin} if plugin else {})})
+        return f"{_head(record)[:-1]},{body[1:]}"
 
     def batch(self, record: logging.LogRecord, entries: Iterable[Entry]) -> str:
         """A line per query."""
-        plugin, _ = _source(record)
-        return "".join(
-            [
-                _object(record, entry.text(), {"plugin": plugin, **entry.fields()}) + "\n"
-                for entry in entries
-            ]
-        )
+        head = _head(record)[:-1]
+        more = {"plugin": _source(record)[0]}
+        bodies = [_ENCODE({"msg": one.text(), **more, **one.fields()})[1:] for one in entries]
+        return "".join([f"{head},{body}\n" for body in bodies])
 
 
-def _object(record: logging.LogRecord, message: str, more: Mapping[str, Any]) -> str:
+def _head(record: logging.LogRecord) -> str:
+    """What all records have, as an object of its own."""
     time = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    level = _JSON_LEVELS.get(record.levelno, record.levelname)
-    head = {"time": time, "level": level, "msg": message}
-    return json.dumps({**head, **more}, separators=(",", ":"))
+    return _ENCODE({"time": time, "level": _JSON_LEVELS.get(record.levelno, record.levelname)})
 
 
 def _source(record: logging.LogRecord) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 from kdns.corefile.options import Settings, Shape, Syntax, choice, text, zones
@@ -40,27 +40,23 @@ _CLASS_OF = {
 class Exchange:
     """One query and its reply, read where a label asks for it."""
 
+    __slots__ = ("flags", "question", "seen", "template")
+
     def __init__(self, seen: Seen, template: "Template | None" = None) -> None:
         self.seen = seen
         self.template = template
-
-    @cached_property
-    def question(self) -> Question:
-        """What was asked; a packet that was answered scans."""
-        return scan(self.seen.packet)
-
-    @cached_property
-    def flags(self) -> int:
+        self.question: Question = _question(seen.packet[2:])
+        """What was asked, but for the ID; a packet that was answered scans."""
+        reply = seen.reply
+        self.flags: int = reply[2] << 8 | reply[3] if reply else 0
         """The reply's header flags, 0 without a reply."""
-        reply = self.seen.reply
-        return reply[2] << 8 | reply[3] if reply else 0
 
-    @cached_property
+    @property
     def bufsize(self) -> int:
         """How large a reply the asker can take."""
         return 65535 if self.seen.client.transport != "udp" else max(self.question.size, 512)
 
-    @cached_property
+    @property
     def kind(self) -> str:
         """What sort of reply it is (facts C.4): the label {/log/type}."""
         reply, asked = self.seen.reply, self.question
@@ -79,6 +75,12 @@ class Exchange:
     def cls(self) -> str:
         """The class that `class` lines choose by."""
         return _CLASS_OF.get(self.kind, "error")
+
+    @property
+    def id(self) -> int:
+        """The query's ID."""
+        packet = self.seen.packet
+        return packet[0] << 8 | packet[1]
 
     @property
     def opcode(self) -> int:
@@ -103,13 +105,13 @@ class Exchange:
         """What a JSON record adds to the line (facts E.2)."""
         asked, seen = self.question, self.seen
         return {
-            "client_ip": names.format_address(seen.client.address),
+            "client_ip": _host(seen.client.address).strip("[]"),
             "client_port": seen.client.port,
-            "qname": names.format(asked.key),
+            "qname": _name(asked.key),
             "qtype": types.type_name(asked.type),
             "qclass": types.class_name(asked.cls),
             "protocol": self.protocol,
-            "id": asked.id,
+            "id": self.id,
             "opcode": self.opcode,
             "request_size": len(seen.packet),
             "dnssec_ok": asked.do,
@@ -135,13 +137,30 @@ def _authority(reply: bytes) -> str:
     return kind
 
 
-def _flag_names(flags: int) -> str:
-    return ",".join([name for name, mask in zip(_FLAGS, _MASKS, strict=True) if flags & mask])
+# perf: clients repeat themselves, and unremembered these make half of a line's cost
+
+_memo = lru_cache(4096)
 
 
+@_memo
+def _question(tail: bytes) -> Question:
+    return scan(b"\0\0" + tail)
+
+
+@_memo
+def _name(key: Key) -> str:
+    return names.format(key)
+
+
+@_memo
 def _host(address: bytes) -> str:
     host = names.format_address(address)
     return f"[{host}]" if len(address) == 16 else host
+
+
+@_memo
+def _flag_names(flags: int) -> str:
+    return ",".join([name for name, mask in zip(_FLAGS, _MASKS, strict=True) if flags & mask])
 
 
 def _seconds(seen: Seen) -> str:
@@ -151,7 +170,7 @@ def _seconds(seen: Seen) -> str:
 LABELS: dict[str, Callable[[Exchange], object]] = {
     "{type}": lambda one: types.type_name(one.question.type),
     "{class}": lambda one: types.class_name(one.question.cls),
-    "{name}": lambda one: names.format(one.question.key),
+    "{name}": lambda one: _name(one.question.key),
     "{proto}": lambda one: one.protocol,
     "{size}": lambda one: len(one.seen.packet),
     "{remote}": lambda one: _host(one.seen.client.address),
@@ -160,7 +179,7 @@ LABELS: dict[str, Callable[[Exchange], object]] = {
     "{rcode}": lambda one: one.rcode or "-",
     "{rsize}": lambda one: len(one.seen.reply or b""),
     "{duration}": lambda one: _seconds(one.seen),
-    "{>id}": lambda one: one.question.id,
+    "{>id}": lambda one: one.id,
     "{>opcode}": lambda one: one.opcode,
     "{>do}": lambda one: str(one.question.do).lower(),
     "{>bufsize}": lambda one: one.bufsize,
