@@ -172,7 +172,7 @@ class Template(Backend):
             # CoreDNS: this code stands for itself, whatever records are given.
             return Answer(types.SERVFAIL, plugin=self.name)
         try:
-            sections = self._sections(query, _data(query, name, zone, match), zone)
+            sections = self._sections(query, _filling(query, name, zone, match), zone)
         except ValueError as error:
             return Answer(types.SERVFAIL, error=str(error), plugin=self.name)
         answer = Answer(self.rcode, flags=types.AA, ede=self.ede, plugin=self.name)
@@ -232,7 +232,7 @@ def _templates(line: Line) -> list[_Line]:
     return out
 
 
-def _data(query: Query, name: str, zone: Key, match: re.Match[str]) -> _Object:
+def _filling(query: Query, name: str, zone: Key, match: re.Match[str]) -> _Object:
     def remote() -> str:
         query.reads_client()
         return names.format_address(query.client.address)
