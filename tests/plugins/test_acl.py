@@ -3,6 +3,7 @@
 from ipaddress import ip_address, ip_network
 
 import dns.flags
+import dns.message
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,9 @@ from hypothesis import strategies as st
 from kdns.corefile.tree import ConfigError
 from kdns.plugins.acl import Acl, Nets
 from kdns.plugins.base import DROP, SKIP, Backend
+from kdns.server.assembly import Services, build
+from kdns.server.pipeline import Pipeline
+from kdns.server.table import AnswerTable
 from kdns.wire import names, records, types
 from kdns.wire.message import Answer, RRset
 from tests import fakes
@@ -210,3 +214,61 @@ def test_mistakes(rules, why):
 def test_rules_hold_for_the_zones_of_the_block_by_default():
     made = chain("acl {\n block\n}", zones=(names.parse_key("example.org"),))
     assert made.plugins[0].rules[0].zones == (names.parse_key("example.org"),)
+
+
+TABLED = """example.org {
+ acl {
+  drop net 10.6.0.0/16
+  block net 10.1.0.0/16 fd00::/8
+  filter type AAAA net 10.2.0.0/16
+ }
+ hosts {
+  1.1.1.1 a.example.org
+  ::1 a.example.org
+ }
+}
+"""
+
+
+async def test_the_answer_table_keeps_clients_of_different_nets_apart():
+    errors = []
+    services = Services()
+    assembly = build(TABLED, "Corefile", services, errors)
+    assert not errors
+    [router] = assembly.routers.values()
+    table = AnswerTable(services.stamps, services.chance, lambda peer: peer)
+    pipeline = Pipeline(
+        router, services.stamps, services.counters, services.clock, services.chance, table=table
+    )
+    for plugin in assembly.plugins:
+        await plugin.start()
+    expected = {
+        ("10.1.0.1", "A"): "REFUSED",
+        ("10.2.0.1", "A"): "1.1.1.1",
+        ("10.2.0.1", "AAAA"): "",
+        ("10.3.0.1", "A"): "1.1.1.1",
+        ("10.3.0.1", "AAAA"): "::1",
+        ("10.6.0.1", "A"): None,
+        ("fd00::1", "A"): "REFUSED",
+        ("fe00::1", "A"): "1.1.1.1",
+    }
+    hits = 0
+    for _ in range(6):
+        for (address, type_), wanted in expected.items():
+            who = fakes.client(address)
+            packet = dns.message.make_query("a.example.org", type_, id=7).to_wire()
+            reply = pipeline.recall(packet, who.address, services.clock())
+            hits += reply is not None
+            if reply is None:
+                reply = await pipeline.respond(packet, who, services.clock())
+            assert said(reply) == wanted, (address, type_)
+    assert hits > 10, "the table was never asked"
+
+
+def said(reply: bytes | None) -> str | None:
+    if reply is None:
+        return None
+    message = dns.message.from_wire(reply)
+    if message.rcode():
+        return message.rcode().name
+    return " ".join(str(rdata) for rrset in message.answer for rdata in rrset)
