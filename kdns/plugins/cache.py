@@ -215,12 +215,13 @@ class Cache(Filter):
         """Which shelf an answer belongs on, none if it may not be kept, and its TTL."""
         if answer.error:
             return (DENIAL if answer.rcode == types.SERVFAIL else ""), self._servfail
-        if is_failure(answer):
+        is_transfer = query.type in {types.AXFR, types.IXFR}
+        if is_failure(answer) and not is_transfer:
             return DENIAL, self._servfail
         signed_at = int(self.site.wall()) if query.question.do else None
         kind = classify.kind(answer, query.type, signed_at=signed_at)
         if not kind:
-            return "", PLAIN_TTL
+            return "", self._limits[SUCCESS].clamp(PLAIN_TTL)
         ttl = self._limits[kind].clamp(classify.least_ttl(answer))
         return ("" if classify.is_unfinished(answer, query.type) else kind), ttl
 

@@ -28,20 +28,19 @@ def kind(answer: Answer, type_: int, *, signed_at: int | None) -> str:
         return ""
     if signed_at is not None and _has_expired(answer, signed_at):
         return ""
-    is_denial = not answer.answer and _holds(answer.authority, types.SOA)
+    has_soa = _holds(answer.authority, types.SOA)
     if answer.rcode == types.NXDOMAIN:
-        return DENIAL if is_denial else ""
+        return DENIAL if has_soa and not answer.answer else ""
     if answer.rcode != types.NOERROR:
         return ""
-    return DENIAL if is_denial else SUCCESS
+    return DENIAL if has_soa and not _answers(answer, type_) else SUCCESS
 
 
 def is_unfinished(answer: Answer, type_: int) -> bool:
     """True for a reply that was cut, and for a CNAME chain that leads to nothing."""
     if answer.flags & types.TC:
         return True
-    found = answer.answer
-    if not found or type_ == types.ANY or _holds(found, type_):
+    if not answer.answer or _answers(answer, type_):
         return False
     return not _holds(answer.authority, types.SOA)
 
@@ -70,6 +69,11 @@ def _at(rrsets: tuple[RRset, ...], ttl: int) -> tuple[RRset, ...]:
     if all(rrset.ttl == ttl for rrset in rrsets):
         return rrsets
     return tuple(RRset(one.owner, one.type, ttl, one.rdatas, one.cls) for one in rrsets)
+
+
+def _answers(answer: Answer, type_: int) -> bool:
+    """True when records of the asked type are there, not only the way to where they would be."""
+    return bool(answer.answer) and (type_ == types.ANY or _holds(answer.answer, type_))
 
 
 def _holds(rrsets: Iterable[RRset], type_: int) -> bool:

@@ -135,6 +135,8 @@ async def test_the_second_time_is_a_hit():
         ("cache {\nsuccess 1000 20 10\n}", {"answer": (a(60),)}, 20),
         ("cache {\nsuccess 1000 20 10\n}", {"answer": (a(1),)}, 10),
         ("cache {\ndenial 1000 15 12\n}", {"authority": (soa(1),), "rcode": 3}, 12),
+        ("cache {\ndenial 1000 15\n}", {"answer": (CNAME,), "authority": (soa(50),)}, 15),
+        ("cache {\ndenial 1000 15\n}", {"answer": (a(60),), "authority": (soa(50),)}, 50),
         ("cache 40 {\nsuccess 1000\n}", {"answer": (a(60),)}, 40),
         ("cache 40 {\nsuccess 1000 50\n}", {"answer": (a(60),)}, 50),
     ],
@@ -171,6 +173,16 @@ async def test_what_is_not_kept_has_its_ttl_bounded_all_the_same(answer, ttl):
     for _ in range(2):
         assert await asking.ttl() == ttl
     assert len(asking.script.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("directive", "ttl"),
+    [("cache 1", 1), ("cache {\nsuccess 1000 60 10\ndenial 1000 20 1\n}", 10)],
+)
+async def test_what_is_not_kept_stays_within_the_bounds_of_success(directive, ttl):
+    asking = Asking(directive)
+    asking.script.answer = Answer(rcode=3, answer=(CNAME,), authority=(soa(),))
+    assert await asking.ttl() == ttl
 
 
 @pytest.mark.parametrize("type_", ["AXFR", "IXFR"])
