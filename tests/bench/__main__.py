@@ -19,12 +19,11 @@ from subprocess import Popen
 
 import dns.message
 
+from kdns.plugins.base import Client
 from kdns.server.assembly import Services, build
 from kdns.server.drive import drive
 from kdns.server.pipeline import Pipeline
 from kdns.server.service import Service
-from kdns.server.udp import address_of
-from kdns.plugins.base import Client
 from tests.bench.cluster import dump, objects
 
 COREFILE = """.:{port} {{

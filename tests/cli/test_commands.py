@@ -147,8 +147,8 @@ def test_a_bad_corefile_is_two_and_every_line_is_said(tmp_path: Path) -> None:
     file = tmp_path / "Corefile"
     file.write_text(". {\n whoam\n hots\n}\n")
     with Running(file) as kdns:
-        code, printed = kdns.end()
-    assert code == 2
+        printed = kdns.process.communicate(timeout=20)[0]
+    assert kdns.process.returncode == 2
     assert f"{file}:2: unknown directive 'whoam' (did you mean 'whoami'?)" in printed
     assert f"{file}:3: unknown directive 'hots' (did you mean 'hosts'?)" in printed
 
