@@ -204,9 +204,7 @@ class Cache(Filter):
         if kind and ttl and is_general and not self._is_disabled(kind, query.key):
             aging = None if self._keeps_ttl else (query.now, ttl)
             held = given.but(plugin=self.name, error="", aging=aging)
-            entry = Entry(key, kind, held, span, query.now, ttl)
-            if entry.is_right(self.site.stamps.values):
-                self._store(entry, replacing)
+            self._store(Entry(key, kind, held, span, query.now, ttl), replacing)
         if answer.error:
             return answer
         return given if _wants_ad(query) else given.but(flags=given.flags & ~types.AD)

@@ -391,6 +391,7 @@ async def test_a_change_while_the_answer_was_made_keeps_it_out():
 
 async def test_a_hit_tells_the_answer_table_what_it_must_know():
     asking = Asking()
+    asking.chain.site.stamps.bump(["hosts"])
     asking.script.keys = ("hosts", "other")
     await asking.ask()
     assert not asking.chain.ledger.keep
@@ -418,6 +419,18 @@ async def test_an_answer_ends_when_what_it_was_made_of_ends():
     asking.later(1)
     await asking.ask()
     assert len(asking.script.asked) == 2
+
+
+async def test_an_entry_outlives_what_the_rest_of_the_query_was_made_of():
+    asking = Asking()
+    site = asking.chain.site
+    ledger = Ledger(site.stamps, asking.chain.route)
+    query = Query(question("a.example"), client(), site.clock(), ledger)
+    query.until(1010)
+    await asking.cache.around(query, asking.chain.plugins[1].answer)
+    assert ledger.until == 1010
+    await asking.ask()
+    assert asking.chain.ledger.until == 1060
 
 
 async def test_hits_of_the_answer_table_are_counted():
@@ -452,6 +465,23 @@ async def test_servfail_0_keeps_no_failures(answer):
     asking.says(**answer)
     for _ in range(2):
         await asking.ask()
+    assert len(asking.script.asked) == 2
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["failure-first", "answer-first"])
+async def test_of_two_replies_at_once_the_answer_is_preferred_to_the_failure(order):
+    asking = Asking()
+    gates = asyncio.Event(), asyncio.Event()
+    replies = Answer(rcode=types.SERVFAIL), Answer(answer=(a(),))
+    waiting = []
+    for reply, gate in zip(replies, gates, strict=True):
+        asking.script.answer, asking.script.gate = reply, gate
+        waiting.append(asyncio.ensure_future(asking.ask()))
+        await asyncio.sleep(0)
+    for number in order:
+        gates[number].set()
+        await waiting[number]
+    assert await asking.ttl() == 60
     assert len(asking.script.asked) == 2
 
 
@@ -649,6 +679,19 @@ async def test_news_of_a_name_that_is_gone_ends_a_stale_answer():
         asking.says(rcode=types.SERVFAIL)
         asking.later(61)
         assert await asking.got() == "NXDOMAIN"
+
+
+async def test_of_a_stale_denial_and_a_stale_answer_the_newer_one_is_given():
+    async with stale() as asking:
+        asking.says(authority=(soa(60),), rcode=types.NXDOMAIN)
+        await asking.got()
+        asking.says(a())
+        asking.later(61)
+        assert await asking.got() == "NXDOMAIN"
+        assert await asking.got() == "10.0.0.1 60"
+        asking.says(rcode=types.SERVFAIL)
+        asking.later(61)
+        assert await asking.got() == "10.0.0.1 0"
 
 
 async def test_prefer_positive_keeps_the_stale_answer():

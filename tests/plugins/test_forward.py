@@ -501,8 +501,9 @@ async def test_an_upstream_is_probed_only_after_an_error_and_until_it_answers():
         assert probe.message.question[0].rdtype == types.NS
         assert probe.message.flags == dns.flags.RD
         peer = served.plugins[0].peers[0]
+        assert peer._suspected.is_set()
         up.script = code("REFUSED")
-        assert await peer.probe()
+        await asyncio.wait_for(_until(lambda: not peer._suspected.is_set()), 5)
         assert peer.fails == 0
 
 
