@@ -154,7 +154,9 @@ class Template(Backend):
 
     async def answer(self, query: Query) -> Result:
         """Answers what matches; what is ours but does not match fails, or falls through."""
-        if not (self.cls in (_ANY, query.cls) and self.type in (types.ANY, query.type)):
+        cls = query.cls if self.cls == _ANY else self.cls
+        type_ = query.type if self.type == types.ANY else self.type
+        if query.cls not in (_ANY, cls) or query.type not in (types.ANY, type_):
             return SKIP
         zone = zone_of(query.key, self.zones)
         if zone is None:
@@ -172,7 +174,8 @@ class Template(Backend):
             # CoreDNS: this code stands for itself, whatever records are given.
             return Answer(types.SERVFAIL, plugin=self.name)
         try:
-            sections = self._sections(query, _filling(query, name, zone, match), zone)
+            words = (types.class_name(cls), types.type_name(type_))
+            sections = self._sections(query, _filling(query, words, zone, match), zone)
         except ValueError as error:
             return Answer(types.SERVFAIL, error=str(error), plugin=self.name)
         answer = Answer(self.rcode, flags=types.AA, ede=self.ede, plugin=self.name)
@@ -232,7 +235,9 @@ def _templates(line: Line) -> list[_Line]:
     return out
 
 
-def _filling(query: Query, name: str, zone: Key, match: re.Match[str]) -> _Object:
+def _filling(query: Query, words: tuple[str, str], zone: Key, match: re.Match[str]) -> _Object:
+    """All that a template may name; `words` are the class and type it answers for."""
+
     def remote() -> str:
         query.reads_client()
         return names.format_address(query.client.address)
@@ -245,9 +250,9 @@ def _filling(query: Query, name: str, zone: Key, match: re.Match[str]) -> _Objec
     named = {key: value or "" for key, value in match.groupdict().items()}
     question = _question(query)
     fields = {
-        "Name": name,
-        "Class": types.class_name(query.cls),
-        "Type": types.type_name(query.type),
+        "Name": match.string,
+        "Class": words[0],
+        "Type": words[1],
         "Zone": names.format(zone),
         "Match": groups,
         "Group": {str(at): group for at, group in enumerate(groups)} | named,
@@ -256,7 +261,7 @@ def _filling(query: Query, name: str, zone: Key, match: re.Match[str]) -> _Objec
         "Remote": remote,
         "Meta": meta,
     }
-    return _Object(fields, lambda: name)
+    return _Object(fields, lambda: match.string)
 
 
 def _owned(rrset: RRset, key: Key) -> RRset:

@@ -78,14 +78,11 @@ def _becomes_nodata(case: Case) -> bool:
 
 
 def _is_above(case: Case) -> bool:
-    """An apex, svc, pod, or a namespace below those."""
+    """An apex, ns.dns, svc, pod, or a namespace below those."""
     left = next((_name(case)[: -len(z)] for z in case.config.zones if _name(case).endswith(z)), "x")
     labels = left.strip(".").split(".") if left else []
-    return (
-        _becomes_nodata(case)
-        and len(labels) <= 2
-        and (not labels or labels[-1] in ("svc", "pod", ""))
-    )
+    is_ent = not labels or labels == ["ns", "dns"] or labels[-1] in ("svc", "pod", "")
+    return _becomes_nodata(case) and len(labels) <= 2 and is_ent
 
 
 def _slices(case: Case) -> list[dict[str, Any]]:

@@ -58,6 +58,8 @@ async def test_a_match_fills_the_record(name: str, type_: str, expected: object)
         pytest.param("template IN A a.org", "a.org", "A", [], id="nothing to say is NODATA"),
         pytest.param("template ANY ANY a.org {\nrcode NXDOMAIN\n}", "a.org", "MX", "NXDOMAIN",
                      id="ANY"),
+        pytest.param("template IN AAAA {\nanswer \"a.org {{ .Class }} TXT {{ .Type }}\"\n}", "a.org",
+                     "ANY", ['a.org. 3600 IN TXT "AAAA"'], id="asked for ANY"),
         pytest.param("template IN A {\nrcode SERVFAIL\nanswer \"bogus\"\n}", "a.org", "A",
                      "SERVFAIL", id="SERVFAIL stands for itself"),
         pytest.param("template IN A a.org {\nmatch x\nfallthrough\n}\n"
