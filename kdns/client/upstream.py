@@ -58,6 +58,7 @@ class Upstream:
         self._lines: dict[str, list[Line]] = {UDP: [], TCP: []}
         self._lent: Lent | None = None
         self._sweep: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     async def ask(self, packet: bytes, transport: str, within: float) -> bytes:
         """Sends a query and brings the reply's bytes, id as sent by us; raises UpstreamError."""
@@ -80,7 +81,8 @@ class Upstream:
             self._lent.wheel.turn(now)
 
     def close(self) -> None:
-        """Closes all sockets; queries in flight fail."""
+        """Closes all sockets; queries in flight fail, and so do later ones."""
+        self._is_closed = True
         for lines in self._lines.values():
             for line in tuple(lines):
                 line.close(UpstreamError("closed"))
@@ -92,6 +94,8 @@ class Upstream:
 
     def _line(self, transport: str) -> Line:
         """The socket for the next query."""
+        if self._is_closed:
+            raise UpstreamError("closed")
         lent = self._lent
         if lent is None:
             loop = asyncio.get_running_loop()

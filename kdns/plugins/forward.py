@@ -46,6 +46,9 @@ from kdns.wire.parse import Message
 _MOST_TARGETS = 15
 _WINDOW_S = 5.0
 """No attempt starts later than this after the query came (CoreDNS)."""
+_PAUSE_S = 0.01
+_MOST_STALE = 32
+"""Closed connections a query may run into: as many as queries are pipelined on one."""
 _UNSIGNED = 2**32 - 1
 _KEPT = types.AA | types.TC | types.RA | types.AD
 
@@ -226,6 +229,8 @@ class Forward(Filter):
                 left -= 1
                 peer.suspect()
                 outcome = self._failed(str(error))
+                if left < 0:  # without limit: what fails at once must not spin
+                    await asyncio.sleep(_PAUSE_S)
                 continue
             query.note("forward/upstream", peer.format)
             outcome = self._answer(query, message)
@@ -273,17 +278,18 @@ class Forward(Filter):
 
     async def _reply(self, peer: Peer, packet: bytes, transport: str) -> Message:
         """The upstream's reply; a kept connection that turns out closed is asked again."""
-        while True:
+        for left in reversed(range(_MOST_STALE)):
             try:
                 reply = await peer.upstream.ask(packet, transport, self._read_timeout)
             except MismatchError as error:
                 read(error.reply, is_datagram=False)
                 raise
             except UpstreamError as error:
-                if not error.is_stale:
+                if not error.is_stale or not left:
                     raise
             else:
-                return read(reply, is_datagram=transport == UDP)
+                break
+        return read(reply, is_datagram=transport == UDP)
 
     def _answer(self, query: Query, message: Message) -> Answer:
         """The reply as an Answer; its EDNS options stay, those of the asker never reach here."""

@@ -330,3 +330,11 @@ async def test_an_abandoned_query_leaves_nothing_behind():
         up.turn(asyncio.get_running_loop().time() + 3)
         assert up.count(UDP) == 0
         up.close()
+
+
+async def test_after_close_nothing_is_opened_again():
+    up = Upstream("127.0.0.1", closed_port())
+    up.close()
+    with pytest.raises(UpstreamError, match="closed"):
+        await up.ask(packet(), UDP, 2)
+    assert up.count(UDP) == 0

@@ -9,6 +9,7 @@ import dns.flags
 import dns.message
 import pytest
 
+from kdns.client.line import StaleError
 from kdns.corefile.tree import ConfigError
 from kdns.plugins.base import SKIP, Backend, Query
 from kdns.plugins.forward import Forward
@@ -319,6 +320,29 @@ async def test_no_attempt_starts_after_five_seconds():
         up.script = lambda _: setattr(served.site.clock, "now", served.site.clock.now + 2)
         assert await address(served) == "SERVFAIL"
         assert len(up.asked) == 3
+
+
+async def test_what_fails_at_once_does_not_spin():
+    text = "forward . 127.0.0.1:53 {\nsource_address 192.0.2.1\nmax_connect_attempts 0\n}"
+    async with Serving(text) as served:
+        asking = asyncio.ensure_future(served.ask("a.example"))
+        for _ in range(100):
+            await asyncio.sleep(0)  # the loop is not blocked
+        assert not asking.done()
+        served.site.clock.now += 6
+        assert "cannot assign requested address" in (await asking).error
+
+
+async def test_a_server_that_closes_after_each_reply_is_given_up_in_the_end():
+    options = "force_tcp\nmax_fails 0\nmax_connect_attempts 1"
+    async with Upstream(one("10.0.0.1")) as up, Serving(forward(up, options=options)) as served:
+        upstream = served.plugins[0].peers[0].upstream
+
+        async def ask(*_):
+            raise StaleError("EOF")
+
+        upstream.ask = ask
+        assert (await served.ask("a.example")).error == "EOF"
 
 
 async def test_a_kept_connection_that_was_closed_is_replaced_at_no_charge():
