@@ -12,7 +12,7 @@ from typing import Any
 
 from kdns.corefile.options import Line, Settings, Shape, Syntax, network, text, type_, zones
 from kdns.corefile.tree import nearest
-from kdns.observe.counters import Counters
+from kdns.observe.tally import Tally
 from kdns.plugins.base import DROP, Filter, Next, Query, Result, Site, own_zones, zone_of
 from kdns.wire import names, types
 from kdns.wire.message import Answer
@@ -73,25 +73,6 @@ class Rule:
     """Bits of Nets; None when the asker does not matter."""
 
 
-class Tally:
-    """Counts decisions under one metric; as a Credit also those the answer table repeats."""
-
-    def __init__(self, counters: Counters, *labels: str) -> None:
-        self._counters = counters
-        self._labels = labels
-        self._hits = 0
-
-    @property
-    def hits(self) -> int:
-        """How often this was decided."""
-        return self._hits
-
-    @hits.setter
-    def hits(self, hits: int) -> None:
-        self._counters.add(*self._labels, by=hits - self._hits)
-        self._hits = hits
-
-
 class Acl(Filter):
     """The rules of a block. The first directive holds them all, the others only bring theirs."""
 
@@ -115,15 +96,9 @@ class Acl(Filter):
         action, zone = self._judged(query)
         tally = self._tally(action, zone)
         tally.hits += 1
+        query.credit(tally)
         answer = ACTIONS[action]
-        ledger = query.ledger
-        if answer is not None:
-            ledger.credit = tally
-            return answer
-        result = await next_(query)
-        if ledger.credit is None:
-            ledger.credit = tally
-        return result
+        return await next_(query) if answer is None else answer
 
     def _judged(self, query: Query) -> tuple[str, Key]:
         """The action of the first rule that matches, and the zone it was given for."""

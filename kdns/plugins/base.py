@@ -89,7 +89,7 @@ class Ledger:
     is_personal: bool = False
     """The answer is for this asker alone: nothing on the way may keep it either."""
     audience: tuple[Classifier, ...] = ()
-    credit: Credit | None = None
+    credits: tuple[Credit, ...] = ()
     metadata: dict[str, Callable[[], str]] | None = None
 
     def __init__(
@@ -146,6 +146,10 @@ class Query:
         """The answer is for the askers of one class."""
         if classifier not in self.ledger.audience:
             self.ledger.audience += (classifier,)
+
+    def credit(self, credit: Credit) -> None:
+        """Every hit on this answer in the table is to be counted there, too."""
+        self.ledger.credits += (credit,)
 
     def note(self, label: str, value: Callable[[], str]) -> None:
         """Offers metadata, made only if somebody reads it; free unless `metadata` is on."""

@@ -184,7 +184,7 @@ class Cache(Filter):
         ledger = query.ledger
         ledger.touched.extend(entry.touched)
         ledger.mark += entry.mark
-        ledger.credit = entry
+        query.credit(entry)
         query.until(until)
         if entry.is_refreshing:
             query.forget()  # the next asker should have what the refresh brings

@@ -11,10 +11,10 @@ import os
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, ClassVar
 
-from msgspec import structs
-
+from kdns.client.interfaces import interfaces
 from kdns.cluster.feed import feed
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import EVERYTHING, Selector, parse
@@ -37,12 +37,13 @@ from kdns.plugins.base import (
     Query,
     Result,
     Site,
+    as_of_now,
     fallthrough,
     own_zones,
     zone_of,
 )
-from kdns.wire import names, records, types
-from kdns.wire.message import Answer, RRset
+from kdns.wire import names, types
+from kdns.wire.message import Answer
 from kdns.wire.names import IN_ADDR, IP6, Key, is_below
 from kdns.zone.answers import answer
 from kdns.zone.external import Alias
@@ -225,7 +226,7 @@ class Kubernetes(Backend):
         reply = await query.lookup(alias.target, query.type)
         if reply is None:
             return zone.at_present().nodata
-        found = positive(*alias.cnames, *_as_of_now(query, reply))
+        found = positive(*alias.cnames, *as_of_now(query, reply).answer)
         return found.but(flags=found.flags | reply.flags & types.TC)
 
     def offer(self, query: Query) -> None:
@@ -273,43 +274,16 @@ def _is_reverse(key: Key) -> bool:
     return is_below(key, IN_ADDR) or is_below(key, IP6)
 
 
-def _as_of_now(query: Query, reply: Answer) -> tuple[RRset, ...]:
-    """The answer records of a look-up, a cached TTL counted down to this second."""
-    if reply.aging is None:
-        return reply.answer
-    stored, ttl = reply.aging
-    age = int(query.now - stored)
-    query.until(stored + age + 1)
-    left = max(ttl - age, 0)
-    return tuple(structs.replace(rrset, ttl=left) for rrset in reply.answer)
-
-
 def _own_addresses(listen: tuple[tuple[str, int], ...]) -> tuple[bytes, ...]:
     """The addresses we are bound to; those of all interfaces but loopback for the wildcard."""
-    own: list[bytes] = []
+    own: dict[bytes, None] = {}
     for host, _ in listen:
-        address = records.address(host.partition("%")[0]) if host else b"\0"
-        own += [address] if any(address) else _interfaces()
-    return tuple(dict.fromkeys(own))
+        address = ip_address(host.partition("%")[0] or "::")
+        found = [address] if int(address) else _interface_addresses()
+        own |= dict.fromkeys(one.packed for one in found)
+    return tuple(own)
 
 
-def _interfaces() -> list[bytes]:
-    """What Linux lists as ours; elsewhere nothing is known."""
-    found: dict[bytes, None] = {}
-    before = ""
-    for line in _lines("/proc/net/fib_trie"):
-        if "host LOCAL" in line and not before.startswith("127."):
-            found[records.address(before)] = None
-        before = line.rpartition(" ")[2]
-    for line in _lines("/proc/net/if_inet6"):
-        if not line.endswith(" lo"):
-            found[bytes.fromhex(line.partition(" ")[0])] = None
-    return list(found)
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read().splitlines()
-    except OSError:
-        return []
+def _interface_addresses() -> list[IPv4Address | IPv6Address]:
+    texts = (text.partition("%")[0] for group in interfaces().values() for text in group)
+    return [address for address in map(ip_address, texts) if not address.is_loopback]

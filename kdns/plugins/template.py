@@ -168,8 +168,7 @@ class Template(Backend):
             return SKIP if falls else Answer(types.SERVFAIL, plugin=self.name)
         tally = self._tally(zone, query)
         tally.hits += 1
-        if query.ledger.credit is None:
-            query.ledger.credit = tally
+        query.credit(tally)
         if self.rcode == types.SERVFAIL:
             # CoreDNS: this code stands for itself, whatever records are given.
             return Answer(types.SERVFAIL, plugin=self.name)

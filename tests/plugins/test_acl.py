@@ -173,21 +173,22 @@ async def test_decisions_are_counted():
 async def test_what_the_answer_table_repeats_is_counted_too(type_, counter):
     made = chain(RULES)
     await made.ask("example.org", type_)
-    made.ledger.credit.hits += 41
+    made.ledger.credits[0].hits += 41
     assert made.site.counters.values[counter] == 42
 
 
-async def test_credit_that_somebody_nearer_claimed_is_left_to_him():
+async def test_all_who_want_to_count_are_told_of_hits():
     class Claims(Always):
         name = "claims"
+        hits = 0
 
         async def answer(self, query):
-            query.ledger.credit = self
+            query.credit(self)
             return SKIP
 
     made = fakes.chain("acl\nclaims", Acl, Claims)
     await made.ask("example.org")
-    assert isinstance(made.ledger.credit, Claims)
+    assert len(made.ledger.credits) == 2
 
 
 @pytest.mark.parametrize(

@@ -437,7 +437,7 @@ async def test_hits_of_the_answer_table_are_counted():
     asking = Asking()
     await asking.ask()
     await asking.ask()
-    asking.chain.ledger.credit.hits += 41
+    asking.chain.ledger.credits[0].hits += 41
     await asking.ask()
     assert asking.count("hits_total", SUCCESS) == 43
     assert asking.count("requests_total") == 44
@@ -567,7 +567,7 @@ async def test_hits_of_the_answer_table_make_an_entry_popular():
     async with prefetching("prefetch 10 10s") as asking:
         await asking.got()
         await asking.got()
-        asking.chain.ledger.credit.hits += 9
+        asking.chain.ledger.credits[0].hits += 9
         asking.later(54)
         await asking.got()
         assert len(asking.script.asked) == 2

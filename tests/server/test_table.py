@@ -322,7 +322,7 @@ async def test_credit_counts_hits_from_the_table() -> None:
     credit = Credit()
 
     def say(query: Query) -> Answer:
-        query.ledger.credit = credit
+        query.credit(credit)
         query.until(1030.0)
         return addresses(query, 1, aging=(1000.0, 30))
 
