@@ -1,5 +1,6 @@
 """A Corefile becomes a running server that is asked without a socket, as its transports ask it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from kdns.corefile.tree import ConfigError
@@ -17,8 +18,13 @@ WALL = 1_700_000_000.0
 class Socketless:
     """An async context manager: plugins run from entry to exit, no socket opens."""
 
-    def __init__(self, corefile: Path, text: str | None = None) -> None:
-        self.services = Services(wall=lambda: WALL, clock=Clock())
+    def __init__(
+        self,
+        corefile: Path,
+        text: str | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.services = Services(wall=lambda: WALL, clock=clock or Clock())
         errors: list[ConfigError] = []
         text = corefile.read_text() if text is None else text
         self.assembly = build(text, str(corefile), self.services, errors)
