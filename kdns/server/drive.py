@@ -13,17 +13,17 @@ T = TypeVar("T")
 
 def drive(coroutine: Coroutine[Any, Any, T], done: Callable[[T], None]) -> None:
     """Runs `coroutine` and hands its result to `done`, before returning if it never waits."""
+    try:
+        waiting = coroutine.send(None)
+    except StopIteration as stop:
+        done(stop.value)
+        return
 
-    def step(_: object = None) -> None:
-        try:
-            waiting = coroutine.send(None)
-        except StopIteration as stop:
-            done(stop.value)
-            return
-        if waiting is None:  # asyncio.sleep(0)
-            asyncio.get_running_loop().call_soon(step)
-            return
-        waiting._asyncio_future_blocking = False  # noqa: SLF001 - what a Task does, too
-        waiting.add_done_callback(step)
+    def resume(_: object = None) -> None:
+        drive(coroutine, done)
 
-    step()
+    if waiting is None:  # asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(resume)
+        return
+    waiting._asyncio_future_blocking = False  # noqa: SLF001 - what a Task does, too
+    waiting.add_done_callback(resume)

@@ -123,7 +123,8 @@ class Pipeline:
             if len(reply) > limit:
                 reply = cut(reply, wire.name_end, wire.opt_at, limit)
         if answer.error or router.is_observed:
-            metadata = {label: value() for label, value in (ledger.metadata or {}).items()}
+            offered = ledger.metadata
+            metadata = {label: value() for label, value in offered.items()} if offered else None
             self._see(block, packet, client, reply, now, answer.plugin, metadata, answer.error)
         return reply
 

@@ -76,11 +76,11 @@ def _bind(
 def _explained(error: OSError, host: str, port: int) -> str:
     where = f"{host or 'every address'}, port {port}"
     if error.errno == errno.EADDRINUSE:
-        return f"{where} is taken: stop what listens there, or choose another with -dns.port"
+        return f"{where} is taken: stop what listens there, or serve another port"
     if error.errno == errno.EACCES:
         return (
             f"may not bind {where}: ports below 1024 need CAP_NET_BIND_SERVICE; "
-            "or choose another with -dns.port"
+            "or serve another port (-dns.port, or the keys of the Corefile)"
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host} is not an address of this machine: see `bind` in the Corefile"

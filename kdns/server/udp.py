@@ -54,6 +54,7 @@ class UdpListener:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[bytes, Peer, Ancillary]] = deque()
         self._is_reading = False
+        self._is_in_batch = False
         self._stopped: asyncio.Future[None] | None = None
         host, port = sock.getsockname()[:2]
         self._local = ip_address(host).packed
@@ -85,6 +86,7 @@ class UdpListener:
         observed = self.pipeline.router.is_observed
         now = self.clock()
         count = 0
+        self._is_in_batch = True
         while count < BATCH:
             if self._waiting or self.underway >= MAX_UNDERWAY:
                 self._pause()
@@ -110,6 +112,7 @@ class UdpListener:
                 client = self._client(peer, ancillary)
                 self.pipeline.recalled(packet, peer, client, reply, now)
             self._send(reply, peer, ancillary)
+        self._is_in_batch = False
         self.pipeline.tell()
         return count
 
@@ -134,10 +137,12 @@ class UdpListener:
         self.underway -= 1
         if reply is not None:
             self._send(reply, peer, ancillary)
-        if not self._is_reading:
-            self._resume()
-        elif self.underway == 0:
+        if self._is_in_batch:
+            return
+        if self._is_reading:
             self.pipeline.tell()
+        else:
+            self._resume()
 
     def _send(self, reply: bytes, peer: Peer, ancillary: Ancillary) -> None:
         if self._waiting:
