@@ -55,7 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--only", default="", help="run one round, by the seed a repro names")
-    parser.add_argument("--accept", type=int, default=120, help="Corefiles to try; 0 for none")
+    parser.add_argument("--accept", type=int, default=1000, help="Corefiles to try; 0 for none")
     parser.add_argument("--show", type=int, default=5, help="repros to print of each kind")
     parser.add_argument("--against-itself", action="store_true", help="CoreDNS plays both parts")
     return parser.parse_args()
@@ -73,7 +73,7 @@ async def _accept(report: Report, options: argparse.Namespace) -> None:
     """Compares which Corefiles the servers take."""
     texts = acceptance.corefiles()
     chosen = Random(options.seed).sample(texts, min(options.accept, len(texts)))
-    gate = asyncio.Semaphore(2)
+    gate = asyncio.Semaphore(3)
     with tempfile.TemporaryDirectory(prefix="differential-") as name, Api() as api:
         folder = Path(name)
         for file, content in {**corefiles.FILES, **acceptance.FILES}.items():
@@ -86,10 +86,10 @@ async def _accept(report: Report, options: argparse.Namespace) -> None:
                 if options.against_itself:
                     ours = await asyncio.to_thread(acceptance.coredns_takes, filled)
                 else:
-                    ours = await asyncio.to_thread(acceptance.kdns_takes, filled)
+                    ours = acceptance.kdns_takes(filled)
             if theirs[0] == ours[0]:
                 report.accept("Corefile")
-            elif why := expected.accepts(text, theirs[0]):
+            elif ours[0] is not None and (why := expected.accepts(text)):
                 report.asked["Corefile"] += 1
                 report.expected[why] += 1
             else:

@@ -110,6 +110,8 @@ def stanza(rng: Random, config: Config) -> str:
     """A kubernetes stanza with none, one or several options."""
     zones = rng.choice(ZONES)
     chosen = rng.sample(sorted(OPTIONS), rng.choice((0, 1, 1, 2, 3, 4)))
+    if "multicluster" not in chosen and rng.random() < 0.2:
+        chosen.append("multicluster")
     for one, other in (("namespaces", "namespace_labels"), ("noendpoints", "zonal")):
         if one in chosen and other in chosen:
             chosen.remove(other)

@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from tests.differential.compare import Case
-from tests.differential.expected import EXPECTED, explain, labels_name
+from tests.differential.expected import ACCEPTANCE, EXPECTED, explain
+from tests.differential.reasons import labels_name
 from tests.differential.rounds import Round
 
 
@@ -56,11 +57,10 @@ class Report:
         lines.append(f"{'all':24}{self.asked.total():8}{self.equal.total():8}"
                      f"{wrong.total():12}")  # fmt: skip
         lines.append("expected differences:")
-        for each in EXPECTED:
-            seen = self.expected[each.name]
-            lines.append(
-                f"  {each.name:22}{seen:8}  {each.reason}" if seen else f"  {each.name}: DEAD"
-            )
+        reasons = [(each.name, each.reason) for each in EXPECTED]
+        for name, reason in reasons + [line.split(": ", 1) for line in ACCEPTANCE]:
+            seen = self.expected[name]
+            lines.append(f"  {name:22}{seen:8}  {reason}" if seen else f"  {name}: DEAD")
         return "\n".join(lines)
 
 
