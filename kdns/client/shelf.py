@@ -7,7 +7,6 @@ since it was last passed over; an entry says itself when it is over and whether 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 
 from kdns.wire import names, types
 from kdns.wire.message import Answer
@@ -88,7 +87,8 @@ class Shelf:
 
     def put(self, entry: Entry) -> None:
         """Stores an entry; others leave where there is no room."""
-        self.drop(entry.key)
+        if entry.key in self._entries:
+            self.drop(entry.key)
         self._entries[entry.key] = entry
         self.size += entry.size
         self._count("coredns_cache_entries", self.kind)
@@ -119,7 +119,10 @@ class Shelf:
 
 def _size(answer: Answer) -> int:
     """About what an answer takes in memory."""
-    return 800 + sum(
-        150 + len(rrset.owner) + sum(40 + len(rdata) for rdata in rrset.rdatas)
-        for rrset in chain(answer.answer, answer.authority, answer.additional)
-    )
+    size = 800
+    for rrset in answer.answer + answer.authority + answer.additional:
+        rdatas = rrset.rdatas
+        size += 150 + len(rrset.owner) + (40 + len(rdatas[0])) * len(rdatas)
+        if len(rdatas) > 1:
+            size += sum(map(len, rdatas)) - len(rdatas[0]) * len(rdatas)
+    return size

@@ -58,6 +58,8 @@ class Upstream:
         self._lines: dict[str, list[Line]] = {UDP: [], TCP: []}
         self._lent: Lent | None = None
         self._sweep: asyncio.TimerHandle | None = None
+        self._leaving: set[Line] = set()
+        """Retired lines with queries in flight."""
         self._is_closed = False
 
     async def ask(self, packet: bytes, transport: str, within: float) -> bytes:
@@ -73,7 +75,8 @@ class Upstream:
 
     def count(self, transport: str) -> int:
         """How many sockets are open."""
-        return len(self._lines[transport])
+        leaving = sum(line.transport == transport for line in self._leaving)
+        return len(self._lines[transport]) + leaving
 
     def turn(self, now: float) -> None:
         """Ends what has run out of time at `now`; the timer calls it too."""
@@ -83,9 +86,8 @@ class Upstream:
     def close(self) -> None:
         """Closes all sockets; queries in flight fail, and so do later ones."""
         self._is_closed = True
-        for lines in self._lines.values():
-            for line in tuple(lines):
-                line.close(UpstreamError("closed"))
+        for line in (*self._lines[UDP], *self._lines[TCP], *self._leaving):
+            line.close(UpstreamError("closed"))
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
@@ -100,9 +102,7 @@ class Upstream:
         if lent is None:
             loop = asyncio.get_running_loop()
             lent = self._lent = Lent(loop, Wheel(loop), self._rest)
-        now = lent.loop.time()
-        lines = [line for line in self._lines[transport] if self._is_usable(line, now)]
-        line = self._pick(transport, lines, lent.ids.next())
+        line = self._pick(transport, lent)
         self._observe(transport, line is not None)
         if line is None:
             kind = Datagrams if transport == UDP else Stream
@@ -123,23 +123,30 @@ class Upstream:
             return False
         return not line.is_retired
 
-    @staticmethod
-    def _pick(transport: str, lines: list[Line], chance: int) -> Line | None:
+    def _pick(self, transport: str, lent: Lent) -> Line | None:
         """A kept line, or None where a new one should be opened."""
-        if not lines:
-            return None
-        if transport == UDP:
-            if len(lines) < _SOCKETS:
+        now = lent.loop.time()
+        lines = self._lines[transport]
+        while lines:
+            if transport == TCP:
+                line = min(lines, key=_load)
+            elif len(lines) < _SOCKETS:
                 return None
-            line = lines[chance % len(lines)]
-        else:
-            line = min(lines, key=_load)
-        if len(line.pending) >= _BUSY[transport] and len(lines) < _MOST_LINES:
-            return None
-        return line
+            else:
+                line = lines[lent.ids.next() % len(lines)]
+            if self._is_usable(line, now):
+                is_busy = len(line.pending) >= _BUSY[transport] and len(lines) < _MOST_LINES
+                return None if is_busy else line
+            if line in lines:
+                lines.remove(line)
+                self._leaving.add(line)
+        return None
 
     def _rest(self, line: Line) -> None:
         """A line has nothing in flight: keeps it or not."""
+        if line in self._leaving:
+            self._leaving.remove(line)
+            line.close(UpstreamError("closed"))
         lines = self._lines[line.transport]
         most = self._keeping.max_idle
         idle = sum(not other.pending for other in lines) if most else 0

@@ -103,6 +103,7 @@ class Forward(Filter):
         super().__init__(settings, site)
         self.zone: names.Key = settings.args[0]
         """The zone whose names are forwarded; the root makes a server recursive."""
+        self._is_root = self.zone == names.ROOT
         self._places: tuple[Target | Place, ...] = settings.args[1:]
         self._except = tuple(chain.from_iterable(settings.values("except")))
         self._transport = TCP if settings.has("force_tcp") else ""
@@ -187,7 +188,8 @@ class Forward(Filter):
     async def around(self, query: Query, next_: Next) -> Result:
         """The upstreams' answer; of what is excepted or outside the zone, the next plugin's."""
         key = query.key
-        if zone_of(key, (self.zone,)) is None or zone_of(key, self._except) is not None:
+        is_ours = self._is_root or names.is_below(key, self.zone)
+        if not is_ours or (self._except and zone_of(key, self._except) is not None):
             return await next_(query)
         query.forget()
         if self._most and self._running >= self._most:
@@ -279,17 +281,14 @@ class Forward(Filter):
     async def _reply(self, peer: Peer, packet: bytes, transport: str) -> Message:
         """The upstream's reply; a kept connection that turns out closed is asked again."""
         for left in reversed(range(_MOST_STALE)):
-            try:
-                reply = await peer.upstream.ask(packet, transport, self._read_timeout)
-            except MismatchError as error:
-                read(error.reply, is_datagram=False)
-                raise
-            except UpstreamError as error:
-                if not error.is_stale or not left:
-                    raise
-            else:
-                break
-        return read(reply, is_datagram=transport == UDP)
+            reply = await peer.upstream.send(packet, transport, self._read_timeout)
+            if isinstance(reply, bytes):
+                return read(reply, is_datagram=transport == UDP)
+            if isinstance(reply, MismatchError):
+                read(reply.reply, is_datagram=False)
+            if not reply.is_stale or not left:
+                raise reply
+        raise AssertionError
 
     def _answer(self, query: Query, message: Message) -> Answer:
         """The reply as an Answer; its EDNS options stay, those of the asker never reach here."""

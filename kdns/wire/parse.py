@@ -66,9 +66,16 @@ def parse(message: bytes) -> Message:
             known[start] = name
             questions.append((name, *_TWO(message, at)))
             at += 4
-        answer, at, _ = _section(message, at, an, known)
-        authority, at, _ = _section(message, at, ns, known)
-        additional, at, opt = _section(message, at, ar, known, may_hold_opt=True)
+        answer: tuple[RRset, ...] = ()
+        authority: tuple[RRset, ...] = ()
+        additional: tuple[RRset, ...] = ()
+        opt = None
+        if an:
+            answer, at, _ = _section(message, at, an, known)
+        if ns:
+            authority, at, _ = _section(message, at, ns, known)
+        if ar:
+            additional, at, opt = _section(message, at, ar, known, may_hold_opt=True)
     except (IndexError, _LayoutError):
         raise WireError("end") from None
     if opt is None:

@@ -338,10 +338,12 @@ async def test_a_server_that_closes_after_each_reply_is_given_up_in_the_end():
     async with Upstream(one("10.0.0.1")) as up, Serving(forward(up, options=options)) as served:
         upstream = served.plugins[0].peers[0].upstream
 
-        async def ask(*_):
-            raise StaleError("EOF")
+        def send(*_):
+            closed = asyncio.get_running_loop().create_future()
+            closed.set_result(StaleError("EOF"))
+            return closed
 
-        upstream.ask = ask
+        upstream.send = send
         assert (await served.ask("a.example")).error == "EOF"
 
 
