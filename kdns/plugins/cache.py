@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any, ClassVar
 
 from kdns.client.background import Background, within
-from kdns.client.shelf import CacheKey, Entry, Shelf, Span
+from kdns.client.shelf import CacheKey, Entry, Shelf, Span, make_entry
 from kdns.corefile.options import (
     Settings,
     Shape,
@@ -195,7 +195,7 @@ class Cache(Filter):
         if kind and ttl and is_general and not self._is_disabled(kind, query.key):
             aging = None if self._keeps_ttl else (query.now, ttl)
             held = given.but(plugin=self.name, error="", aging=aging)
-            self._store(Entry(key, kind, held, span, query.now, ttl), replacing)
+            self._store(make_entry(key, kind, held, span, query.now, ttl), replacing)
         if answer.error:
             return answer
         if not given.flags & types.AD or _wants_ad(query):
