@@ -58,7 +58,11 @@ class Report:
                      f"{wrong.total():12}")  # fmt: skip
         lines.append("expected differences:")
         reasons = [(each.name, each.reason) for each in EXPECTED]
-        for name, reason in reasons + [line.split(": ", 1) for line in ACCEPTANCE]:
+        if self.asked["Corefile"]:
+            reasons += [
+                (name, reason) for name, _, reason in (r.partition(": ") for r in ACCEPTANCE)
+            ]
+        for name, reason in reasons:
             seen = self.expected[name]
             lines.append(f"  {name:22}{seen:8}  {reason}" if seen else f"  {name}: DEAD")
         return "\n".join(lines)
