@@ -108,6 +108,8 @@ def is_below(key: Key, zone: Key) -> bool:
     rest = len(key) - len(zone)
     if rest < 0 or not key.endswith(zone):
         return False
+    if len(zone) == 1:
+        return True
     at = 0
     while at < rest:
         at += key[at] + 1

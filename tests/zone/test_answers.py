@@ -397,15 +397,15 @@ def test_an_external_name_may_point_at_the_name_servers(cluster):
     assert say(own, "server.a.svc.cluster.local") == "127.0.0.1 | ns.dns.cluster.local."
 
 
-def test_a_chain_of_external_names_ends_after_ten_links():
+def test_a_chain_of_external_names_ends_after_eleven_links():
     def chain(length):
         links = [
             service(f"s{at}", external=f"s{at + 1}.a.svc.cluster.local") for at in range(length)
         ]
         return view(store(*links, service(f"s{length}", "10.0.0.1")))
 
-    assert say(chain(10), "s0.a.svc.cluster.local").endswith("s9.a.svc.cluster.local.")
-    assert say(chain(11), "s0.a.svc.cluster.local") == "NODATA"
+    assert say(chain(11), "s0.a.svc.cluster.local").endswith("s9.a.svc.cluster.local.")
+    assert say(chain(12), "s0.a.svc.cluster.local") == "NODATA"
 
 
 @pytest.mark.parametrize(
