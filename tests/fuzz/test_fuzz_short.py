@@ -102,6 +102,12 @@ async def test_manifests_that_keep_others_from_being_served_are_found(
     assert list(report.findings) == ["absent.fine.svc.cluster.local A is not answered"]
 
 
+def test_a_second_warning_about_an_object_is_seen() -> None:
+    once = ["f: document 1, items[0]: x", "f: document 1, items[1]: x", "f: document 2: x"]
+    assert manifests.repeated(once) == []
+    assert manifests.repeated([*once, "f: document 2: y"]) == ["document 2"]
+
+
 def test_every_path_of_every_object_can_be_hostile() -> None:
     places = manifests.places()
     assert len(places) > 150
