@@ -54,6 +54,12 @@ EXPECTED = (
         lambda case: reasons.opcode_of(case) == 4,
     ),
     Expected(
+        "notify-ds",
+        "DS is a question for the parent whatever the opcode; CoreDNS asks the child of a NOTIFY",
+        frozenset(),
+        lambda case: reasons.opcode_of(case) == 4 and reasons.type_of(case) == "DS",
+    ),
+    Expected(
         "refusal-flags",
         "FORMERR and NOTIMP carry QR, opcode, RD and CD; CoreDNS copies TC, RA and AD too, and "
         "turns the opcode of a FORMERR to QUERY",
@@ -66,6 +72,14 @@ EXPECTED = (
         NEGATIVE,
         lambda case: reasons.name_of(case).removeprefix("ns.")
         in [f"dns.{zone}" for zone in case.config.zones]
+        and reasons.becomes_nodata(case),
+    ),
+    Expected(
+        "ent-below",
+        "_tcp.<service> exists where _http._tcp.<service> does, and so does the name of a cluster "
+        "of the set: NODATA (RFC 8020 §2)",
+        NEGATIVE,
+        lambda case: reasons.name_of(case).split(".")[0] in ("_tcp", "_udp", "tcp", "one")
         and reasons.becomes_nodata(case),
     ),
     Expected(

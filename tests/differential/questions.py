@@ -94,7 +94,9 @@ class Names:
         """One label before a service: host name, pod name, dashed address, or none of them."""
         addresses = [dashed(ip) for ip in self.ips]
         pods = ("pod-0", "pod-1", "p" * 63, "web-5d9c-x")
-        label = self.rng.choice([*addresses, *HOSTS, *HOSTS, *pods, "_http", "http", "*"])
+        label = self.rng.choice(
+            [*addresses, *HOSTS, *HOSTS, *pods, "_http", "http", "_tcp", "_udp", "one", "*"]
+        )
         return f"{label}.{self.service()}"
 
     def port(self) -> str:
