@@ -153,11 +153,11 @@ def is_portless_import(case: Case) -> bool:
 
 
 def is_orphan(case: Case) -> bool:
-    """Some slice without the service label has the address that is asked for."""
+    """Some slice without the service label has the address asked for, more labels before it or not."""
     if case.theirs is not None or type_of(case) != "PTR":
         return False
     return any(
-        ipaddress.ip_address(address).reverse_pointer == name_of(case)
+        name_of(case).endswith(ipaddress.ip_address(address).reverse_pointer)
         for each in slices_of(case)
         if each["addressType"] != "FQDN"
         and "kubernetes.io/service-name" not in (each["metadata"].get("labels") or {})
