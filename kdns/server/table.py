@@ -125,7 +125,9 @@ class AnswerTable:
         self._random = chance.random
         self._doors = array("Q", bytes(8 * _DOORS))
         self._ring: list[Item | None] = []
+        """None where an item was evicted, which is behind the hand only."""
         self._hand = 0
+        self._holes = 0
 
     def recall(self, packet: bytes, peer: Hashable, now: float) -> bytes | None:
         """The reply to a packet that was answered before, if that answer still stands."""
@@ -230,7 +232,7 @@ class AnswerTable:
         self.views.clear()
         self.entries.clear()
         self._ring.clear()
-        self._hand = self.size_bytes = 0
+        self._hand = self._holes = self.size_bytes = 0
 
     # What stands, and how it is kept right
 
@@ -348,9 +350,13 @@ class AnswerTable:
 
     def _advance(self) -> None:
         """Moves the hand one place, from the oldest to the newest and round again."""
-        if self._hand >= len(self._ring):
-            self._ring = [item for item in self._ring if item is not None]
-            self._hand = 0
+        is_round = self._hand >= len(self._ring)
+        if is_round or 2 * self._holes > len(self._ring):
+            # Not at the end alone: a flood that is never hit adds as fast as the hand goes.
+            spared = [item for item in self._ring[: self._hand] if item is not None]
+            self._ring[: self._hand] = spared
+            self._hand = 0 if is_round else len(spared)
+            self._holes = 0
             return
         item = self._ring[self._hand]
         if item is not None:
@@ -364,6 +370,7 @@ class AnswerTable:
 
     def _evict(self, item: Item) -> None:
         self._ring[self._hand] = None
+        self._holes += 1
         self.size_bytes -= item.size
         if isinstance(item, View) and item.entry is not None:
             item.entry.views -= 1

@@ -306,6 +306,16 @@ async def test_the_sum_of_sizes_is_what_the_ring_holds() -> None:
     assert sum(held) == world.table.size_bytes
 
 
+async def test_a_flood_that_is_never_hit_leaves_the_ring_short() -> None:
+    world = World(Told(lambda query: addresses(query, 1)), limit_bytes=20_000)
+    for at in range(2000):
+        for _ in range(2):
+            await world.ask(packet(f"n{at}.example"))
+    held = len(world.table.entries)
+    assert 0 < held < 50
+    assert len(world.table._ring) <= 3 * held
+
+
 async def test_skip_all_the_way_is_servfail() -> None:
     world = World(Told(lambda _: SKIP))
     for _ in range(3):
