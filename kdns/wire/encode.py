@@ -30,6 +30,8 @@ _NAMES = {
 }  # fmt: skip
 _ADDRESSES = frozenset((types.A, types.AAAA))
 _AT_QUESTION = b"\xc0\x0c"
+_MOST = 0xFFFF
+"""What a count can say. No message has room for that many; `cut` counts those that fit."""
 
 
 class WireAnswer(Struct, gc=False):
@@ -152,7 +154,8 @@ def encode(
         opt_at = len(out)
         out += _opt(question, answer)
         ar += 1
-    out[:12] = _HEAD(question.id, flags | answer.rcode & 0xF, 1, an, ns, ar)
+    counts = (min(an, _MOST), min(ns, _MOST), min(ar, _MOST))
+    out[:12] = _HEAD(question.id, flags | answer.rcode & 0xF, 1, *counts)
     return WireAnswer(
         bytes(out),
         end,
@@ -200,7 +203,7 @@ def _simple(question: Question, answer: Answer, flags: int) -> WireAnswer | None
         question.id,
         flags | answer.rcode & 0xF,
         1,
-        count,
+        min(count, _MOST),
         len(answer.authority),
         question.has_opt,
     )

@@ -258,3 +258,15 @@ def test_txt_longer_than_a_string_is_cut_into_strings(name: str) -> None:
         asked, Answer(answer=(RRset(asked.key, 16, 1, (records.txt(b"x" * 700),)),)), FLAGS
     )
     assert [len(s) for s in read(wire.wire).answer[0][0].strings] == [255, 255, 190]
+
+
+@pytest.mark.parametrize("type_", [types.A, types.SRV])
+def test_more_records_than_a_count_can_say_are_cut(type_: int) -> None:
+    asked = question("big.example", type_)
+    rdatas = addresses(70_000)
+    if type_ == types.SRV:
+        rdatas = tuple(b"\0\0" + number + b"\1b\0" for number in rdatas)
+    wire = encode(asked, Answer(answer=(RRset(asked.key, type_, 5, rdatas),)), FLAGS)
+    reply = cut(wire.wire, wire.name_end, wire.opt_at, 65535)
+    assert 65500 < len(reply) <= 65535
+    assert read(reply).flags & types.TC
