@@ -316,12 +316,13 @@ async def _noting(query: Query, next_: Next) -> tuple[Result, Span, bool]:
     """The rest of the chain's answer, what it was made from, and whether it is for everybody."""
     ledger = query.ledger
     count, mark, until = len(ledger.touched), ledger.mark, ledger.until
-    audience, is_personal = len(ledger.audience), ledger.is_personal
-    ledger.until, ledger.is_personal = float("inf"), False
+    audience, is_personal = ledger.audience, ledger.is_personal
+    ledger.until, ledger.audience, ledger.is_personal = float("inf"), (), False
     answer = await next_(query)
-    is_general = not ledger.is_personal and len(ledger.audience) == audience
+    is_general = not ledger.is_personal and not ledger.audience
     span = Span(tuple(ledger.touched[count:]), ledger.mark - mark, ledger.until)
     ledger.until = min(until, ledger.until)
+    ledger.audience = tuple(dict.fromkeys(audience + ledger.audience))
     ledger.is_personal |= is_personal
     return answer, span, is_general
 

@@ -7,8 +7,10 @@ import pytest
 
 from kdns.client.shelf import LEAST_CAPACITY, Entry, Shelf, Span, make_entry
 from kdns.corefile.tree import ConfigError
+from kdns.plugins.acl import Acl
 from kdns.plugins.base import DROP, SKIP, Backend, Ledger, Query
 from kdns.plugins.cache import Cache
+from kdns.plugins.template import Template
 from kdns.wire import names, records, types
 from kdns.wire.classify import DENIAL, SUCCESS
 from kdns.wire.message import Answer, RRset
@@ -868,3 +870,28 @@ def test_what_cannot_be_meant_is_an_error(directive, why):
 )
 def test_what_coredns_takes_is_taken(directive):
     chain(directive, Cache)
+
+
+async def test_what_acl_decides_behind_the_cache_is_decided_for_each_asker() -> None:
+    made = chain(
+        """acl b.example {
+            block net 192.168.0.0/16
+        }
+        acl a.example {
+            block net 172.16.0.0/12
+        }
+        cache
+        template IN A a.example {
+            answer "a.example 60 IN CNAME b.example"
+        }
+        template IN A b.example {
+            answer "b.example 60 IN A 10.0.0.1"
+        }""",
+        Acl,
+        Cache,
+        Template,
+        beside={},
+    )
+    assert len((await made.dig("a.example", "A", client("10.0.0.9"))).answer) == 2
+    assert len((await made.dig("a.example", "A", client("192.168.0.9"))).answer) == 1
+    assert len((await made.dig("a.example", "A", client("10.0.0.9"))).answer) == 2
