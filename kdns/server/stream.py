@@ -14,6 +14,7 @@ from typing import cast
 from kdns.plugins.base import Client
 from kdns.server.drive import drive
 from kdns.server.pipeline import Pipeline
+from kdns.server.sockets import BACKLOG
 from kdns.server.udp import Peer, address_of
 
 MAX_CONNECTIONS = 4096
@@ -153,6 +154,7 @@ class TcpListener:
         """Begins to accept."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(partial(Connection, self), sock=self.sock)
+        self.sock.listen(BACKLOG)  # the loop has set it to the accepts it does at a time
         self._sweeper = loop.call_later(1, self._sweep)
 
     async def stop(self, grace_s: float) -> None:

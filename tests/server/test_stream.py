@@ -3,12 +3,13 @@
 import asyncio
 import socket
 import struct
+from pathlib import Path
 
 import dns.message
 import pytest
 
 from kdns.server import stream as stream_module
-from kdns.server.sockets import open_pair
+from kdns.server.sockets import BACKLOG, open_pair
 from kdns.server.stream import TcpListener
 from tests.stubs import Told, Waits, World, addresses
 
@@ -214,3 +215,10 @@ async def test_stop_answers_what_was_taken() -> None:
     await stopping
     assert await reader.read() == b""
     writer.close()
+
+
+async def test_the_queue_of_new_connections_is_as_long_as_it_was_made() -> None:
+    async with Served(plain()) as served:
+        info = served.listener.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        most = int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii"))
+        assert struct.unpack_from("=I", info, 28)[0] == min(BACKLOG, most)
