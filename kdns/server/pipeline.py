@@ -29,6 +29,9 @@ log = logging.getLogger("kdns.server")
 COREFILE = "corefile"
 """The fact that every answer depends on: which server blocks there are."""
 
+MAX_DATAGRAM = 65507
+"""What IPv4 can carry over UDP, whatever size the asker says."""
+
 BADVERS = Answer(rcode=types.BADVERS)
 _FOLD = Struct("!HHHB").pack
 _HEAD = Struct("!HHHHH").pack
@@ -81,7 +84,7 @@ class Pipeline:
             question = scan(packet)
         except WireError as error:
             return self._rejected(packet, error)
-        limit = 65535 if self.whole else max(question.size, 512)
+        limit = 65535 if self.whole else min(max(question.size, 512), MAX_DATAGRAM)
         fold = self._fold(question)
         table = self.table
         if table is not None:

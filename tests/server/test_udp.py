@@ -3,12 +3,15 @@
 import asyncio
 import socket
 
+import dns.flags
 import dns.message
 import pytest
 
 from kdns.plugins.base import Query
 from kdns.server.sockets import StartError, open_pair
 from kdns.server.udp import UdpListener
+from kdns.wire import types
+from kdns.wire.message import Answer, RRset
 from tests.stubs import Told, Waits, World, addresses
 
 
@@ -113,6 +116,42 @@ async def test_stop_answers_what_is_queued_and_under_way() -> None:
     await stopping
     assert {(await asker.reply())[0][:2] for _ in range(2)} == {b"\0\1", b"\0\2"}
     asker.sock.close()
+
+
+async def test_stop_ends_though_packets_keep_coming() -> None:
+    world = World(Told(lambda query: addresses(query, 1)))
+    udp, port = listener(world)
+    flood = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 5
+    receive = udp._receive
+
+    def and_one_more() -> object:
+        if loop.time() < until:
+            flood.sendto(packet(), ("127.0.0.1", port))
+        return receive()
+
+    udp._receive = and_one_more
+    udp.start()
+    await udp.stop(0.2)
+    assert loop.time() < until - 2
+    flood.close()
+
+
+async def test_a_reply_is_never_longer_than_a_datagram() -> None:
+    rdatas = tuple(at.to_bytes(4, "big") for at in range(4500))
+    world = World(Told(lambda query: Answer(answer=(RRset(query.key, types.A, 5, rdatas),))))
+    udp, port = listener(world)
+    udp.start()
+    asker = Asker()
+    query = dns.message.make_query("big.shop", "A", use_edns=0, payload=65535)
+    for _ in range(4):
+        asker.sock.sendto(query.to_wire(), ("127.0.0.1", port))
+        reply, _ = await asker.reply()
+        assert 65000 < len(reply) <= 65507
+        assert dns.message.from_wire(reply).flags & dns.flags.TC
+    asker.sock.close()
+    await udp.stop(1)
 
 
 async def test_rubbish_is_silence_or_a_header_and_never_the_end() -> None:
