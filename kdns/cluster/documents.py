@@ -164,6 +164,11 @@ def _yaml(text: str, item: Make) -> Iterator[Document]:
             bodies = list(yaml_values.parse(part, item))
         except yaml.YAMLError as error:
             yield Document(where, error=_reason(error), is_readable=False)
+        except UnicodeEncodeError as error:
+            line = part.count("\n", 0, error.start) + 1
+            yield Document(
+                where, error=f"no UTF-8 text, line {line} of the document", is_readable=False
+            )
         except ValueError as error:
             yield Document(where, error=str(error), is_readable=False)
         else:

@@ -163,7 +163,7 @@ HOSTILE = {
     "a scalar of Python": ("a: !!python/name:os.system x", "python/name:os.system' is not known"),
     "bytes": ("a: !!binary aGk=", "is not known"),
     "a control character": ("a: \x01", "control characters are not allowed"),
-    "a lone surrogate": ("a: \udcff", "surrogates not allowed"),
+    "a lone surrogate": ("b: c\na: \udcff", "no UTF-8 text, line 2 of the document"),
     "a tab for indentation": ("a:\n\t- b", "cannot start any token"),
     "a bad indentation": ("a: b\n c: d", "mapping values are not allowed in this context, line 2"),
 }  # fmt: skip

@@ -128,7 +128,7 @@ class Manifests:
         if folder is None or isinstance(error, FileNotFoundError):
             return [path]
         if folder.trouble != str(error):
-            log.warning("%s; what it held stays", error)
+            log.warning("%s: %s; what it held stays", path, error.strerror)
             folder.trouble = str(error)
         return folder.files
 
@@ -138,12 +138,13 @@ class Manifests:
         try:
             text = _text(name, file)
         except FileNotFoundError as error:
-            _complain(file, str(error))
             had, was = bool(file.found), file.found is not None
+            outcome = "; what it held is gone" if was else ""
+            _complain(file, f"{name}: {error.strerror}{outcome}")
             self._files[name] = _File(found=() if was else None, trouble=file.trouble)
             return had
         except OSError as error:
-            _complain(file, f"{error}; its last good state stays")
+            _complain(file, f"{name}: {error.strerror}; its last good state stays")
             return False
         file.trouble = ""
         return text is not None and _take(name, file, text)
