@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from kdns.cli.serve import corefile
 from kdns.corefile.tree import ConfigError
@@ -14,11 +15,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="kdns check", description=__doc__)
     parser.add_argument("file", nargs="?", default=None, help="the Corefile (./Corefile)")
     options = parser.parse_args(arguments)
+    file = options.file or ("Corefile" if Path("Corefile").exists() else "")
     errors = mistakes(options.file)
     for error in errors:
         print(error, file=sys.stderr)
     if not errors:
-        print(f"{options.file or 'Corefile'}: fine")
+        print(f"{file}: fine" if file else "no Corefile here: kdns would serve whoami alone")
     return 2 if errors else 0
 
 
@@ -29,5 +31,10 @@ def mistakes(file: str | None) -> list[ConfigError]:
         text, path = corefile(file, 53)
     except ConfigError as error:
         return [error]
-    build(text, path, Services(), errors, warn=lambda line: print(f"warning: {line}"))
+    warn = lambda line: print(f"warning: {line}")  # noqa: E731
+    for plugin in build(text, path, Services(), errors, warn=warn).plugins:
+        try:
+            plugin.check()
+        except ConfigError as error:
+            errors.append(error)
     return errors

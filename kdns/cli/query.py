@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from kdns.cli.serve import corefile
 from kdns.client.ask import ask
 from kdns.client.line import UpstreamError
+from kdns.client.targets import parse_address
 from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
 from kdns.plugins.base import Client
@@ -31,15 +32,8 @@ _FLAGS = (("qr", types.QR), ("aa", types.AA), ("tc", types.TC), ("rd", types.RD)
 def main(arguments: Sequence[str]) -> int:
     """Exit code 0 when a reply came, 1 when none did, 2 for a question or Corefile that is none."""
     options = _parser().parse_args(arguments)
-    name, type_, server = ".", types.A, ""
     try:
-        for word in options.words:
-            if word.startswith("@"):
-                server = word[1:]
-            elif word.upper() in types.TYPES:
-                type_ = types.parse_type(word)
-            else:
-                name = word
+        name, type_, server = _asked(options.words, options.port)
         if options.x:
             name, type_ = names.format(names.reverse(ip_address(options.x).packed)), types.PTR
         packet = _packet(name, type_, size=options.bufsize)
@@ -53,9 +47,8 @@ def main(arguments: Sequence[str]) -> int:
             reply = asyncio.run(_without_socket(options.conf, packet, transport))
             asked = options.conf
         else:
-            host, port = server or "127.0.0.1", options.port
-            reply = asyncio.run(ask((host, port), packet, transport))
-            asked = f"{host}#{port} over {transport}"
+            reply = asyncio.run(ask(server, packet, transport))
+            asked = f"{server[0]}#{server[1]} over {transport}"
         print(_shown(reply and parse(reply), name, type_))
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -79,6 +72,33 @@ def _parser() -> argparse.ArgumentParser:
     flag("-tcp", "--tcp", action="store_true", help="over TCP")
     flag("-bufsize", "--bufsize", type=int, default=1232, metavar="N", help="EDNS size (1232)")
     return parser
+
+
+def _asked(words: Sequence[str], port: int) -> tuple[str, int, tuple[str, int]]:
+    """Name, type and server, in whatever order they stand."""
+    name, type_, server = "", types.A, ("127.0.0.1", port)
+    for word in words:
+        if word.startswith("@"):
+            server = _server(word[1:], port)
+        elif word.upper() in types.TYPES:
+            type_ = types.parse_type(word)
+        elif name:
+            raise ValueError(f"{word!r} is no type, and {name!r} is the name already")
+        else:
+            name = word
+    return name or ".", type_, server
+
+
+def _server(text: str, port: int) -> tuple[str, int]:
+    """Address and port of `ADDRESS` or `ADDRESS:PORT`."""
+    try:
+        return str(ip_address(text)), port
+    except ValueError:
+        pass
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise ValueError(f"@{text}: expected {error}") from None
 
 
 def _packet(name: str, type_: int, *, size: int) -> bytes:

@@ -1,4 +1,7 @@
-"""Serves a Corefile until a signal ends it: SIGTERM and SIGINT gracefully, SIGQUIT at once."""
+"""Serves a Corefile until a signal ends it: SIGTERM and SIGINT gracefully, SIGQUIT at once.
+
+SIGHUP is ignored, as in CoreDNS. What SIGUSR1 and SIGUSR2 do there is not done here: it is said.
+"""
 
 import asyncio
 import os
@@ -42,7 +45,7 @@ def run(options: Options, *, banner: str) -> int:
     pidfile = Path(options.pidfile) if options.pidfile else None
     try:
         if pidfile:
-            pidfile.write_text(f"{os.getpid()}\n", encoding="ascii")
+            _write(pidfile)
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             return runner.run(_serve(assembly, services, options, banner))
     except (StartError, ConfigError, OSError) as error:
@@ -51,6 +54,13 @@ def run(options: Options, *, banner: str) -> int:
     finally:
         if pidfile:
             pidfile.unlink(missing_ok=True)
+
+
+def _write(pidfile: Path) -> None:
+    try:
+        pidfile.write_text(f"{os.getpid()}\n", encoding="ascii")
+    except OSError as error:
+        raise StartError(f"cannot write the pid file {pidfile}: {error.strerror}") from error
 
 
 def corefile(given: str | None, port: int) -> tuple[str, str]:
@@ -76,7 +86,10 @@ async def _serve(assembly: Assembly, services: Services, options: Options, banne
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.end)
-    loop.add_signal_handler(signal.SIGQUIT, os._exit, 0)
+    loop.add_signal_handler(signal.SIGQUIT, _quit, options)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        loop.add_signal_handler(number, _stay, number.name)
     await service.start()
     if not options.is_quiet:
         logs.announce("\n".join(assembly.served))
@@ -85,3 +98,15 @@ async def _serve(assembly: Assembly, services: Services, options: Options, banne
     loop.remove_signal_handler(signal.SIGINT)  # a second one ends at once
     await service.stop()
     return 0
+
+
+def _quit(options: Options) -> None:
+    """Ends at once."""
+    if options.pidfile:
+        Path(options.pidfile).unlink(missing_ok=True)
+    os._exit(0)
+
+
+def _stay(name: str) -> None:
+    """Tells whoever knows the signal from CoreDNS that nothing was reloaded."""
+    logs.warn(f"{name}: nothing is reloaded yet; restart kdns to have it read its Corefile again")

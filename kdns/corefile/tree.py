@@ -12,7 +12,8 @@ class ConfigError(Exception):
     """A mistake in a configuration: where, what is wrong, and what to do about it."""
 
     def __init__(self, file: str, line: int, why: str, hint: str = "") -> None:
-        super().__init__(f"{file}:{line}: {why}" + (f" ({hint})" if hint else ""))
+        where = f"{file}:{line}" if line else file  # line 0: the file as a whole
+        super().__init__(f"{where}: {why}" + (f" ({hint})" if hint else ""))
         self.file = file
         self.line = line
         self.why = why

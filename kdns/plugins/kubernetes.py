@@ -174,13 +174,17 @@ class Kubernetes(Backend):
             zonal=settings.has("zonal"),
         )
 
-    async def start(self) -> None:
-        """Learns our own addresses and waits for the cluster's first state, for a bounded time."""
+    def check(self) -> None:
+        """Raises ConfigError where no source is named."""
         if not self._cluster.paths:
             raise self.settings.fail(
                 "kubernetes: an API server as the source comes with the next version",
                 "name files with `manifests PATH…`",
             )
+
+    async def start(self) -> None:
+        """Learns our own addresses and waits for the cluster's first state, for a bounded time."""
+        self.check()
         self._view = replace(self._view, own=_own_addresses(self.site.listen))
         limit = self.settings.get("startup_timeout", 5.0)
         try:

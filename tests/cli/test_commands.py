@@ -86,8 +86,27 @@ def test_check_names_every_mistake_with_line_and_remedy(
 def test_check_of_a_missing_file_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", str(tmp_path / "none")]) == 2
-    assert "No such file" in capsys.readouterr().err
+    file = tmp_path / "none"
+    assert main(["check", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert said == f"{file}: cannot read the Corefile: No such file or directory\n"
+
+
+def test_check_names_what_would_keep_it_from_starting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "Corefile"
+    file.write_text(".:53 {\n    kubernetes cluster.local\n}\n")
+    assert main(["check", str(file)]) == 2
+    assert f"{file}:2: kubernetes: an API server" in capsys.readouterr().err
+
+
+def test_check_without_a_corefile_calls_none_fine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out == "no Corefile here: kdns would serve whoami alone\n"
 
 
 def test_query_asks_a_corefile_without_a_socket(
@@ -102,6 +121,34 @@ def test_query_asks_a_corefile_without_a_socket(
 def test_query_of_nothing_that_is_a_name_is_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["query", "a..b"]) == 2
     assert "has a label of 0 octets" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["a.example", "NOTYPE"], "'NOTYPE' is no type, and 'a.example' is the name already"),
+        (["a.example", "@127.0.0.1:x"], "@127.0.0.1:x: expected a port from 1 to 65535"),
+        (["a.example", "@dns.example"], "@dns.example: expected an IP address"),
+    ],
+)
+def test_query_of_words_that_make_no_question_is_two(
+    words: list[str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["query", *words]) == 2
+    assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1:{port}", "127.0.0.1"])
+def test_query_asks_a_server_at_its_port(
+    corefile: Path, server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corefile.write_text(corefile.read_text().replace(":53", ""))
+    with Running(corefile) as kdns:
+        kdns.wait()
+        port = [] if ":" in server else ["-p", str(kdns.port)]
+        at = "@" + server.format(port=kdns.port)
+        assert main(["query", "web.shop.svc.cluster.local", at, *port]) == 0
+    assert "10.96.0.20" in capsys.readouterr().out
 
 
 def test_query_without_a_server_is_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,6 +188,31 @@ def test_a_manifest_that_changes_is_served_at_once(corefile: Path) -> None:
             signal.sigtimedwait([], 0.05)
         assert text == "10.96.0.99"
         assert kdns.end(signal.SIGINT) == (0, "")
+
+
+def test_signals_that_reload_elsewhere_end_nothing(tmp_path: Path) -> None:
+    file, pidfile = tmp_path / "Corefile", tmp_path / "pid"
+    file.write_text(". {\n bind 127.0.0.1\n whoami\n}\n")
+    with Running(file, "-pidfile", str(pidfile)) as kdns:
+        kdns.wait()
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            kdns.process.send_signal(number)
+            assert kdns.ask("a.example").additional
+        code, printed = kdns.end(signal.SIGQUIT)
+    assert code == 0
+    assert not pidfile.exists()
+    warned = [line for line in printed.splitlines() if line.startswith("[WARNING]")]
+    assert [line.split()[1] for line in warned] == ["SIGUSR1:", "SIGUSR2:"]
+
+
+def test_a_pidfile_that_cannot_be_written_is_three_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, pidfile = tmp_path / "Corefile", tmp_path / "none" / "pid"
+    file.write_text(". {\n bind 127.0.0.1\n whoami\n}\n")
+    assert main(["-conf", str(file), "-pidfile", str(pidfile)]) == 3
+    said = capsys.readouterr().err
+    assert said == f"cannot write the pid file {pidfile}: No such file or directory\n"
 
 
 def test_a_bad_corefile_is_two_and_every_line_is_said(tmp_path: Path) -> None:
