@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from kdns.cli.serve import corefile
 from kdns.client.ask import ask
 from kdns.client.line import UpstreamError
-from kdns.client.targets import parse_address
+from kdns.client.targets import parse_target
 from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
 from kdns.plugins.base import Client
@@ -90,15 +90,16 @@ def _asked(words: Sequence[str], port: int) -> tuple[str, int, tuple[str, int]]:
 
 
 def _server(text: str, port: int) -> tuple[str, int]:
-    """Address and port of `ADDRESS` or `ADDRESS:PORT`."""
+    """Host and port of `HOST` or `HOST:PORT`, an address or a name."""
     try:
         return str(ip_address(text)), port
     except ValueError:
         pass
     try:
-        return parse_address(text)
+        found = parse_target(f"dns://{text}")
     except ValueError as error:
         raise ValueError(f"@{text}: expected {error}") from None
+    return found.host, found.port if text.endswith(f":{found.port}") else port
 
 
 def _packet(name: str, type_: int, *, size: int) -> bytes:

@@ -128,7 +128,7 @@ def test_query_of_nothing_that_is_a_name_is_two(capsys: pytest.CaptureFixture[st
     [
         (["a.example", "NOTYPE"], "'NOTYPE' is no type, and 'a.example' is the name already"),
         (["a.example", "@127.0.0.1:x"], "@127.0.0.1:x: expected a port from 1 to 65535"),
-        (["a.example", "@dns.example"], "@dns.example: expected an IP address"),
+        (["a.example", "@"], "@: expected an IP address, a host name"),
     ],
 )
 def test_query_of_words_that_make_no_question_is_two(
@@ -138,7 +138,9 @@ def test_query_of_words_that_make_no_question_is_two(
     assert why in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("server", ["127.0.0.1:{port}", "127.0.0.1"])
+@pytest.mark.parametrize(
+    "server", ["127.0.0.1:{port}", "127.0.0.1", "localhost", "localhost:{port}"]
+)
 def test_query_asks_a_server_at_its_port(
     corefile: Path, server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
