@@ -230,6 +230,17 @@ def test_a_named_file_or_folder_that_is_deleted_takes_its_objects_along(tmp_path
     assert len(caplog.messages) == 3
 
 
+def test_a_file_that_is_empty_for_a_moment_keeps_its_last_good_state(tmp_path, caplog):
+    path = write(tmp_path / "s.yaml", service("s"))
+    watch = Watch(path)
+    assert watch.services == {"a/s"}
+    write(path, "")
+    assert watch.services == watch.services == {"a/s"}
+    assert caplog.messages == [f"{path}: it is empty; the last good state of the file stays"]
+    write(path, "# nothing any more\n")
+    assert watch.services == set()
+
+
 def test_a_named_path_that_was_never_there_keeps_the_first_state_from_being_whole(tmp_path, caplog):
     watch = Watch(tmp_path / "typo")
     watch.look()

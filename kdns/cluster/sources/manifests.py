@@ -184,6 +184,9 @@ def _text(name: str, file: _File) -> str | None:
 
 def _take(name: str, file: _File, text: str) -> bool:
     """Makes a text the state of its file, unless the state is good and the text is not."""
+    if file.found and not text.strip():  # as `kubectl get -o yaml > FILE` leaves it for a while
+        _warn(name, ["it is empty"], "the last good state of the file stays")
+        return False
     found: list[Found] = []
     broken: list[str] = []
     skipped: list[str] = []
