@@ -192,7 +192,9 @@ class Line:
 
 def strerror(error: OSError) -> str:
     """An operating system error in the words Go uses."""
-    return os.strerror(error.errno).lower() if error.errno else str(error)
+    if error.errno is None or error.errno <= 0:  # a name that was not found: no errno of the system
+        return (error.strerror or str(error)).lower()
+    return os.strerror(error.errno).lower()
 
 
 def address_text(name: tuple[str, int]) -> str:

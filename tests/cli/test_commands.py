@@ -153,6 +153,11 @@ def test_query_asks_a_server_at_its_port(
     assert "10.96.0.20" in capsys.readouterr().out
 
 
+def test_query_of_a_server_without_an_address_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", "a.example", "@none.invalid"]) == 1
+    assert "unknown error" not in capsys.readouterr().err
+
+
 def test_query_without_a_server_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["query", "a.example", "@127.0.0.1", "-p", str(free_port())]) == 1
     assert "no usable reply" in capsys.readouterr().err
