@@ -85,7 +85,7 @@ async def _serve(assembly: Assembly, services: Services, options: Options, banne
     service = Service(assembly, services)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, service.end)
+        loop.add_signal_handler(number, _end, service, number.name, options)
     loop.add_signal_handler(signal.SIGQUIT, _quit, options)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGUSR1, signal.SIGUSR2):
@@ -98,6 +98,13 @@ async def _serve(assembly: Assembly, services: Services, options: Options, banne
     loop.remove_signal_handler(signal.SIGINT)  # a second one ends at once
     await service.stop()
     return 0
+
+
+def _end(service: Service, name: str, options: Options) -> None:
+    """Begins the graceful stop."""
+    if not options.is_quiet:
+        logs.announce(f"{name}: stopping; what was asked before is still answered")
+    service.end()
 
 
 def _quit(options: Options) -> None:
