@@ -39,6 +39,8 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._is_full = False
         self._is_paused = False
+        """Reading is held; there may be whole messages in the buffer."""
+        self._is_in_batch = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -72,7 +74,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_full = False
-        self._settle()
+        # Not at once: a transport that is closed from within this call is lost twice.
+        asyncio.get_running_loop().call_soon(self._settle)
 
     def close(self) -> None:
         """Takes no more queries; closes when all that were taken are answered."""
@@ -85,6 +88,7 @@ class Connection(asyncio.Protocol):
         now = self.listener.clock()
         pipeline = self.pipeline
         observed = pipeline.router.is_observed
+        self._is_in_batch = True
         while not self._is_full and self.underway < MAX_UNDERWAY and len(buffer) - at >= 2:
             end = at + 2 + (buffer[at] << 8 | buffer[at + 1])
             if end > len(buffer):
@@ -99,6 +103,7 @@ class Connection(asyncio.Protocol):
             if observed:
                 pipeline.recalled(packet, self.peer, self.client, reply, now)
             self._write(reply)
+        self._is_in_batch = False
         self._buffer = buffer[at:]
         if at or self.is_idle:
             self.waits_since = now
@@ -128,12 +133,13 @@ class Connection(asyncio.Protocol):
 
     def _settle(self) -> None:
         """Goes on where there is room again; closes when nothing is left to say."""
-        if self._is_paused and not self._is_full and self.underway < MAX_UNDERWAY // 2:
+        has_room = not self._is_full and self.underway < MAX_UNDERWAY // 2
+        if self._is_paused and has_room and not self.transport.is_closing():
             self._is_paused = False
             self._read()
             if not self._is_paused and not self.transport.is_closing():
                 self.transport.resume_reading()
-        if self.is_closing and not self.underway:
+        if self.is_closing and not (self.underway or self._is_paused or self._is_in_batch):
             self.pipeline.tell()
             self.transport.close()
 

@@ -222,3 +222,24 @@ async def test_the_queue_of_new_connections_is_as_long_as_it_was_made() -> None:
         info = served.listener.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
         most = int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii"))
         assert struct.unpack_from("=I", info, 28)[0] == min(BACKLOG, most)
+
+
+async def test_stop_answers_what_waits_for_a_slow_reader() -> None:
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    served = Served(plain(100))
+    await served.__aenter__()
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1024)
+    writer.write(b"".join(frame(f"n{at}", at) for at in range(4000)))
+    while not (served.listener.connections and next(iter(served.listener.connections))._is_full):
+        await asyncio.sleep(0.001)
+    stopping = asyncio.ensure_future(served.listener.stop(10))
+    await asyncio.sleep(0.01)
+    for at in range(4000):
+        size = int.from_bytes(await reader.readexactly(2), "big")
+        assert (await reader.readexactly(size))[:2] == at.to_bytes(2, "big")
+    assert await reader.read() == b""
+    await stopping
+    writer.close()
+    await asyncio.sleep(0.01)
+    assert not failures
