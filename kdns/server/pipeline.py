@@ -33,6 +33,7 @@ MAX_DATAGRAM = 65507
 """What IPv4 can carry over UDP, whatever size the asker says."""
 
 BADVERS = Answer(rcode=types.BADVERS)
+FAILED = Answer(rcode=types.SERVFAIL)
 _FOLD = Struct("!HHHB").pack
 _HEAD = Struct("!HHHHH").pack
 _ASKED = 0x7800 | types.RD | types.CD | types.AD
@@ -104,32 +105,56 @@ class Pipeline:
         query = Query(question, client, now, ledger)
         query.touch(COREFILE)
         block = router.choose(question.key, question.type)
-        answer = await self._asked(question, query, block)
-        reply = None
-        if answer is not DROP:
-            if answer.error:
-                query.forget()
-            flags = types.QR | question.flags & _KEPT | answer.flags & _SAID
-            if flags & 0x7800:
-                flags &= ~(types.RD | types.CD)  # CoreDNS: a NOTIFY gets neither back
-            if router.recurses and question.flags & types.RD:
-                flags |= types.RA
-            turn = self._chance.random() if answer.rotate else 0.0
-            wire = encode(question, answer, flags, now=now, turn=turn)
-            if self.table is not None:
-                self.table.remember(
-                    fold, question, client.address, now, answer, wire, ledger, block
-                )
-            reply = wire.wire
-            if wire.block is not None:
-                reply = turned(reply, wire.block, turn)
-            if len(reply) > limit:
-                reply = cut(reply, wire.name_end, wire.opt_at, limit)
-        if answer.error or router.is_observed:
+        try:
+            answer = await self._asked(question, query, block)
+            reply = self._written(question, query, answer, fold, limit, block)
             offered = ledger.metadata
             metadata = {label: value() for label, value in offered.items()} if offered else None
+        except Exception as error:
+            self._failed(question, query, error)
+            answer, metadata = FAILED, None
+            reply = self._written(question, query, answer, fold, limit, block)
+        if answer.error or router.is_observed:
             self._see(block, packet, client, reply, now, answer.plugin, metadata, answer.error)
         return reply
+
+    def _written(
+        self,
+        question: Question,
+        query: Query,
+        answer: Answer,
+        fold: bytes,
+        limit: int,
+        block: Block | None,
+    ) -> bytes | None:
+        """The answer as this asker gets it, remembered on the way if it may be."""
+        if answer is DROP:
+            return None
+        if answer.error:
+            query.forget()
+        flags = types.QR | question.flags & _KEPT | answer.flags & _SAID
+        if flags & 0x7800:
+            flags &= ~(types.RD | types.CD)  # CoreDNS: a NOTIFY gets neither back
+        if self.router.recurses and question.flags & types.RD:
+            flags |= types.RA
+        turn = self._chance.random() if answer.rotate else 0.0
+        wire = encode(question, answer, flags, now=query.now, turn=turn)
+        if self.table is not None:
+            address, ledger = query.client.address, query.ledger
+            self.table.remember(fold, question, address, query.now, answer, wire, ledger, block)
+        reply = wire.wire
+        if wire.block is not None:
+            reply = turned(reply, wire.block, turn)
+        return cut(reply, wire.name_end, wire.opt_at, limit) if len(reply) > limit else reply
+
+    def _failed(self, question: Question, query: Query, error: Exception) -> None:
+        """Counts what a plugin or its answer raised; logs it, at most once a second."""
+        query.forget()
+        self.counters.add("coredns_panics_total")
+        if query.now - self._logged_at >= 1:
+            self._logged_at = query.now
+            what = (question.type, question.name)
+            log.error("a plugin failed on type %d of %r", *what, exc_info=error)
 
     async def _asked(self, question: Question, query: Query, block: Block | None) -> Answer:
         """What the server block says; what the server says where none may."""
@@ -143,15 +168,7 @@ class Pipeline:
             self.counters.add("kdns_refused_total", "no zone" if block is None else "empty block")
             return REFUSED
         query.zone = block.zone
-        try:
-            answer = await block.chain(query)
-        except Exception:
-            query.forget()
-            self.counters.add("coredns_panics_total")
-            if query.now - self._logged_at >= 1:
-                self._logged_at = query.now
-                log.exception("a plugin failed on type %d of %r", question.type, question.name)
-            return Answer(rcode=types.SERVFAIL)
+        answer = await block.chain(query)
         return NO_NEXT if answer is SKIP else answer
 
     def _fold(self, question: Question) -> bytes:

@@ -215,7 +215,9 @@ async def test_a_small_edns_size_gets_a_cut_reply_and_a_big_one_the_whole() -> N
             assert len(reply) <= max(payload, 512)
 
 
-@pytest.mark.parametrize("why", ["forget", "client", "error", "failure", "until", "badvers"])
+@pytest.mark.parametrize(
+    "why", ["forget", "client", "error", "failure", "nonsense", "until", "badvers"]
+)
 async def test_what_must_not_be_remembered_is_not(why: str) -> None:
     def say(query: Query) -> Answer:
         match why:
@@ -227,6 +229,8 @@ async def test_what_must_not_be_remembered_is_not(why: str) -> None:
                 return Answer(rcode=types.SERVFAIL, error="upstream failed")
             case "failure":
                 raise RuntimeError("a bug")
+            case "nonsense":
+                return addresses(query, 1, ttl=-1)
             case "until":
                 query.until(999.0)
         return addresses(query, 1)
@@ -234,9 +238,11 @@ async def test_what_must_not_be_remembered_is_not(why: str) -> None:
     world = World(Told(say))
     asked = packet(use_edns=1) if why == "badvers" else packet()
     for _ in range(4):
-        await world.ask(asked)
+        reply = await world.ask(asked)
     assert len(world.table.entries) == 0
-    if why == "failure":
+    if why in {"failure", "nonsense"}:
+        assert reply is not None
+        assert dns.message.from_wire(reply).rcode() == types.SERVFAIL
         assert world.counters.values[("coredns_panics_total",)] == 4
 
 
