@@ -11,7 +11,7 @@ from random import Random
 from typing import ClassVar
 
 import dns.message
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from kdns.cluster.objects import Namespace, Object, Pod, Port, Service, Slice
@@ -319,7 +319,7 @@ class Truth:
         for packet, address in sorted(self.asked):
             await self.same(packet, address)
             if "cache" in self.on.corefile and _leaves(await fresh.ask(packet, address)):
-                continue  # what `cache` keeps of the world beyond is as old as it is
+                continue  # what `cache` keeps of what is no cluster name is as old as it is
             told, plain = await self.on.ask(packet, address), await fresh.ask(packet, address)
             assert _bare(told) == _bare(plain), _shown(packet, told, plain)
 
@@ -329,7 +329,8 @@ def _place(one: Object) -> tuple[type, str, str]:
 
 
 def _leaves(reply: bytes | None) -> bool:
-    return reply is not None and b"\x07example" in reply.lower()
+    known = (b"\x07example", b"\x05magic")
+    return reply is not None and any(name in reply.lower() for name in known)
 
 
 def _bare(reply: bytes | None) -> object:
@@ -350,7 +351,7 @@ def _shown(packet: bytes, told: bytes | None, plain: bytes | None) -> str:
     return "\n\n".join(["", *texts])
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, deadline=None, phases=set(Phase) - {Phase.explain})
 @given(corefile=corefiles, start=st.lists(st.builds(Put, objects), max_size=8), todo=stories())
 async def test_table_and_chain_tell_one_truth(
     corefile: str, start: list[Put], todo: list[object]
