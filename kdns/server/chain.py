@@ -5,6 +5,7 @@ monitors take no part here.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from kdns.plugins.base import SKIP, Backend, Filter, Next, Plugin, Query, Result
 
@@ -17,7 +18,7 @@ def join(plugins: Sequence[Plugin]) -> Next:
         if isinstance(plugin, Backend):
             backends.insert(0, plugin)
         elif isinstance(plugin, Filter):
-            chain = _filter(plugin, _backends(tuple(backends), chain))
+            chain = partial(plugin.around, next_=_backends(tuple(backends), chain))
             backends = []
     return _backends(tuple(backends), chain)
 
@@ -36,14 +37,5 @@ def _backends(backends: tuple[Backend, ...], after: Next) -> Next:
             if answer is not SKIP:
                 return answer
         return await after(query)
-
-    return ask
-
-
-def _filter(plugin: Filter, after: Next) -> Next:
-    around = plugin.around
-
-    async def ask(query: Query) -> Result:
-        return await around(query, after)
 
     return ask

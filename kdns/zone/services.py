@@ -8,7 +8,7 @@ exactly the service "ns/svc" (its slices included) and the namespace "ns".
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
-from struct import Struct
+from struct import Struct, unpack
 from typing import Any
 
 from kdns.cluster.objects import Port, Service, ServiceImport, Slice
@@ -116,11 +116,15 @@ def _all_addresses(
     exists = False
     found: dict[bytes, None] = {}
     for slice_ in slices:
-        endpoints = _ready(slice_)
-        if endpoints:
+        if slice_.unready:
+            endpoints = _ready(slice_)
+            column = _addresses(slice_, endpoints) if endpoints else ()
+        else:
+            column = _column(slice_.width, slice_.addresses)
+        if column:
             exists = True
             if slice_.width == width:
-                found |= dict.fromkeys(_addresses(slice_, endpoints))
+                found = found | dict.fromkeys(column) if found else dict.fromkeys(column)
     return _addressed(view, zone, key, type_, found) if exists else None
 
 
@@ -150,15 +154,14 @@ def _ready(slice_: Slice) -> Sequence[int]:
 
 def _addresses(slice_: Slice, endpoints: Sequence[int]) -> Iterable[bytes]:
     if type(endpoints) is range:  # perf: bench miss 15 addresses; a whole column at once
-        found: tuple[bytes, ...] = _column(slice_.width, len(endpoints))(slice_.addresses)
-        return found
+        return _column(slice_.width, slice_.addresses)
     return map(slice_.address, endpoints)
 
 
-@lru_cache(maxsize=512)
-def _column(width: int, count: int) -> Callable[[bytes], tuple[Any, ...]]:  # Any: of bytes
-    """Takes a column of addresses apart."""
-    return Struct(f"{width}s" * count).unpack
+@lru_cache(maxsize=256)
+def _column(width: int, addresses: bytes) -> tuple[Any, ...]:  # Any: of bytes
+    """Takes a column of addresses apart. The bytes hold all it depends on, and their own hash."""
+    return unpack(f"{width}s" * (len(addresses) // width), addresses) if width else ()
 
 
 def _named(view: View, slice_: Slice, wanted: str, address: bytes | None) -> list[int]:

@@ -73,10 +73,9 @@ class InProcess:
         )
         self.now = services.clock()
 
-    def respond(self, pipeline: Pipeline, asked: bytes) -> bytes | None:
-        out: list[bytes | None] = []
-        drive(pipeline.respond(asked, CLIENT, self.now), out.append)
-        return out[0]
+    def respond(self, pipeline: Pipeline, asked: bytes) -> None:
+        """As a transport has a packet answered; the reply is dropped."""
+        drive(pipeline.respond(asked, CLIENT, self.now), _dropped)
 
     def rows(self) -> dict[str, float]:
         """Every figure of the first table."""
@@ -103,6 +102,10 @@ class InProcess:
             lambda: self.respond(self.hot, next(queue)), len(noisy)
         )
         return rows
+
+
+def _dropped(_: bytes | None) -> None:
+    """Where replies go."""
 
 
 async def in_process(text: str, path: str) -> dict[str, float]:
