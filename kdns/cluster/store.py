@@ -63,11 +63,22 @@ class Replace:
 
 
 @dataclass(frozen=True, slots=True)
+class Prune:
+    """A list that came piece by piece, as Puts, is complete: what it did not name is gone.
+
+    `named` holds (namespace, name), the namespace empty for what has none. Holds end with it.
+    """
+
+    kind: type[Object]
+    named: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Synced:
     """All that came before is the source's whole first state."""
 
 
-Event = Put | Delete | Replace | Synced
+Event = Put | Delete | Replace | Prune | Synced
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +141,8 @@ class Store:
                 yield from self._replace_slices(event, wall)
             case Replace():
                 yield from self._replace(event, wall)
+            case Prune():
+                yield from self._prune(event, wall)
             case Synced():
                 is_first, self.has_synced = not self.has_synced, True
                 yield Change(frozenset((SYNCED,) if is_first else ()))
@@ -243,12 +256,38 @@ class Store:
         keys = self._slices.change(namespace, name, new, exists=exists, wall=wall)
         return self._moved(keys, wall, imported=_is_imported(old, new))
 
+    def versions(self, kind: type[Object]) -> Iterator[tuple[str, str, str]]:
+        """Namespace, name and resource version of every object of a kind."""
+        for at in self._names(kind):
+            found = self._get(kind, *at)
+            if found is not None:
+                yield *at, found.version
+
+    def _get(self, kind: type[Object], namespace: str, name: str) -> Object | None:
+        if kind is Slice:
+            return self._slices.get(namespace, name)
+        if kind is Pod:
+            return self._pods.get(namespace, {}).get(name)
+        if kind is Namespace:
+            return self.namespaces.get(name)
+        table = self.services if kind is Service else self.imports
+        return table.get(f"{namespace}/{name}")
+
+    def _prune(self, event: Prune, wall: float) -> Iterator[Change]:
+        for at in self._names(event.kind):
+            gone = at not in event.named
+            yield self._set(event.kind, *at, None, wall) if gone else NOTHING
+        if event.kind is Slice:
+            yield self._ended(self._slices.release_all(), wall)
+
     def _names(self, kind: type[Object]) -> Iterator[tuple[str, str]]:
         """Namespace and name of every object of a kind; what is listed may be taken out."""
         if kind is Pod:
             for namespace in list(self._pods):
                 for name in list(self._pods[namespace]):
                     yield namespace, name
+        elif kind is Slice:
+            yield from self._slices.names()
         elif kind is Namespace:
             yield from [("", name) for name in self.namespaces]
         else:

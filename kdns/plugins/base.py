@@ -6,7 +6,7 @@ makes wrong; `reads_client` or `reads_class` when the asker's address mattered; 
 answer may not be remembered. The answer table trusts exactly these words (design.md §3).
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
@@ -204,6 +204,51 @@ class Seen(Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class HttpReply:
+    """What an HTTP endpoint answers."""
+
+    status: int = 200
+    body: bytes = b"OK"
+    type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Something a plugin serves over HTTP; the server opens the socket, one for each address.
+
+    Blocks may name the same address and path: the first one answers, or one address of several
+    paths is shared. `serve` gets the query parameters.
+    """
+
+    host: str
+    """Empty for every address."""
+    port: int
+    path: str
+    serve: Callable[[Mapping[str, str]], Awaitable[HttpReply]]
+
+
+class Runner(Protocol):
+    """A shared object (`Site.share`) that works in the background while some plugin uses it."""
+
+    async def run(self) -> None:
+        """Runs from the first Assembly that uses it to the last, straight through reloads."""
+
+
+@dataclass(slots=True)
+class Life:
+    """What plugins may know of the server they run in, and ask of it; one per process."""
+
+    plugins: "tuple[Plugin, ...]" = ()
+    """All plugins of all blocks that serve now."""
+    is_stopping: bool = False
+    """True from the moment the stop was asked for, while the server still answers."""
+    corefile: str = ""
+    """The path of the Corefile, empty when it came from elsewhere."""
+    reload: Callable[[], Awaitable[bool]] | None = None
+    """Reads the Corefile again if it differs; True when the new one serves. None in tests."""
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """Where a plugin stands: its server block, and what the process lends it."""
 
@@ -224,12 +269,17 @@ class Site:
     """Addresses the block is bound to; an empty host is the wildcard."""
     shared: dict[Hashable, Any]  # Any: each kind of shared object knows its own type
     """Objects that outlive a plugin and are one per process: stores with their sources."""
+    life: Life = field(default_factory=Life)
     beside: dict[Hashable, Any] = field(default_factory=dict)  # Any: as above
     """What directives of one name in one block share, where together they make one list of rules
     (`acl`, `log`, `rewrite`); new at every build."""
 
     def share(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The process's one object of this key, made at first need and kept through reloads."""
+        """The process's one object of this key, made at first need and kept through reloads.
+
+        One that is a Runner is run by the server from before its plugins' `start` on, for as long
+        as some plugin of the Corefile that serves has asked for it.
+        """
         if key not in self.shared:
             self.shared[key] = make()
         return cast("T", self.shared[key])
@@ -255,8 +305,15 @@ class Plugin:
         """Background work, run by the server from start to stop."""
         return ()
 
+    def endpoints(self) -> Sequence[Endpoint]:
+        """What it serves over HTTP; asked once, after `start`."""
+        return ()
+
+    async def wind_down(self) -> None:
+        """Runs when the stop was asked for, while everything is still served (lameduck)."""
+
     async def stop(self) -> None:
-        """Runs once after the sockets closed."""
+        """Runs once after the sockets closed, or when a reload has replaced it."""
 
     @property
     def is_ready(self) -> bool:
