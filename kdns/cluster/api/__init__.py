@@ -1,0 +1,1 @@
+"""Talks to a Kubernetes API server: credentials, session, lists, watches, comparison."""
