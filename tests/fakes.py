@@ -1,5 +1,7 @@
 """Stand-ins for tests: a Site, a chain of real plugins asked without a socket, a settable clock."""
 
+from collections.abc import AsyncIterator, Hashable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -9,7 +11,9 @@ from kdns.corefile.options import check
 from kdns.corefile.parser import parse
 from kdns.observe.counters import Counters
 from kdns.plugins.base import SKIP, Client, Ledger, Plugin, Query, Result, Site, Stamps, zone_of
+from kdns.server.assembly import Assembly
 from kdns.server.chain import join
+from kdns.server.crew import Crew, Runners
 from kdns.wire import names, records, types
 from kdns.wire.encode import encode
 from kdns.wire.message import Answer, Question
@@ -98,6 +102,22 @@ def chain(text: str, *kinds: type[Plugin], **changes: object) -> Chain:
     """A Chain of these directives, in the order they stand in `text`."""
     where = site(**changes)
     return Chain(plugins(text, where, *kinds), where)
+
+
+@asynccontextmanager
+async def at_work(
+    plugins: list[Plugin], shared: Mapping[Hashable, object]
+) -> AsyncIterator[list[BaseException]]:
+    """Plugins and what they share, run as the server runs them; gives what failed so far."""
+    failures: list[BaseException] = []
+    runners = Runners(failures.append)
+    crew = Crew(Assembly(plugins=plugins, shared=shared), runners, failures.append)
+    try:
+        await crew.start()
+        yield failures
+    finally:
+        await crew.stop()
+        await runners.keep({})
 
 
 def _no_file(path: str) -> str:

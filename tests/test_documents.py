@@ -5,7 +5,6 @@ block behind it holds a question, `; name TYPE`, and what that Corefile answers:
 section in any order, or `; NODATA`, `; NXDOMAIN`, `; REFUSED`, `; SERVFAIL`.
 """
 
-import asyncio
 import re
 import shlex
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from kdns.cli import main
 from kdns.plugins.base import Client
 from kdns.server.assembly import Assembly, Services, build
 from kdns.server.pipeline import Pipeline
+from tests.fakes import at_work
 
 TOP = Path(__file__).parents[1]
 DEMO = TOP / "config" / "demo" / "Corefile"
@@ -60,17 +60,9 @@ def mistakes(text: str) -> tuple[Assembly, list[str]]:
 
 async def answers(assembly: Assembly, packets: list[bytes]) -> list[dns.message.Message]:
     """What the Corefile answers, without sockets: as the server starts it, asks it, stops it."""
-    plugins, services = assembly.plugins, Services()
-    tasks = [asyncio.ensure_future(work) for plugin in plugins for work in plugin.tasks()]
-    await asyncio.gather(*(plugin.start() for plugin in plugins))
-    replies = []
-    for packet in packets:
-        replies.append(await answer(assembly, packet, services))
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.gather(*(plugin.stop() for plugin in plugins))
-    return replies
+    services = Services()
+    async with at_work(assembly.plugins, assembly.shared):
+        return [await answer(assembly, packet, services) for packet in packets]
 
 
 async def answer(assembly: Assembly, packet: bytes, services: Services) -> dns.message.Message:

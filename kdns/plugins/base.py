@@ -268,7 +268,10 @@ class Site:
     listen: tuple[tuple[str, int], ...]
     """Addresses the block is bound to; an empty host is the wildcard."""
     shared: dict[Hashable, Any]  # Any: each kind of shared object knows its own type
-    """Objects that outlive a plugin and are one per process: stores with their sources."""
+    """Objects that outlive a plugin and are one per process: stores with their sources. Here are
+    those that the Corefile of this Site has asked for."""
+    kept: Mapping[Hashable, Any] = field(default_factory=dict)  # Any: as above
+    """Those of the Corefile that served when this one was read."""
     life: Life = field(default_factory=Life)
     beside: dict[Hashable, Any] = field(default_factory=dict)  # Any: as above
     """What directives of one name in one block share, where together they make one list of rules
@@ -281,7 +284,7 @@ class Site:
         as some plugin of the Corefile that serves has asked for it.
         """
         if key not in self.shared:
-            self.shared[key] = make()
+            self.shared[key] = self.kept[key] if key in self.kept else make()
         return cast("T", self.shared[key])
 
 

@@ -8,11 +8,10 @@ target of an ExternalName service outside its zone.
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from kdns.client.interfaces import interfaces
 from kdns.cluster.feed import feed
@@ -139,7 +138,7 @@ class Kubernetes(Backend):
             for line in self.settings.all("manifests")
             for path in line.values
         )
-        made = lambda: Cluster(paths, self._selection)  # noqa: E731
+        made = lambda: Cluster(paths, self._selection, self.site)  # noqa: E731
         return self.site.share(("manifests", paths, self._selection), made)
 
     def _make_view(self, store: Store) -> View:
@@ -191,10 +190,6 @@ class Kubernetes(Backend):
             await asyncio.wait_for(self._cluster.synced.wait(), limit)
         except TimeoutError:
             log.warning("serving before the cluster is known: nothing was read in %g s", limit)
-
-    def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
-        """Feeds the Store."""
-        return (self._cluster.run(self.site),) if self._cluster.paths else ()
 
     @property
     def is_ready(self) -> bool:
@@ -251,24 +246,25 @@ class Kubernetes(Backend):
 
 
 class Cluster:
-    """A Store and the one task that feeds it, whichever plugin of the process runs that."""
+    """A Store and what feeds it, one for all plugins of the process that ask for the same."""
 
-    def __init__(self, paths: tuple[str, ...], selection: Selection) -> None:
+    def __init__(self, paths: tuple[str, ...], selection: Selection, site: Site) -> None:
         self.paths = paths
         self.store = Store(selection)
         self.synced = asyncio.Event()
-        self._turn = asyncio.Lock()
+        self._stamps = site.stamps
+        self._wall = site.wall
 
-    async def run(self, site: Site) -> None:
-        """Feeds the Store for as long as it is let; a second caller takes over from the first."""
+    async def run(self) -> None:
+        """Feeds the Store."""
+        if self.paths:
+            source = Manifests(self.paths)
+            await feed(source, self.store, wall=self._wall, changed=self._changed)
 
-        def changed(change: Change) -> None:
-            site.stamps.bump(change.keys)
-            if SYNCED in change.keys:
-                self.synced.set()
-
-        async with self._turn:
-            await feed(Manifests(self.paths), self.store, wall=site.wall, changed=changed)
+    def _changed(self, change: Change) -> None:
+        self._stamps.bump(change.keys)
+        if SYNCED in change.keys:
+            self.synced.set()
 
 
 _TRANSFERS = frozenset((types.AXFR, types.IXFR))

@@ -6,8 +6,8 @@ mistake is collected, so `kdns check` names them all; with none, the Assembly is
 
 import os
 import time
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from glob import glob
 from random import Random, SystemRandom
 from typing import Any
@@ -25,7 +25,7 @@ from kdns.corefile.parser import parse
 from kdns.corefile.tree import ConfigError, Directive
 from kdns.observe.counters import Counters
 from kdns.plugins import ORDER
-from kdns.plugins.base import Monitor, Observer, Plugin, Site, Stamps
+from kdns.plugins.base import Life, Monitor, Observer, Plugin, Site, Stamps
 from kdns.server.chain import join
 from kdns.server.registry import implemented, plugin_class
 from kdns.server.router import Block, Router
@@ -45,7 +45,9 @@ class Services:
     chance: Random = field(default_factory=lambda: Random(SystemRandom().getrandbits(64)))
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
-    shared: dict[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
+    shared: Mapping[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
+    """Those of the Assembly that serves."""
+    life: Life = field(default_factory=Life)
 
 
 @dataclass(slots=True)
@@ -58,6 +60,8 @@ class Assembly:
     """By the address and port to listen on; an empty host is every address."""
     served: list[str] = field(default_factory=list)
     """A line per zone, for the log at start."""
+    shared: dict[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
+    """What its plugins share, taken over from the Assembly that serves or made for this one."""
 
 
 def read(path: str, *, port: int) -> str:
@@ -94,7 +98,7 @@ def build(
     bound = []
     zones: dict[tuple[str, int], dict[bytes, Block]] = {}
     for block in blocks:
-        hosts, plugins = _plugins(block, services, errors, warn)
+        hosts, plugins = _plugins(block, services, assembly.shared, errors, warn)
         bound.append(Bound(block, hosts))
         assembly.plugins += plugins
         _serve(block, hosts, plugins, zones, assembly.served)
@@ -118,6 +122,7 @@ def _glob(pattern: str) -> list[str]:
 def _plugins(
     block: ServerBlock,
     services: Services,
+    shared: dict[Hashable, Any],  # Any: see Site.shared
     errors: list[ConfigError],
     warn: Callable[[str], None],
 ) -> tuple[tuple[str, ...], list[Plugin]]:
@@ -131,9 +136,9 @@ def _plugins(
     )
     root, hosts = "", ()
     plugins: list[Plugin] = []
-    beside: dict[Hashable, Any] = {}
+    beside: dict[Hashable, Any] = {}  # Any: see Site.beside
     for directive in directives:
-        site = _site(block, services, root, hosts, beside)
+        site = replace(_site(block, services, root, hosts), shared=shared, beside=beside)
         plugin = _plugin(directive, site, errors, warn)
         if plugin is not None:
             plugins.append(plugin)
@@ -168,7 +173,6 @@ def _site(
     services: Services,
     root: str,
     hosts: Sequence[str],
-    beside: dict[Hashable, Any],
 ) -> Site:
     ports = list(dict.fromkeys(key.port for key in block.keys)) or [53]
     first = block.keys[0] if block.keys else None
@@ -182,8 +186,9 @@ def _site(
         wall=services.wall,
         root=root,
         listen=tuple((host, port) for host in hosts or ("",) for port in ports),
-        shared=services.shared,
-        beside=beside,
+        shared={},
+        kept=services.shared,
+        life=services.life,
     )
 
 

@@ -7,13 +7,12 @@ they accepted before plugins stop. A background task that ends with an error end
 import asyncio
 import gc
 import logging
-from collections.abc import Coroutine
-from typing import Any
 
 from kdns.server.assembly import Assembly, Services
+from kdns.server.crew import Crew, Runners
 from kdns.server.pipeline import Pipeline
 from kdns.server.router import Router
-from kdns.server.sockets import StartError, open_pair
+from kdns.server.sockets import open_pair
 from kdns.server.stream import TcpListener
 from kdns.server.table import AnswerTable
 from kdns.server.udp import UdpListener, address_of
@@ -35,25 +34,23 @@ class Service:
         """Where it listens, real ports."""
         self._udp: list[UdpListener] = []
         self._tcp: list[TcpListener] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._runners = Runners(self._failed)
+        self._crew = Crew(assembly, self._runners, self._failed)
         self._ended: asyncio.Future[None] | None = None
 
     async def start(self, *, listen: bool = True) -> None:
         """Returns when every socket is open; raises ConfigError or StartError."""
         self._ended = asyncio.get_running_loop().create_future()
-        plugins = self.assembly.plugins
-        for plugin in plugins:
-            for work in plugin.tasks():
-                self._run(work)
-        await asyncio.gather(*(plugin.start() for plugin in plugins))
-        gc.collect()
-        gc.freeze()
-        if not listen:
-            return
+        self.services.shared = self.assembly.shared
+        self.services.life.plugins = tuple(self.assembly.plugins)
         try:
-            for (host, port), router in self.assembly.routers.items():
-                await self._listen(host, port, router)
-        except StartError:
+            await self._crew.start()
+            gc.collect()
+            gc.freeze()
+            if listen:
+                for (host, port), router in self.assembly.routers.items():
+                    await self._listen(host, port, router)
+        except BaseException:
             await self.stop()
             raise
 
@@ -63,7 +60,8 @@ class Service:
         await self._ended
 
     def end(self) -> None:
-        """Makes `wait` return."""
+        """Makes `wait` return; from now on the server is stopping."""
+        self.services.life.is_stopping = True
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 
@@ -72,10 +70,8 @@ class Service:
         await asyncio.gather(
             *(udp.stop(grace_s) for udp in self._udp), *(tcp.stop(grace_s) for tcp in self._tcp)
         )
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(plugin.stop() for plugin in self.assembly.plugins))
+        await self._crew.stop()
+        await self._runners.keep({})
         for pipeline in self.pipelines:
             pipeline.tell()
             if pipeline.table is not None:
@@ -108,15 +104,7 @@ class Service:
         self.pipelines.append(pipeline)
         return pipeline
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled() or task.exception() is None:
-            return
-        log.error("a background task failed, the server ends", exc_info=task.exception())
+    def _failed(self, error: BaseException) -> None:
+        log.error("a background task failed, the server ends", exc_info=error)
         if self._ended is not None and not self._ended.done():
-            self._ended.set_exception(task.exception() or RuntimeError("task failed"))
+            self._ended.set_exception(error)

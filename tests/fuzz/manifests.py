@@ -5,7 +5,6 @@ YAML with its text bent. At most one warning per victim, no traceback, the good 
 and whatever is asked about the victims gets a reply that can be read.
 """
 
-import asyncio
 import copy
 import itertools
 import json
@@ -25,6 +24,7 @@ from kdns.corefile.tree import ConfigError
 from kdns.plugins.base import Client
 from kdns.server.assembly import Services, build
 from kdns.server.pipeline import Pipeline
+from tests.fakes import at_work
 from tests.fuzz.answering import fault
 from tests.fuzz.report import Listener, Report
 
@@ -345,11 +345,9 @@ async def _asked(corefile: str) -> str:
     assembly = build(corefile, "/Corefile", services, errors)
     if errors:
         return f"the Corefile is wrong: {errors[0]}"
-    tasks = [asyncio.ensure_future(task) for plugin in assembly.plugins for task in plugin.tasks()]
-    try:
-        await asyncio.gather(*(plugin.start() for plugin in assembly.plugins))
-        if any(task.done() for task in tasks):
-            return f"the source ended: {[task.exception() for task in tasks if task.done()]}"
+    async with at_work(assembly.plugins, assembly.shared) as failures:
+        if failures:
+            return f"the source ended: {failures}"
         router = next(iter(assembly.routers.values()))
         pipeline = Pipeline(
             router,
@@ -361,10 +359,6 @@ async def _asked(corefile: str) -> str:
             whole=True,
         )
         return await _answers(pipeline)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _answers(pipeline: Pipeline) -> str:

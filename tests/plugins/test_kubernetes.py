@@ -1,7 +1,6 @@
 """The kubernetes plugin: options, source, sync state, fallthrough, and targets outside the zone."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import dns.flags
 import dns.rcode
@@ -16,7 +15,7 @@ from kdns.plugins.kubernetes import Kubernetes
 from kdns.plugins.metadata import Metadata
 from kdns.wire import names, records, types
 from kdns.wire.message import Answer, RRset
-from tests.fakes import Clock, chain, client
+from tests.fakes import Clock, at_work, chain, client
 from tests.fakes import site as make_site
 from tests.zone.worlds import (
     as_list,
@@ -402,18 +401,9 @@ spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
 """
 
 
-@asynccontextmanager
-async def running(made):
+def running(made):
     """The chain's plugins with their tasks, as the server runs them."""
-    tasks = [asyncio.create_task(work) for plugin in made.plugins for work in plugin.tasks()]
-    try:
-        for plugin in made.plugins:
-            await plugin.start()
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    return at_work(made.plugins, made.site.shared)
 
 
 async def test_manifests_are_served_once_started(tmp_path):
@@ -438,7 +428,6 @@ def test_manifests_lie_beside_the_corefile_that_names_them():
 
 async def test_a_stanza_without_manifests_says_at_start_what_is_missing():
     _, plugin, _ = kubernetes("endpoint http://127.0.0.1:1")
-    assert plugin.tasks() == ()
     with pytest.raises(ConfigError, match=r"API server .* next version.*manifests"):
         await plugin.start()
 
@@ -461,21 +450,6 @@ async def test_stanzas_with_one_source_and_selection_share_a_store(tmp_path):
     one, two, other = (made.plugins[0]._cluster for made in both)
     assert one is two
     assert one is not other
-
-
-async def test_the_next_plugin_takes_over_the_feeding_when_the_first_stops(tmp_path):
-    (tmp_path / "web.yaml").write_text(MANIFEST)
-    made = chain(f"{STANZA} {{\n manifests {tmp_path}\n}}", Kubernetes)
-    cluster = made.plugins[0]._cluster
-    first, second = (asyncio.create_task(cluster.run(made.site)) for _ in range(2))
-    await cluster.synced.wait()
-    first.cancel()
-    await asyncio.gather(first, return_exceptions=True)
-    cluster.store.apply_all(as_list([]), 2000)
-    while "a/web" not in cluster.store.services:
-        await asyncio.sleep(0.001)
-    second.cancel()
-    await asyncio.gather(second, return_exceptions=True)
 
 
 async def test_every_change_of_the_source_reaches_the_stamps(tmp_path):

@@ -1,0 +1,99 @@
+"""Plugins at work: what is shared runs on through reloads, what is not asked for ends."""
+
+import asyncio
+import logging
+
+import pytest
+
+from kdns.plugins.base import Plugin
+from kdns.server.assembly import Assembly, Services
+from kdns.server.crew import Runners
+from kdns.server.service import Service
+from tests import fakes
+
+
+class Works:
+    """A Runner that says how often it was started and ended."""
+
+    def __init__(self) -> None:
+        self.started = self.ended = 0
+
+    async def run(self) -> None:
+        self.started += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended += 1
+
+
+class Uses(Plugin):
+    """Shares a runner and sees it run when it starts."""
+
+    name = "uses"
+
+    def __init__(self, runner: Works, *, fails: bool = False) -> None:
+        self.runner = runner
+        self.fails = fails
+        self.stopped = 0
+
+    async def start(self) -> None:
+        await asyncio.sleep(0)
+        assert self.runner.started == 1
+        if self.fails:
+            raise RuntimeError("no data")
+
+    async def stop(self) -> None:
+        self.stopped += 1
+
+
+async def test_a_runner_starts_before_its_plugins_and_ends_after_them() -> None:
+    runner = Works()
+    plugin = Uses(runner)
+    service = Service(Assembly(plugins=[plugin], shared={"one": runner}), Services())
+    await service.start()
+    assert (runner.started, runner.ended) == (1, 0)
+    await service.stop()
+    assert (runner.started, runner.ended, plugin.stopped) == (1, 1, 1)
+
+
+async def test_runners_still_asked_for_run_on_and_others_end() -> None:
+    kept, gone, new = Works(), Works(), Works()
+    runners = Runners(lambda error: None)
+    runners.begin({"kept": kept, "gone": gone})
+    await asyncio.sleep(0)
+    runners.begin({"kept": kept, "new": new, "plain": []})
+    await runners.keep({"kept": kept, "new": new})
+    assert [(one.started, one.ended) for one in (kept, gone, new)] == [(1, 0), (1, 1), (1, 0)]
+    await runners.keep({})
+
+
+async def test_a_plugin_that_fails_to_start_ends_the_start_and_stops_the_others() -> None:
+    runner = Works()
+    good, bad = Uses(runner), Uses(runner, fails=True)
+    service = Service(Assembly(plugins=[good, bad], shared={"one": runner}), Services())
+    with pytest.raises(RuntimeError, match="no data"):
+        await service.start()
+    assert (good.stopped, bad.stopped, runner.ended) == (1, 0, 1)
+
+
+async def test_a_runner_that_fails_ends_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    class Fails:
+        async def run(self) -> None:
+            raise RuntimeError("out of order")
+
+    service = Service(Assembly(shared={"one": Fails()}), Services())
+    with caplog.at_level(logging.ERROR):
+        await service.start()
+        with pytest.raises(RuntimeError, match="out of order"):
+            await service.wait()
+    await service.stop()
+    assert "a background task failed, the server ends" in caplog.text
+
+
+async def test_what_the_last_corefile_shared_is_taken_over_and_the_rest_forgotten() -> None:
+    before: dict[object, object] = {"kept": object(), "gone": object()}
+    site = fakes.site(kept=before)
+    assert site.share("kept", object) is before["kept"]
+    made = site.share("new", object)
+    assert site.share("new", object) is made
+    assert site.shared == {"kept": before["kept"], "new": made}
