@@ -345,9 +345,15 @@ class Observer(Plugin):
 
     wants_all: ClassVar[bool] = True
     """False when it only cares for failures: then answers that went well need not be told."""
+    wants_strays: ClassVar[bool] = False
+    """True when the first one in the Corefile is also to be told what no block took: refused by
+    the server itself, with an empty Key for its zone."""
 
     def observe(self, batch: Sequence[Seen]) -> None:
-        """Counts or logs; must not raise and must not block."""
+        """Counts or logs; must not raise and must not block.
+
+        A batch is of one zone on one listener and transport.
+        """
         raise NotImplementedError
 
 

@@ -105,8 +105,10 @@ def build(
     check_transports(blocks, errors, served=("dns",))
     check_overlap(bound, errors)
     errors.sort(key=lambda error: (error.file, error.line))
+    strays = [one for one in assembly.plugins if isinstance(one, Observer) and one.wants_strays]
     for address, served in zones.items():
-        assembly.routers[address] = Router(served, recurses=_recurses(served))
+        recurses = _recurses(served)
+        assembly.routers[address] = Router(served, recurses=recurses, strays=tuple(strays[:1]))
     return assembly
 
 

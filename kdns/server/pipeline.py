@@ -104,9 +104,10 @@ class Pipeline:
         ledger = Ledger(self.stamps, router.route)
         query = Query(question, client, now, ledger)
         query.touch(COREFILE)
-        block = router.choose(question.key, question.type)
+        chosen = router.choose(question.key, question.type)
+        block = chosen if chosen is not None and chosen.has_handlers else router.stray
         try:
-            answer = await self._asked(question, query, block)
+            answer = await self._asked(question, query, chosen)
             reply = self._written(question, query, answer, fold, limit, block)
             offered = ledger.metadata
             metadata = {label: value() for label, value in offered.items()} if offered else None
@@ -125,7 +126,7 @@ class Pipeline:
         answer: Answer,
         fold: bytes,
         limit: int,
-        block: Block | None,
+        block: Block,
     ) -> bytes | None:
         """The answer as this asker gets it, remembered on the way if it may be."""
         if answer is DROP:

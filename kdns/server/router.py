@@ -33,16 +33,24 @@ class Block:
         return self.classes is None or cls in self.classes
 
 
+async def _refuse(_query: Query) -> Answer:
+    return REFUSED
+
+
 class Router:
     """The server blocks of one listener, by zone."""
 
-    def __init__(self, blocks: Mapping[bytes, Block], *, recurses: bool) -> None:
+    def __init__(
+        self, blocks: Mapping[bytes, Block], *, recurses: bool, strays: tuple[Observer, ...] = ()
+    ) -> None:
         self.blocks = blocks
+        self.stray = Block(Key(b""), _refuse, (), strays)
+        """Where observers are told of questions that no block took."""
         self.recurses = recurses
         """True when a block forwards the root: this listener can recurse."""
         self._only = blocks.get(ROOT) if len(blocks) == 1 else None
         """The one block of a listener that serves the root alone: the usual Corefile."""
-        self.is_observed = any(
+        self.is_observed = bool(strays) or any(
             observer.wants_all for block in blocks.values() for observer in block.observers
         )
 
