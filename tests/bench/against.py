@@ -1,0 +1,442 @@
+"""`make bench-cluster`: CoreDNS and kdns on the same real API server, side by side, as one table.
+
+Both get kubeadm's Corefile and 10,000 services of 15 endpoints. A proxy between them and the API
+sees when an event goes out to a server, and cuts connections and refuses old versions to make it
+list everything anew. One server is measured at a time; each figure is the best of several rounds,
+since others share the machine. Every bound of issue 4 is printed with what became of it.
+"""
+
+import argparse
+import http.client
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import DEVNULL, STDOUT, Popen
+
+from tests.bench.cluster import address
+from tests.bench.hot import Hot
+from tests.differential import peer
+from tests.referee.asking import ask, eventually, texts
+from tests.referee.between import Between
+from tests.referee.controlplane import HOW, ControlPlane, program
+from tests.referee.kube import Kube, Object
+from tests.referee.names import serve_nothing
+
+NAMESPACE = "bench"
+COREFILE = """.:PORT {
+    bind 127.0.0.1
+    errors
+    health 127.0.0.1:HEALTH {
+        lameduck 5s
+    }
+    ready 127.0.0.1:READY
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        endpoint URL
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }
+    prometheus 127.0.0.1:METRICS
+    forward . UPSTREAM {
+        max_concurrent 1000
+    }
+    cache 30 {
+        disable success cluster.local
+        disable denial cluster.local
+    }
+    loop
+    reload
+    loadbalance
+}
+"""
+RELIST_S = 60
+KINDS = 3
+"""Kinds that kubeadm's Corefile has a server watch: services, slices, namespaces."""
+
+
+@dataclass
+class Server:
+    """One of the two, running."""
+
+    command: list[str]
+    between: Between
+    upstream: int
+    folder: Path
+    last: str
+    """The service that was created last."""
+    port: int = 0
+    ready_port: int = 0
+    process: "Popen[bytes] | None" = None
+
+    def start(self) -> tuple[float, float]:
+        """Starts it; returns seconds to the first right answer and to ready."""
+        ports = [peer.free_port() for _ in range(4)]
+        self.port, self.ready_port = ports[:2]
+        text = COREFILE
+        for word, value in zip(("PORT", "READY", "HEALTH", "METRICS"), ports, strict=True):
+            text = text.replace(word, str(value))
+        text = text.replace("URL", self.between.url)
+        text = text.replace("UPSTREAM", f"127.0.0.1:{self.upstream}")
+        path = self.folder / "Corefile"
+        path.write_text(text)
+        began = time.monotonic()
+        with (self.folder / "log").open("ab") as log:
+            self.process = Popen(
+                [*self.command, "-conf", str(path), "-dns.port", str(self.port)],
+                stdout=log, stderr=STDOUT, stdin=DEVNULL, env=peer.environment(),
+            )  # fmt: skip
+        ready = Waiting(lambda: is_ready(self.ready_port))
+        answered = Waiting(lambda: bool(self.addresses(self.last, wait_s=0.05)))
+        return answered.at() - began, ready.at() - began
+
+    def addresses(self, service: str, *, wait_s: float = 0.5) -> list[str]:
+        """What it answers for a service; nothing while it does not."""
+        with suppress(Exception):
+            return texts(ask(self.port, f"{service}.{NAMESPACE}.svc.cluster.local", wait_s=wait_s))
+        return []
+
+    def stop(self) -> None:
+        """Ends it."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def memory(self, field_: str = "VmRSS") -> float:
+        """MB of it, or of its peak as VmHWM."""
+        assert self.process
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(field_):
+                return int(line.split()[1]) / 1024
+        raise AssertionError(field_)
+
+    def forget_peak(self) -> None:
+        """Peaks are counted from here on."""
+        assert self.process
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def cpu_s(self) -> float:
+        """CPU time so far, all threads."""
+        assert self.process
+        total = 0
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with suppress(OSError):
+                total += int((task / "schedstat").read_text().split()[0])
+        return total / 1e9
+
+
+class Waiting:
+    """The moment at which something holds, found by a thread."""
+
+    def __init__(self, holds: Callable[[], bool]) -> None:
+        self._found: list[float] = []
+        self._thread = threading.Thread(target=self._run, args=(holds,), daemon=True)
+        self._thread.start()
+
+    def _run(self, holds: Callable[[], bool]) -> None:
+        eventually(holds, within_s=120, every_s=0.005)
+        self._found.append(time.monotonic())
+
+    def at(self) -> float:
+        """The moment."""
+        self._thread.join()
+        assert self._found, "it never did"
+        return self._found[0]
+
+
+def is_ready(port: int) -> bool:
+    """True when /ready says so."""
+    with suppress(OSError, http.client.HTTPException):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == 200
+    return False
+
+
+@dataclass
+class Row:
+    """A figure of each server and the bound it is held to."""
+
+    name: str
+    unit: str
+    bound: Callable[[float, float], float] | None = None
+    """From CoreDNS's figure and the fixed one of the issue to what kdns may have at most."""
+    fixed: float = 0.0
+    theirs: float | None = None
+    ours: float | None = None
+
+    def verdict(self) -> str:
+        """Whether the bound holds; empty where there is none."""
+        if self.bound is None or self.ours is None:
+            return ""
+        limit = self.bound(self.theirs if self.theirs is not None else float("inf"), self.fixed)
+        return f"{'pass' if self.ours <= limit else 'FAIL'} (≤ {limit:.3g})"
+
+
+def _no_more(theirs: float, _: float) -> float:
+    return theirs
+
+
+def _fixed(_: float, fixed: float) -> float:
+    return fixed
+
+
+def _share(theirs: float, share: float) -> float:
+    return theirs * share
+
+
+def rows() -> dict[str, Row]:
+    """The table, empty."""
+    events = [("new", "new service"), ("asked", "name asked before"), ("moved", "endpoint moved")]
+    table = {
+        "answer": Row("start → first right answer", "s", _no_more),
+        "ready": Row("start → ready", "s", _no_more),
+        "rss": Row("memory, steady", "MB", _share, 0.5),
+        "peak": Row("memory, peak of a relist ÷ steady", "×", _fixed, 1.15),
+        "idle": Row("CPU, idle", "%"),
+        "quiet99": Row("hot 5k q/s, quiet: p99", "ms"),
+        "hot50": Row("hot 5k q/s, relisting: p50", "ms"),
+        "hot99": Row("hot 5k q/s, relisting: p99", "ms", _fixed, 10),
+        "lost": Row("hot 5k q/s, relisting: lost", "", _fixed, 0),
+        "relist": Row("relist, until all is listed again", "s"),
+    }
+    for key, name in events:
+        table[key + "50"] = Row(f"{name} → right answer: p50", "ms", _no_more)
+        table[key + "99"] = Row(f"{name} → right answer: p99", "ms", _fixed, 10)
+    return table
+
+
+@dataclass
+class Bench:
+    """All measurements of one server."""
+
+    server: Server
+    kube: Kube
+    rounds: int
+    events: int
+    found: dict[str, list[float]] = field(default_factory=dict)
+
+    def note(self, key: str, value: float) -> None:
+        """Keeps a figure of a round."""
+        self.found.setdefault(key, []).append(value)
+
+    def best(self, key: str) -> float | None:
+        """The best of a figure's rounds."""
+        return min(self.found[key]) if key in self.found else None
+
+    def run(self) -> None:
+        """Everything, in rounds."""
+        for at in range(self.rounds):
+            answer, ready = self.server.start()
+            self.note("answer", answer)
+            self.note("ready", ready)
+            time.sleep(4)
+            if at == 0:
+                self.propagation()
+            self.note("rss", self.server.memory())
+            before, since = self.server.cpu_s(), time.monotonic()
+            time.sleep(4)
+            self.note("idle", (self.server.cpu_s() - before) / (time.monotonic() - since) * 100)
+            with Hot(self.server.port, hot_names()) as hot:
+                time.sleep(4)
+            self.note("quiet99", hot.percentile(99))
+            self.relist()
+            self.server.stop()
+
+    def relist(self) -> None:
+        """Cuts and compacts under hot queries, until everything was listed again and a while more."""
+        between, server = self.server.between, self.server
+        steady = server.memory()
+        server.forget_peak()
+        with Hot(server.port, hot_names()) as hot:
+            time.sleep(0.5)
+            between.forget()
+            between.compact(KINDS)
+            self.note("relist", eventually(lambda: between.listed() >= KINDS, within_s=RELIST_S))
+            time.sleep(3)
+        self.note("peak", server.memory("VmHWM") / steady)
+        self.note("hot50", hot.percentile(50))
+        self.note("hot99", hot.percentile(99))
+        self.note("lost", hot.lost)
+
+    def propagation(self) -> None:
+        """From the moment an event goes out to the first right answer, three kinds of events."""
+        for kind in ("new", "asked", "moved"):
+            took = []
+            for at in range(self.events):
+                took.append(getattr(self, kind)(f"{kind}-{os.urandom(4).hex()}-{at}"))
+            took.sort()
+            self.note(kind + "50", statistics.median(took) * 1000)
+            self.note(kind + "99", took[min(len(took) - 1, int(len(took) * 0.99))] * 1000)
+
+    def new(self, name: str) -> float:
+        """A service nobody has asked for."""
+        with self._event(name, name.encode()) as waiting:
+            self.kube.create(service(name))
+        self.kube.delete("Service", NAMESPACE, name)
+        return waiting[0]
+
+    def asked(self, name: str) -> float:
+        """A service whose name was asked for before there was one."""
+        for _ in range(3):
+            assert not self.server.addresses(name)
+        return self.new(name)
+
+    def moved(self, name: str) -> float:
+        """A headless service whose endpoint gets another address."""
+        self.kube.create(service(name, headless=True), slice_(name, [address(0xA0000)]))
+        eventually(lambda: self.server.addresses(name) != [], within_s=60)
+        other = address(0xA0001)
+        with self._event(name, other.encode(), wanted=other) as waiting:
+            body = {"endpoints": slice_(name, [other])["endpoints"]}
+            self.kube.patch("EndpointSlice", NAMESPACE, f"{name}-0", body)
+        self.kube.delete("Service", NAMESPACE, name)
+        self.kube.delete("EndpointSlice", NAMESPACE, f"{name}-0")
+        return waiting[0]
+
+    @contextmanager
+    def _event(self, name: str, mark: bytes, wanted: str = "") -> Iterator[list[float]]:
+        """Whatever is written inside: from its event's bytes at the proxy to the right answer."""
+        out: list[float] = []
+        went = threading.Event()
+
+        def noted(piece: bytes) -> None:
+            if not went.is_set() and mark in piece:
+                out.append(time.monotonic())
+                went.set()
+
+        took: list[float] = []
+        self.server.between.noted = noted
+        watcher = threading.Thread(target=self._until, args=(name, wanted, went, out, took))
+        watcher.start()
+        yield took
+        watcher.join()
+        self.server.between.noted = None
+        assert took, f"{name} was never right"
+
+    def _until(
+        self, name: str, wanted: str, went: threading.Event, out: list[float], took: list[float]
+    ) -> None:
+        went.wait(30)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            found = self.server.addresses(name)
+            if wanted in found if wanted else found:
+                took.append(time.monotonic() - out[0])
+                return
+
+
+def hot_names() -> list[str]:
+    """Twenty names that everybody asks for."""
+    return [f"svc-{at * 13}.{NAMESPACE}.svc.cluster.local" for at in range(20)]
+
+
+def service(name: str, number: int | None = None, *, headless: bool = False) -> Object:
+    """A service without a selector: its slices are ours to write."""
+    spec: Object = {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}
+    if headless:
+        spec["clusterIP"] = "None"
+    elif number is not None:
+        spec["clusterIP"] = f"10.96.{(number >> 8) + 16}.{number & 255}"
+    meta = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}
+
+
+def slice_(name: str, addresses: list[str]) -> Object:
+    """A slice as the slice controller writes it: with nodes, zones and the pods behind it."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {
+            "name": f"{name}-0", "namespace": NAMESPACE,
+            "labels": {
+                "kubernetes.io/service-name": name,
+                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+            },
+        },
+        "endpoints": [_endpoint(name, each) for each in addresses],
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+    }  # fmt: skip
+
+
+def _endpoint(name: str, address_: str) -> Object:
+    tail = address_.replace(".", "-")
+    return {
+        "addresses": [address_],
+        "conditions": {"ready": True, "serving": True, "terminating": False},
+        "nodeName": f"node-{hash(tail) % 100}", "zone": "a",
+        "targetRef": {"kind": "Pod", "namespace": NAMESPACE, "name": f"{name}-{tail}"},
+    }  # fmt: skip
+
+
+def fill(kube: Kube, services: int, endpoints: int) -> None:
+    """The cluster that both servers know."""
+    meta = {"name": NAMESPACE}
+    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    kube.fill(service(f"svc-{at}", at) for at in range(services))
+    kube.fill(
+        slice_(f"svc-{at}", [address(at * endpoints + n) for n in range(endpoints)])
+        for at in range(services)
+    )
+
+
+def print_table(table: dict[str, Row]) -> bool:
+    """Prints all rows as Markdown; True when no bound is missed."""
+    print(f"| {'':36s} | CoreDNS 1.15.0 | kdns | bound |\n|---|---|---|---|")
+    for row in table.values():
+        cells = [
+            "–" if each is None else f"{each:.3g} {row.unit}".strip()
+            for each in (row.theirs, row.ours)
+        ]
+        print(f"| {row.name:36s} | {cells[0]} | {cells[1]} | {row.verdict()} |")
+    return not any("FAIL" in row.verdict() for row in table.values())
+
+
+def main() -> int:
+    """Fills a control plane, measures both servers, prints the table."""
+    options = _options()
+    binary = peer.coredns()
+    if program() is None or binary is None:
+        print(f"bench-cluster: {HOW if binary else 'CoreDNS is not installed (make differential)'}")
+        return 1
+    commands = {"theirs": [binary], "ours": [sys.executable, "-m", "kdns"]}
+    table = rows()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        plane = stack.enter_context(ControlPlane(folder / "plane"))
+        began = time.monotonic()
+        fill(plane.kube, options.services, 15)
+        print(f"filled in {time.monotonic() - began:.0f} s", flush=True)
+        last = f"svc-{options.services - 1}"
+        upstream = stack.enter_context(serve_nothing())
+        for side in [each for each in commands if options.only in ("", each)]:
+            (folder / side).mkdir()
+            between = stack.enter_context(Between(plane.kube))
+            server = Server(commands[side], between, upstream, folder / side, last)
+            stack.callback(server.stop)
+            bench = Bench(server, plane.kube, options.rounds, options.events)
+            bench.run()
+            for key, row in table.items():
+                setattr(row, side, bench.best(key))
+    return 0 if print_table(table) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.against")
+    parser.add_argument("--services", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--events", type=int, default=100)
+    parser.add_argument("--only", choices=("", "theirs", "ours"), default="")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    sys.exit(main())
