@@ -1,0 +1,145 @@
+"""The fields of every kind the lab knows: their types, how lists merge, which values there are.
+
+Read once from `schema.txt`, which `python -m tests.lab.record … schema` takes from a real server:
+a line with a type's name, then its fields, one to a line. From it come strategic merges,
+server-side apply, the detection of unknown fields and the OpenAPI documents.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from kdns.lab.errors import Obj
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: `shape` is its type, like `string`, `[]core.v1.Container` or `{}quantity`."""
+
+    name: str
+    shape: str
+    merge: str | None = None
+    """For lists in strategic merges: the key items are merged by, "" for values, None: replaced."""
+    keys: tuple[str, ...] = ()
+    """For lists in server-side apply: the fields that tell items apart."""
+    is_set: bool = False
+    is_atomic: bool = False
+    retains: bool = False
+    """A strategic merge may name the fields that stay (`$retainKeys`)."""
+    values: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> str:
+        """The type of a value, item or entry."""
+        return self.shape.replace("[]", "").replace("{}", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A type of object, and the fields it has."""
+
+    name: str
+    fields: dict[str, Field]
+    is_atomic: bool = False
+
+
+@cache
+def types() -> dict[str, Type]:
+    """All types by name, like `core.v1.ServicePort`."""
+    text = files("kdns.lab").joinpath("schema.txt").read_text(encoding="utf-8")
+    found: dict[str, Type] = {}
+    for block in _blocks(text):
+        name, *lines = block
+        is_atomic = lines[:1] == ["atomic"]
+        fields = [_field(line) for line in lines[is_atomic:]]
+        found[name] = Type(name, {field.name: field for field in fields}, is_atomic)
+    return found
+
+
+def type_of(api_version: str, kind: str) -> Type | None:
+    """The type of an object, by what it says of itself."""
+    group, _, version = api_version.rpartition("/")
+    return types().get(f"{(group or 'core').partition('.')[0]}.{version}.{kind}")
+
+
+def inner(field: Field) -> Type | None:
+    """The type of a field's objects; None when they are plain values."""
+    return types().get(field.base)
+
+
+def unknown(obj: Obj, kind: Type | None, path: str = "") -> Iterator[str]:
+    """The paths of fields that a kind has not, as a server's strict decoding names them."""
+    if kind is None:
+        return
+    for name, value in obj.items():
+        at = f"{path}.{name}" if path else name
+        field = kind.fields.get(name)
+        if field is None:
+            yield at
+        elif (below := inner(field)) is not None:
+            for where, item in _objects(value, at, is_map=field.shape.startswith("{}")):
+                yield from unknown(item, below, where)
+
+
+def known(obj: Obj, kind: Type | None) -> Obj:
+    """A copy without nulls, unknown fields and what a server leaves out when it is empty."""
+    if kind is None:
+        return obj
+    found: Obj = {}
+    for name, value in obj.items():
+        field = kind.fields.get(name)
+        if field is not None and value is not None and not _is_left_out(value, field):
+            found[name] = _known(value, inner(field))
+            if field.shape == "{}string":
+                found[name] = {key: one or "" for key, one in value.items()}
+    return found
+
+
+def _is_left_out(value: object, field: Field) -> bool:
+    is_collection = field.shape.startswith(("[]", "{}"))
+    return value in ([], {}) if is_collection else value == "" and field.name != "ingressClassName"
+
+
+def _known(value: object, kind: Type | None) -> object:
+    if isinstance(value, list):
+        return [_known(item, kind) for item in value]
+    if kind is not None and isinstance(value, dict):
+        return known(value, kind)
+    return value
+
+
+def _objects(value: object, path: str, *, is_map: bool) -> Iterator[tuple[str, Obj]]:
+    if isinstance(value, dict):
+        yield from (
+            ((f"{path}.{key}", one) for key, one in value.items()) if is_map else ((path, value),)
+        )
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            if isinstance(item, dict):
+                yield f"{path}[{place}]", item
+
+
+def _blocks(text: str) -> Iterator[list[str]]:
+    block: list[str] = []
+    for line in text.splitlines():
+        if not line.startswith(" ") and block:
+            yield block
+            block = []
+        block.append(line.strip())
+    yield block
+
+
+def _field(line: str) -> Field:
+    name, shape, *notes = line.split(" ")
+    said = {key: value for key, _, value in (note.partition("=") for note in notes)}
+    return Field(
+        name,
+        shape,
+        merge=said.get("merge"),
+        keys=tuple(said["keys"].split(",")) if "keys" in said else (),
+        is_set="set" in said,
+        is_atomic="atomic" in said,
+        retains="retain" in said,
+        values=tuple(said["enum"].split(",")) if "enum" in said else (),
+    )

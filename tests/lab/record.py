@@ -1,0 +1,229 @@
+"""Asks a real Kubernetes API server what our lab is compared with, and writes it down.
+
+    python -m tests.lab.record KUBECONFIG schema     kdns/lab/schema.txt, the fields of every kind
+    python -m tests.lab.record KUBECONFIG patches    tests/lab/recorded/patches.json, what it answers to cases.PATCHES
+
+The kubeconfig is that of an administrator, with a token. Objects are made in namespaces of their
+own and deleted again.
+"""
+
+import base64
+import json
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.lab import cases
+
+TOP = Path(__file__).parents[2]
+RECORDED = Path(__file__).parent / "recorded"
+
+GROUPS = """
+api/v1 apis/apps/v1 apis/discovery.k8s.io/v1 apis/networking.k8s.io/v1 apis/policy/v1
+apis/autoscaling/v1 apis/autoscaling/v2 apis/rbac.authorization.k8s.io/v1 apis/events.k8s.io/v1
+apis/authorization.k8s.io/v1 apis/authentication.k8s.io/v1 apis/coordination.k8s.io/v1
+apis/batch/v1 apis/storage.k8s.io/v1 apis/scheduling.k8s.io/v1
+"""
+
+KINDS = """
+core.v1.Namespace core.v1.Service core.v1.Endpoints core.v1.Pod core.v1.Node core.v1.ConfigMap
+core.v1.Secret core.v1.ServiceAccount core.v1.Event core.v1.PersistentVolumeClaim
+core.v1.PersistentVolume core.v1.LimitRange core.v1.ResourceQuota core.v1.Binding
+apps.v1.Deployment apps.v1.ReplicaSet apps.v1.StatefulSet apps.v1.DaemonSet
+apps.v1.ControllerRevision discovery.v1.EndpointSlice networking.v1.Ingress
+networking.v1.IngressClass networking.v1.NetworkPolicy policy.v1.PodDisruptionBudget
+policy.v1.Eviction autoscaling.v1.Scale autoscaling.v1.HorizontalPodAutoscaler
+autoscaling.v2.HorizontalPodAutoscaler rbac.v1.Role rbac.v1.RoleBinding rbac.v1.ClusterRole
+rbac.v1.ClusterRoleBinding events.v1.Event authorization.v1.SelfSubjectAccessReview
+authorization.v1.SubjectAccessReview authorization.v1.SelfSubjectRulesReview
+authorization.v1.LocalSubjectAccessReview authentication.v1.TokenRequest
+authentication.v1.TokenReview authentication.v1.SelfSubjectReview coordination.v1.Lease
+batch.v1.Job batch.v1.CronJob storage.v1.StorageClass scheduling.v1.PriorityClass
+meta.v1.DeleteOptions
+"""
+
+
+@dataclass
+class Server:
+    """A real API server, asked as its administrator."""
+
+    url: str
+    token: str
+    trust: ssl.SSLContext
+
+    @classmethod
+    def of(cls, path: str) -> "Server":
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
+        trust = ssl.create_default_context()
+        if "certificate-authority-data" in cluster:
+            trust.load_verify_locations(
+                cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+            )
+        else:
+            trust.load_verify_locations(cluster["certificate-authority"])
+        return cls(cluster["server"], user["token"], trust)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        kind: str = "application/json",
+        accept: str = "application/json",
+    ) -> tuple[int, Any]:
+        """The status and the decoded body of one request."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {
+            "Authorization": f"Bearer {self.token}", "Content-Type": kind, "Accept": accept,
+        }  # fmt: skip
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, context=self.trust, timeout=20) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+
+# The fields of every kind, as compact as can be
+
+
+PLAIN = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "intstr",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time": "time",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": "microtime",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1": "any",
+    "io.k8s.apimachinery.pkg.runtime.RawExtension": "any",
+}
+SCALARS = {"string": "string", "boolean": "bool", "number": "float", "object": "any"}
+
+
+def short(name: str) -> str:
+    """`core.v1.ServiceSpec` for the long name of a definition."""
+    return ".".join(name.split(".")[-3:])
+
+
+def type_of(schema: dict[str, Any]) -> str:
+    """`string`, `[]core.v1.ServicePort`, `{}string` and so on."""
+    if "allOf" in schema:
+        schema = schema["allOf"][0]
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return PLAIN.get(name) or short(name)
+    if schema.get("type") == "array":
+        return "[]" + type_of(schema["items"])
+    if schema.get("type") == "object" and "additionalProperties" in schema:
+        return "{}" + type_of(schema["additionalProperties"])
+    if schema.get("type") == "integer":
+        return {"int64": "int64"}.get(schema.get("format", ""), "int32")
+    if schema.get("format") in {"byte", "int-or-string"}:
+        return {"byte": "bytes", "int-or-string": "intstr"}[schema["format"]]
+    return SCALARS[schema.get("type", "object")]
+
+
+def notes_of(schema: dict[str, Any]) -> list[str]:
+    """How lists and maps are merged, and which values there are."""
+    inner = schema["allOf"][0] if "allOf" in schema else schema
+    notes = []
+    if "x-kubernetes-patch-strategy" in schema:
+        strategies = schema["x-kubernetes-patch-strategy"].split(",")
+        if "merge" in strategies and schema.get("type") == "array":
+            notes.append("merge=" + schema.get("x-kubernetes-patch-merge-key", ""))
+        if "retainKeys" in strategies:
+            notes.append("retain")
+    if "x-kubernetes-list-map-keys" in schema:
+        notes.append("keys=" + ",".join(schema["x-kubernetes-list-map-keys"]))
+    elif schema.get("x-kubernetes-list-type") == "set":
+        notes.append("set")
+    if schema.get("x-kubernetes-map-type") == "atomic":
+        notes.append("atomic")
+    if "enum" in inner:
+        notes.append("enum=" + ",".join(inner["enum"]))
+    return notes
+
+
+def record_schema(server: Server) -> None:
+    """Writes the fields of the kinds and of all that they are made of."""
+    found: dict[str, Any] = {}
+    for group in GROUPS.split():
+        _, answer = server.ask("GET", f"/openapi/v3/{group}")
+        for name, schema in answer["components"]["schemas"].items():
+            found[short(name)] = schema
+    types: dict[str, list[str]] = {}
+    wanted = KINDS.split()
+    while wanted:
+        name = wanted.pop()
+        if name in types:
+            continue
+        lines = types[name] = []
+        schema = found[name]
+        if schema.get("x-kubernetes-map-type") == "atomic":
+            lines.append("  atomic")
+        for field, inner in sorted(schema.get("properties", {}).items()):
+            kind = type_of(inner)
+            lines.append("  " + " ".join([field, kind, *notes_of(inner)]))
+            wanted += [part for part in [kind.replace("[]", "").replace("{}", "")] if "." in part]
+    path = TOP / "kdns" / "lab" / "schema.txt"
+    text = "".join("\n".join([name, *lines, ""]) for name, lines in sorted(types.items()))
+    path.write_text(text, encoding="utf-8")
+    print(f"{path}: {len(types)} types, {len(text)} bytes")
+
+
+# What a server answers to the cases
+
+
+def record_patches(server: Server) -> None:
+    """Asks for each patch of cases.PATCHES without doing it (dryRun), and writes down the answers."""
+    server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "lab-record"}})
+    places: dict[str, str] = {}
+    for name, base in cases.BASES.items():
+        group = base["apiVersion"]
+        root = f"/apis/{group}" if "/" in group else f"/api/{group}"
+        places[name] = f"{root}/namespaces/lab-record/{cases.PATHS[name]}"
+        code, said = server.ask("POST", places[name], base)
+        assert code in {201, 409}, said
+        places[name] += "/" + base["metadata"]["name"]
+    time.sleep(1)  # controllers have their say first
+    bases = {name: plain(server.ask("GET", place)[1]) for name, place in places.items()}
+    answers = {}
+    for title, (base, media, patch) in cases.PATCHES.items():
+        code, body = server.ask("PATCH", places[base] + "?dryRun=All", patch, media)
+        answers[title] = {"code": code, "body": plain(body)}
+    for place in places.values():
+        server.ask("PATCH", place, {"metadata": {"finalizers": None}}, cases.MERGE)
+        server.ask("DELETE", place)
+    write("patches", {"bases": bases, "answers": answers})
+
+
+def plain(body: Any) -> Any:
+    """An answer without what differs from one run to the next."""
+    for field in ("managedFields", "uid", "resourceVersion", "creationTimestamp", "generation"):
+        body.get("metadata", {}).pop(field, None)
+    if body.get("kind") == "Status":
+        return {"message": body.get("message"), "reason": body.get("reason", "")}
+    return {key: value for key, value in body.items() if key != "status"}
+
+
+def write(name: str, found: Any) -> None:
+    """Keeps answers for the tests."""
+    path = RECORDED / f"{name}.json"
+    path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    print(path)
+
+
+def main() -> None:
+    _, kubeconfig, what = sys.argv
+    server = Server.of(kubeconfig)
+    {"schema": record_schema, "patches": record_patches}[what](server)
+
+
+if __name__ == "__main__":
+    main()

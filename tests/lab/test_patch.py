@@ -1,0 +1,35 @@
+"""Patches: the same result and the same words as a real server, by its recorded answers."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdns.lab import patch, resources, schema
+from kdns.lab.errors import ApiError
+from tests.lab import cases
+
+RECORDED = json.loads((Path(__file__).parent / "recorded" / "patches.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("title", cases.PATCHES)
+def test_patch_gives_what_a_server_gives(title: str) -> None:
+    base, media, change = cases.PATCHES[title]
+    before = RECORDED["bases"][base]
+    answer = RECORDED["answers"][title]
+    kind = schema.type_of(before["apiVersion"], before["kind"])
+    kept = copy.deepcopy(before)
+    try:
+        found: Any = schema.known(patch.apply(media, before, change, kind), kind)
+    except ApiError as error:
+        found = {"message": error.message, "reason": error.reason}
+        assert (error.code, found) == (answer["code"], answer["body"])
+        return
+    finally:
+        assert before == kept, "a patch changes its copy only"
+    resource = resources.by_kind(before["apiVersion"], before["kind"])
+    assert resource is not None
+    resource.rules.default(found)
+    assert (200, found) == (answer["code"], answer["body"])
