@@ -15,6 +15,8 @@ from kdns.cluster.store import Change, Event, Store
 TURN_S = 0.003
 """Nothing on the loop runs longer than 5 ms (design.md §4)."""
 
+Changed = Callable[[Change], None]
+
 
 class Source(Protocol):
     """Where events come from."""
@@ -24,64 +26,69 @@ class Source(Protocol):
 
 
 async def feed(
-    source: Source, store: Store, *, wall: Callable[[], float], changed: Callable[[Change], None]
+    source: Source, store: Store, *, wall: Callable[[], float], changed: Changed
 ) -> None:
     """Applies the events of a source to a Store, for as long as they come."""
-    settler = _Settler(store, wall, changed)
-    try:
-        async with aclosing(aiter(source)) as events:
-            async for event in events:
-                await _apply(event, store, wall, changed)
-                settler.plan()
-    finally:
-        settler.stop()
+    await Feed(store, wall, changed).run(aiter(source))
 
 
-async def _apply(
-    event: Event, store: Store, wall: Callable[[], float], changed: Callable[[Change], None]
-) -> None:
-    started = perf_counter()
-    keys: set[Hashable] = set()
-    for change in store.steps(event, wall()):
-        keys |= change.keys
-        if perf_counter() - started > TURN_S:
-            _tell(keys, changed)
-            await asyncio.sleep(0)
-            started = perf_counter()
-    _tell(keys, changed)
+class Feed:
+    """Applies events to a Store, and lets it settle when it is due, whether or not events come."""
 
-
-def _tell(keys: set[Hashable], changed: Callable[[Change], None]) -> None:
-    if keys:
-        changed(Change(frozenset(keys)))
-        keys.clear()
-
-
-class _Settler:
-    """Lets the Store settle when it is due, whether or not events come."""
-
-    def __init__(
-        self, store: Store, wall: Callable[[], float], changed: Callable[[Change], None]
-    ) -> None:
+    def __init__(self, store: Store, wall: Callable[[], float], changed: Changed) -> None:
         self._store = store
         self._wall = wall
         self._changed = changed
+        self._began = 0.0
+        self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def plan(self) -> None:
+    async def run(self, events: AsyncGenerator[Event, None]) -> None:
+        """Applies events for as long as they come."""
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    await self.apply(event)
+        finally:
+            self.stop()
+
+    async def apply(self, event: Event) -> None:
+        """Applies one event; a turn may hold many of them, and a long one takes many turns.
+
+        A source that had to wait gave the loop its turn meanwhile, so that the pause that follows
+        the first event after it is needless; it costs that event nothing, as it was told before.
+        """
+        keys: set[Hashable] = set()
+        for change in self._store.steps(event, self._wall()):
+            keys |= change.keys
+            if perf_counter() - self._began > TURN_S:
+                self._tell(keys)
+                await asyncio.sleep(0)
+                self._began = perf_counter()
+        self._tell(keys)
+        if self._store.settles_at != self._due:
+            self._plan()
+
+    def stop(self) -> None:
+        """Lets the Store settle no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._due = None
+
+    def _tell(self, keys: set[Hashable]) -> None:
+        if keys:
+            self._changed(Change(frozenset(keys)))
+            keys.clear()
+
+    def _plan(self) -> None:
         """Sets the timer for what is due next."""
         self.stop()
-        due = self._store.settles_at
+        self._due = due = self._store.settles_at
         if due is not None:
             delay = max(due - self._wall(), 0.01)
             self._timer = asyncio.get_running_loop().call_later(delay, self._settle)
 
-    def stop(self) -> None:
-        """Takes the timer back."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _settle(self) -> None:
-        _tell(set(self._store.settle(self._wall()).keys), self._changed)
-        self.plan()
+        self._tell(set(self._store.settle(self._wall()).keys))
+        self._plan()

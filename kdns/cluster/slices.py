@@ -5,15 +5,19 @@ service each. Only local endpoints are found by address: PTR knows no others.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import count, repeat
 
 from msgspec.structs import replace
 
 from kdns.cluster.addresses import AddressIndex
-from kdns.cluster.moves import QUIET_S, Hold, leaving, subset
+from kdns.cluster.moves import QUIET_S, Hold, addresses, leaving, marks, subset
 from kdns.cluster.objects import Slice
 
 Owner = tuple[str, str]
 """A service key and the source cluster, empty for a local service."""
+
+AT_ONCE = 16
+"""Holds that end in one go; what a service of 10,000 endpoints held would take too long."""
 
 
 class SliceTable:
@@ -28,17 +32,24 @@ class SliceTable:
         self._index = AddressIndex()
         self._holds: dict[Owner, list[Hold]] = {}
         self._count_holds = 0
+        self._due: float | None = None
+        self._settled_at = float("-inf")
 
     def get(self, namespace: str, name: str) -> Slice | None:
         """The slice of this name."""
         number = self._numbers.get(namespace, {}).get(name)
         return None if number is None else self._slots[number]
 
-    def names(self) -> list[tuple[str, str]]:
-        """Namespace and name of every slice that was put."""
-        return [
-            (n, name) for n, names in self._numbers.items() for name in names if "~" not in name
-        ]
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Namespace and name of every slice that was put; what is named may be taken out."""
+        for namespace in list(self._numbers):
+            for name in list(self._numbers.get(namespace, ())):
+                if "~" not in name:
+                    yield namespace, name
+
+    def all(self) -> list[Slice]:
+        """Every slice that was put."""
+        return [s for s in self._slots if s is not None and "~" not in s.name]
 
     def of(self, key: str) -> tuple[Slice, ...]:
         """The slices of a service, by name."""
@@ -59,16 +70,15 @@ class SliceTable:
     def put(self, namespace: str, name: str, new: Slice | None) -> set[Hashable]:
         """Sets or, with None, takes out a slice; nothing is held."""
         old = self.get(namespace, name)
-        if new is not None and new.labels:
-            new = replace(new, labels=())
         if old == new:
             return set()
         number = self._number(namespace, name)
-        before, after = _addresses(old), _addresses(new)
-        for address in before - after:
-            self._index.remove(address, number)
-        for address in after - before:
-            self._index.add(address, number)
+        before, after = _indexed(old), _indexed(new)
+        if before != after:
+            for address in before - after:
+                self._index.remove(address, number)
+            for address in after - before:
+                self._index.add(address, number)
         self._slots[number] = new
         if old is not None:
             self._show(old, None)
@@ -89,27 +99,35 @@ class SliceTable:
         moved = self.put(namespace, name, new)
         if not moved:
             return moved
-        for owner in {_owner(slice_) for slice_ in (old, new) if slice_ is not None}:
-            moved |= self._shrink(owner, wall)
-        return moved | self._hold(old, wall) if old is not None and exists else moved
+        if self._holds:
+            for owner in {_owner(slice_) for slice_ in (old, new) if slice_ is not None}:
+                moved |= self._shrink(owner, new, wall)
+        return moved | self._hold(old, new, wall) if old is not None and exists else moved
 
     def release(self, key: str, *, imported: bool) -> set[Hashable]:
         """Ends all holds of a service, or of an imported one."""
         ended = [o for o in self._holds if o[0] == key and bool(o[1]) == imported]
         return self._end(ended, lambda _: True)
 
-    def release_all(self) -> set[Hashable]:
-        """Ends all holds."""
-        return self._end(list(self._holds), lambda _: True)
+    def release_some(self) -> set[Hashable]:
+        """Ends some holds, whether or not their time is up; says nothing when none is left."""
+        return self._end(list(self._holds), lambda _: True, AT_ONCE)
 
     def settle(self, wall: float) -> set[Hashable]:
-        """Ends the holds whose time is up."""
-        return self._end(list(self._holds), lambda hold: hold.is_over(wall))
+        """Ends holds whose time is up, so many at a time."""
+        due = self.settles_at
+        if due is None or self._settled_at <= wall < due:
+            self._settled_at = wall
+            return set()
+        self._settled_at = wall
+        return self._end(list(self._holds), lambda hold: hold.is_over(wall), AT_ONCE)
 
     @property
     def settles_at(self) -> float | None:
         """When the next hold ends unless something happens."""
-        return min((hold.due for holds in self._holds.values() for hold in holds), default=None)
+        if self._due is None and self._holds:
+            self._due = min(hold.due for holds in self._holds.values() for hold in holds)
+        return self._due
 
     def _number(self, namespace: str, name: str) -> int:
         names = self._numbers.setdefault(namespace, {})
@@ -145,45 +163,56 @@ class SliceTable:
         view = self.imported(key) if cluster else self.of(key)
         return [s for s in view if s.cluster == cluster]
 
-    def _hold(self, old: Slice, wall: float) -> set[Hashable]:
+    def _hold(self, old: Slice, new: Slice | None, wall: float) -> set[Hashable]:
         owner = _owner(old)
         slices = self._owned(owner)
         if not any(s.width == old.width and s.name != old.name for s in slices):
             return set()
-        endpoints = leaving(old, _real(slices))
+        first = [new] if new is not None and _owner(new) == owner else []
+        endpoints = leaving(old, first + [s for s in _real(slices) if s is not new])
         if not endpoints:
             return set()
         self._count_holds += 1
         piece = subset(old, endpoints, f"{old.name}~{self._count_holds}")
         self._holds.setdefault(owner, []).append(Hold(piece, wall, wall + QUIET_S))
+        self._due = None
         return self.put(piece.namespace, piece.name, piece)
 
-    def _shrink(self, owner: Owner, wall: float) -> set[Hashable]:
-        """Takes out of the holds what shows up again; the rest waits on."""
+    def _shrink(self, owner: Owner, new: Slice | None, wall: float) -> set[Hashable]:
+        """Takes out of the holds what shows up in a slice; the rest waits on."""
         moved: set[Hashable] = set()
-        slices = _real(self._owned(owner)) if owner in self._holds else []
+        arrived = marks(new) if new is not None and _owner(new) == owner else set()
         for hold in self._holds.get(owner, []):
             piece = hold.piece
-            stay = leaving(piece, slices)
-            if len(stay) < piece.count:
-                hold.piece = subset(piece, stay, piece.name)
-                moved |= self.put(piece.namespace, piece.name, hold.piece if stay else None)
+            if new is not None and not hold.marks.isdisjoint(arrived):
+                stay = leaving(piece, [new])
+                if len(stay) < piece.count:
+                    hold.piece = subset(piece, stay, piece.name)
+                    moved |= self.put(piece.namespace, piece.name, hold.piece if stay else None)
             hold.extend(wall)
-        self._drop(owner, lambda hold: not hold.piece.count)
+        self._keep(owner, [hold for hold in self._holds.get(owner, ()) if hold.piece.count])
         return moved
 
-    def _end(self, owners: Iterable[Owner], ends: Callable[[Hold], bool]) -> set[Hashable]:
+    def _end(
+        self, owners: Iterable[Owner], ends: Callable[[Hold], bool], most: int | None = None
+    ) -> set[Hashable]:
         moved: set[Hashable] = set()
         for owner in owners:
-            for hold in filter(ends, self._holds[owner]):
+            ended = [hold for hold in self._holds[owner] if ends(hold)][:most]
+            for hold in ended:
                 moved |= self.put(hold.piece.namespace, hold.piece.name, None)
-            self._drop(owner, ends)
+            gone = set(map(id, ended))
+            self._keep(owner, [hold for hold in self._holds[owner] if id(hold) not in gone])
+            if most is not None:
+                most -= len(ended)
+                if not most:
+                    break
         return moved
 
-    def _drop(self, owner: Owner, ends: Callable[[Hold], bool]) -> None:
-        left = [hold for hold in self._holds.get(owner, ()) if not ends(hold)]
-        if left:
-            self._holds[owner] = left
+    def _keep(self, owner: Owner, holds: list[Hold]) -> None:
+        self._due = None
+        if holds:
+            self._holds[owner] = holds
         else:
             self._holds.pop(owner, None)
 
@@ -199,32 +228,38 @@ def diff(old: Slice | None, new: Slice | None) -> set[Hashable]:
         return set()
     moved: set[Hashable] = {slice_.key for slice_ in (old, new) if slice_ is not None}
     before, after = _facts(old), _facts(new)
-    moved.update(a for a in before.keys() | after.keys() if before.get(a) != after.get(a))
-    return moved
+    if len(moved) > 1:  # it changed hands: every address did
+        return moved | {fact[0] for fact in before | after}
+    return moved | {fact[0] for fact in before ^ after}
 
 
 def _content(slice_: Slice) -> Slice:
-    return replace(slice_, version="", labels=())
+    return replace(slice_, version="")
 
 
 def _owner(slice_: Slice) -> Owner:
     return slice_.key, slice_.cluster
 
 
-def _addresses(slice_: Slice | None) -> set[bytes]:
+def _indexed(slice_: Slice | None) -> set[bytes]:
     """What the address index knows of a slice."""
     if slice_ is None or slice_.cluster:
         return set()
-    return {slice_.address(at) for at in range(slice_.count)}
+    return set(addresses(slice_))
 
 
-def _facts(slice_: Slice | None) -> dict[bytes, tuple[Hashable, ...]]:
-    """What the PTR answers of each address depend on."""
-    facts: dict[bytes, tuple[Hashable, ...]] = {}
+def _facts(slice_: Slice | None) -> set[tuple[bytes, bool, str, str, int]]:
+    """What the PTR answers of each address depend on; the last part is the place
+    among those with the same address."""
     if slice_ is None or slice_.cluster:
-        return facts
-    for at in range(slice_.count):
-        fact = (slice_.key, slice_.is_ready(at), slice_.hostname(at), slice_.pod(at))
-        address = slice_.address(at)
-        facts[address] = (*facts.get(address, ()), fact)
-    return facts
+        return set()
+    found = addresses(slice_)
+    ready: Iterable[bool] = repeat(True)
+    if slice_.unready:
+        ready = [slice_.is_ready(at) for at in range(len(found))]
+    places: Iterable[int] = repeat(0)
+    if len(set(found)) < len(found):
+        counts = {one: count() for one in found}
+        places = [next(counts[one]) for one in found]
+    names = slice_.hostnames or repeat(""), slice_.pods or repeat("")
+    return set(zip(found, ready, *names, places, strict=False))

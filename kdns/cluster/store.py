@@ -25,8 +25,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
+from kdns.cluster.grouping import Group, Listed, sort_in
 from kdns.cluster.objects import Namespace, Object, Pod, Service, ServiceImport, Slice
 from kdns.cluster.selection import Selection
 from kdns.cluster.slices import SliceTable
@@ -43,6 +44,8 @@ class Put:
     """An object was added or changed."""
 
     object: Object
+    is_chosen: bool = False
+    """True when the selection has been made already: it came out of a Store with the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +92,6 @@ class Change:
 
 
 NOTHING: Final = Change()
-Listed = dict[tuple[str, str], Slice | None]
-"""Slices by namespace and name as a fresh list has them, None for what is not in it."""
 
 
 class Store:
@@ -107,6 +108,8 @@ class Store:
         self.import_serial = 0
         """The same for multicluster zones."""
         self.has_synced = False
+        self.edition = 0
+        """Grows with every change of an object, but not of its version alone."""
         self._slices = SliceTable()
         self._services_at: dict[bytes, tuple[str, ...]] = {}
         self._pods: dict[str, dict[str, Pod]] = {}
@@ -134,7 +137,7 @@ class Store:
         yield self.settle(wall)
         match event:
             case Put():
-                yield self._put(event.object, wall)
+                yield self._put(event.object, wall, is_chosen=event.is_chosen)
             case Delete():
                 yield self._set(event.kind, event.namespace, event.name, None, wall)
             case Replace() if event.kind is Slice:
@@ -148,7 +151,7 @@ class Store:
                 yield Change(frozenset((SYNCED,) if is_first else ()))
 
     def settle(self, wall: float) -> Change:
-        """Lets go of endpoints on the move whose time is up; due at `settles_at`."""
+        """Lets go of some endpoints on the move whose time is up; due at `settles_at`."""
         return self._ended(self._slices.settle(wall), wall)
 
     @property
@@ -176,19 +179,51 @@ class Store:
         """The pods that have this address, by namespace and name."""
         return self._pods_at.get(address, ())
 
-    def _put(self, thing: Object, wall: float) -> Change:
-        kept = thing if self.selection.keeps(thing) else None
-        return self._set(type(thing), *_name(thing), kept, wall)
+    def get(self, kind: type[Object], namespace: str, name: str) -> Object | None:
+        """The object of this kind and name."""
+        if kind is Slice:
+            return self._slices.get(namespace, name)
+        if kind is Pod:
+            return self._pods.get(namespace, {}).get(name)
+        if kind is Namespace:
+            return self.namespaces.get(name)
+        table = self.services if kind is Service else self.imports
+        return table.get(f"{namespace}/{name}")
+
+    def objects(self) -> list[Object]:
+        """Every object as it was put, kind by kind."""
+        found: list[Object] = [*self.namespaces.values(), *self.services.values()]
+        found += self._slices.all()
+        for pods in self._pods.values():
+            found += pods.values()
+        return [*found, *self.imports.values()]
+
+    def versions(self, kind: type[Object]) -> Iterator[tuple[str, str, str]]:
+        """Namespace, name and resource version of every object of a kind."""
+        for at in self._names(kind):
+            found = self.get(kind, *at)
+            if found is not None:
+                yield *at, found.version
+
+    def _put(self, thing: Object, wall: float, *, is_chosen: bool = False) -> Change:
+        kept = thing if is_chosen or self.selection.keeps(thing) else None
+        return self._set(type(thing), *name_of(thing), kept, wall)
 
     def _set(
         self, kind: type[Object], namespace: str, name: str, new: Object | None, wall: float
     ) -> Change:
         """Sets or, with None, takes out one object."""
+        old, new = self.get(kind, namespace, name), _bare(new)
+        if old == new:
+            return NOTHING
+        if old is not None and new is not None:
+            new = _sharing(old, new)
+        if old is None or new is None or replace(old, version=new.version) != new:
+            self.edition += 1
         if kind is Slice:
             return self._set_slice(namespace, name, cast("Slice | None", new), wall)
-        is_relabelled = kind is Namespace and new is not None and name in self.namespaces
         keys = self._setters[kind](namespace, name, new)
-        if is_relabelled:
+        if kind is Namespace and old is not None and new is not None:
             return Change(frozenset(keys))  # no effect on DNS, so the serial stands
         return self._moved(keys, wall, imported=kind is ServiceImport)
 
@@ -246,7 +281,7 @@ class Store:
             there = [pod for pod in self._pods_at.get(address, ()) if pod is not old]
             if new and address in after:
                 there.append(new)
-                there.sort(key=_name)
+                there.sort(key=name_of)
             _swap(self._pods_at, address, tuple(there) or None)
         return set(before ^ after)
 
@@ -256,48 +291,37 @@ class Store:
         keys = self._slices.change(namespace, name, new, exists=exists, wall=wall)
         return self._moved(keys, wall, imported=_is_imported(old, new))
 
-    def versions(self, kind: type[Object]) -> Iterator[tuple[str, str, str]]:
-        """Namespace, name and resource version of every object of a kind."""
-        for at in self._names(kind):
-            found = self._get(kind, *at)
-            if found is not None:
-                yield *at, found.version
-
-    def _get(self, kind: type[Object], namespace: str, name: str) -> Object | None:
-        if kind is Slice:
-            return self._slices.get(namespace, name)
-        if kind is Pod:
-            return self._pods.get(namespace, {}).get(name)
-        if kind is Namespace:
-            return self.namespaces.get(name)
-        table = self.services if kind is Service else self.imports
-        return table.get(f"{namespace}/{name}")
-
     def _prune(self, event: Prune, wall: float) -> Iterator[Change]:
         for at in self._names(event.kind):
             gone = at not in event.named
             yield self._set(event.kind, *at, None, wall) if gone else NOTHING
         if event.kind is Slice:
-            yield self._ended(self._slices.release_all(), wall)
+            yield from self._release(wall)
+
+    def _release(self, wall: float) -> Iterator[Change]:
+        while moved := self._slices.release_some():
+            yield self._ended(moved, wall)
 
     def _names(self, kind: type[Object]) -> Iterator[tuple[str, str]]:
-        """Namespace and name of every object of a kind; what is listed may be taken out."""
+        """Namespace and name of every object of a kind; what is named may be taken out."""
         if kind is Pod:
             for namespace in list(self._pods):
-                for name in list(self._pods[namespace]):
+                for name in list(self._pods.get(namespace, ())):
                     yield namespace, name
         elif kind is Slice:
             yield from self._slices.names()
         elif kind is Namespace:
-            yield from [("", name) for name in self.namespaces]
+            for name in list(self.namespaces):
+                yield "", name
         else:
-            table = self.services if kind is Service else self.imports
-            yield from [_name(thing) for thing in table.values()]
+            for key in list(self.services if kind is Service else self.imports):
+                namespace, _, name = key.partition("/")
+                yield namespace, name
 
     def _replace(self, event: Replace, wall: float) -> Iterator[Change]:
         listed: set[tuple[str, str]] = set()
         for thing in event.objects:
-            listed.add(_name(thing))
+            listed.add(name_of(thing))
             yield self._put(thing, wall)
         for at in self._names(event.kind):
             yield NOTHING if at in listed else self._set(event.kind, *at, None, wall)
@@ -306,20 +330,22 @@ class Store:
         """New slices first, one by one; then what changes or vanishes, whole services at a time."""
         listed: Listed = {}
         for slice_ in cast("tuple[Slice, ...]", event.objects):
-            at = _name(slice_)
+            at = name_of(slice_)
             if self._slices.get(*at) is None:
                 yield self._put(slice_, wall)
-                kept = self._slices.get(*at)
+                listed[at] = self._slices.get(*at)
             else:
                 kept = slice_ if self.selection.keeps(slice_) else None
-            listed[at] = kept
-        groups: dict[str, Listed] = {}
+                listed[at] = cast("Slice | None", _bare(kept))
+        groups: dict[str, Group] = {}
         for at in self._slices.names():
-            _sort_in(groups, cast("Slice", self._slices.get(*at)), listed.get(at))
+            old = cast("Slice", self._slices.get(*at))
+            if old != listed.get(at):
+                sort_in(groups, old, listed.get(at))
             yield NOTHING
         for group in {id(group): group for group in groups.values()}.values():
-            yield _join([self._put_slice(*at, new, wall) for at, new in group.items()])
-        yield self._ended(self._slices.release_all(), wall)
+            yield _join([self._put_slice(*at, new, wall) for at, new in group.slices.items()])
+        yield from self._release(wall)
 
     def _put_slice(self, namespace: str, name: str, new: Slice | None, wall: float) -> Change:
         old = self._slices.get(namespace, name)
@@ -327,14 +353,17 @@ class Store:
         return self._moved(keys, wall, imported=_is_imported(old, new))
 
 
-def _sort_in(groups: dict[str, Listed], old: Slice, new: Slice | None) -> None:
-    """Adds a slice to its service's group; two services that swap slices become one group."""
-    group = groups.setdefault(old.key, {})
-    other = group if new is None else groups.setdefault(new.key, {})
-    if other is not group:
-        group.update(other)
-        groups.update({key: group for key, found in groups.items() if found is other})
-    group[_name(old)] = new
+def _bare(thing: Object | None) -> Object | None:
+    """An object without what the Store does not keep."""
+    if type(thing) is Slice and thing.labels:
+        return replace(thing, labels=())
+    return thing
+
+
+def _sharing(old: Object, new: Object) -> Object:
+    """`new` with those fields of `old` that are equal, so that nothing is in memory twice."""
+    before, after = astuple(old), astuple(new)
+    return type(new)(*[o if o == n else n for o, n in zip(before, after, strict=True)])
 
 
 def _swap(table: dict[K, T], key: K, new: T | None) -> T | None:
@@ -345,7 +374,8 @@ def _swap(table: dict[K, T], key: K, new: T | None) -> T | None:
     return old
 
 
-def _name(thing: Object) -> tuple[str, str]:
+def name_of(thing: Object) -> tuple[str, str]:
+    """Namespace, empty for what has none, and name."""
     return ("" if isinstance(thing, Namespace) else thing.namespace, thing.name)
 
 

@@ -107,12 +107,12 @@ async def test_a_feed_that_ends_takes_its_timer_along(monkeypatch):
         Put(slice_("x", "1")),
     ]
     timers = []
-    plan = feed_module._Settler.plan
+    plan = feed_module.Feed._plan
 
     def spy(self: object) -> None:
         plan(self)
         timers.append(self._timer)
 
-    monkeypatch.setattr(feed_module._Settler, "plan", spy)
+    monkeypatch.setattr(feed_module.Feed, "_plan", spy)
     await feed(Source(*moves), Store(), wall=lambda: 1.0, changed=lambda _: None)
     assert timers[-1].cancelled()

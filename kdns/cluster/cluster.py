@@ -1,0 +1,207 @@
+"""A Store kept up to date for as long as somebody needs it, from whatever source a Corefile names.
+
+Fail-static: where a snapshot is kept and the API server fails, or says nothing for
+SNAPSHOT_GRACE_S, what an earlier process knew is put wherever the API has not spoken yet. What
+the API says later repairs it: each object by a Put, what is gone by the Prune behind its kind's
+list. `flag` is the fact that answers depend on for being marked as stale or not.
+"""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from kdns.cluster.api.connection import Access
+from kdns.cluster.feed import Feed, Source
+from kdns.cluster.freshness import Freshness
+from kdns.cluster.objects import Object, Slice
+from kdns.cluster.selection import Selection
+from kdns.cluster.selectors import Selector
+from kdns.cluster.snapshot import Keeper
+from kdns.cluster.sources.api import Api
+from kdns.cluster.sources.manifests import Manifests
+from kdns.cluster.sources.snapshot import Snapshot, SnapshotError
+from kdns.cluster.store import SYNCED, Change, Event, Prune, Put, Store, Synced, name_of
+from kdns.observe.counters import Counters
+
+log = logging.getLogger("kdns.kubernetes")
+
+SNAPSHOT_GRACE_S = 1.0
+"""How long an API server may say nothing before the snapshot is served."""
+LOOK_S = 0.05
+BUCKETS = tuple(0.001 * 2**n for n in range(20))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a cluster is told of, and which part of it: two stanzas with one Origin share it."""
+
+    selection: Selection
+    manifests: tuple[str, ...] = ()
+    """Files and folders; empty when an API server is the source."""
+    access: Access = field(default_factory=Access)
+    snapshot: str = ""
+    """The file that what is known is kept in, empty for none."""
+
+    @property
+    def owner(self) -> str:
+        """Whose snapshot it is: the same for every process that would hold the same objects."""
+        access, chosen = self.access, self.selection
+        where = [access.kubeconfig, access.context] if access.kubeconfig else [access.endpoint]
+        kinds = [chosen.endpoints, chosen.pods, chosen.imports]
+        return repr([where, _told(chosen.labels), _told(chosen.namespaces), kinds])
+
+
+def _told(selector: Selector) -> list[tuple[str, str, list[str]]]:
+    return sorted((term.key, term.operator, sorted(term.values)) for term in selector.terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What the process lends to its clusters."""
+
+    bump: Callable[[Change], None]
+    """Makes whoever remembers answers forget what a Change names."""
+    counters: Counters
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    chance: Callable[[], float]
+
+
+class Cluster:
+    """A Store and what feeds it, one for all plugins of the process that ask for the same."""
+
+    def __init__(self, origin: Origin, lent: Lent) -> None:
+        self.origin = origin
+        self.store = Store(origin.selection)
+        self.synced = asyncio.Event()
+        """Set once there is a whole state to answer from, be it of a snapshot."""
+        self.freshness = Freshness(lent.clock)
+        self.flag = object()
+        """The fact that says whether answers are marked as stale."""
+        self.is_restored = False
+        """True while what is answered comes, at least in part, from a snapshot."""
+        self._lent = lent
+        self._feed = Feed(self.store, lent.wall, self._changed)
+        self._has_heard = False
+        """True once the API has told the whole state."""
+        self._last_news = 0.0
+        self._listed: set[type[Object]] = set()
+        self._api: Api | None = None
+        self._keeper: Keeper | None = None
+
+    @property
+    def failure(self) -> str:
+        """What is wrong with the API in one line, empty while all is well."""
+        return self._api.failure if self._api is not None else ""
+
+    def restored(self, is_restored: bool) -> None:
+        """Answers are from a snapshot from now on, or no longer; remembered ones are forgotten."""
+        self.is_restored = is_restored
+        self._lent.bump(Change(frozenset((self.flag,))))
+
+    async def run(self) -> None:
+        """Feeds the Store until it is cancelled; then what is known is kept once more."""
+        if self.origin.manifests:
+            await self._feed.run(aiter(Manifests(self.origin.manifests)))
+            return
+        async with asyncio.TaskGroup() as group:
+            self._api = api = self._make_api()
+            group.create_task(self._feed.run(self._watched(api)))
+            if self.origin.snapshot:
+                self._keeper = keeper = self._make_keeper()
+                group.create_task(self._rescue(api, keeper))
+
+    def _make_api(self) -> Api:
+        lent = self._lent
+        return Api(
+            self.origin.access,
+            self.origin.selection,
+            freshness=self.freshness,
+            counters=lent.counters,
+            versions=self.store.versions,
+            clock=lent.clock,
+            wall=lent.wall,
+            chance=lent.chance,
+            triggered=self._programmed,
+        )
+
+    def _make_keeper(self) -> Keeper:
+        origin = self.origin
+        return Keeper(origin.snapshot, origin.owner, self.store.objects, self._lent.clock)
+
+    def _changed(self, change: Change) -> None:
+        self._lent.bump(change)
+        if SYNCED in change.keys:
+            self.synced.set()
+
+    async def _watched(self, api: Source) -> AsyncGenerator[Event, None]:
+        """The events of the API, with notes of what it has spoken of."""
+        self._last_news = self._lent.clock()
+        async with aclosing(aiter(api)) as events:
+            async for event in events:
+                self._last_news = self._lent.clock()
+                if isinstance(event, Prune):
+                    self._listed.add(event.kind)
+                yield event
+                if isinstance(event, Synced) and not self._has_heard:
+                    self._caught_up()
+                if self._keeper is not None and self._has_heard:
+                    self._keeper.changed_to(self.store.edition)
+
+    def _caught_up(self) -> None:
+        """The API has told everything once, and it was applied."""
+        self._has_heard = True
+        if self.is_restored:
+            self.restored(False)
+            log.info("the API server has told everything: answers are fresh again")
+            gc.freeze()  # the server did so at its start, when all this was not there
+
+    def _programmed(self, slice_: Slice, seconds: float) -> None:
+        """Counts how long a change of endpoints took from its cause to us."""
+        service = self.store.services.get(slice_.key)
+        if service is not None:
+            kind = "headless_with_selector" if service.is_headless else "cluster_ip"
+            metric = "coredns_kubernetes_dns_programming_duration_seconds"
+            self._lent.counters.histogram(BUCKETS, metric, kind).observe(seconds)
+
+    # Where the API fails
+
+    async def _rescue(self, api: Api, keeper: Keeper) -> None:
+        """Serves the snapshot if the API fails before it has told everything; keeps it after."""
+        while not self._has_heard and not api.failure:
+            if self._lent.clock() - self._last_news >= SNAPSHOT_GRACE_S:
+                break
+            await asyncio.sleep(LOOK_S)
+        if not self._has_heard:
+            await self._restore(api)
+        try:
+            await keeper.run()
+        finally:
+            await keeper.write()
+
+    async def _restore(self, api: Api) -> None:
+        origin = self.origin
+        try:
+            async for event in Snapshot(origin.snapshot, origin.owner):
+                if self._has_heard:
+                    return
+                if not self.is_restored:
+                    self.restored(True)
+                if self._may_restore(event):
+                    await self._feed.apply(event)
+        except SnapshotError as error:
+            log.warning("snapshot %s: not served: %s", origin.snapshot, error)
+            return
+        why = api.failure or "it does not answer"
+        log.warning("API server: %s; serving the snapshot %s", why, origin.snapshot)
+
+    def _may_restore(self, event: Event) -> bool:
+        """True for what the API has not spoken of."""
+        if not isinstance(event, Put):
+            return True
+        thing = event.object
+        is_known = self.store.get(type(thing), *name_of(thing)) is not None
+        return not is_known and type(thing) not in self._listed
