@@ -1,10 +1,10 @@
 """An upstream with its health: probed only after an error, until a probe is answered."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from kdns.client.ask import ask
+from kdns.client.figures import Figures
 from kdns.client.line import MismatchError, UpstreamError
 from kdns.client.packets import build
 from kdns.client.upstream import UDP, Upstream
@@ -34,12 +34,12 @@ class Probing:
 class Peer:
     """An upstream and what the probes say of it."""
 
-    def __init__(self, upstream: Upstream, probing: Probing, failed: Callable[[str], None]) -> None:
+    def __init__(self, upstream: Upstream, probing: Probing, figures: Figures) -> None:
         self.upstream = upstream
+        self.figures = figures
         self.text = upstream.text
         self.fails = 0
         self._probing = probing
-        self._failed = failed
         self._suspected = asyncio.Event()
 
     @property
@@ -75,7 +75,7 @@ class Peer:
             pass
         except UpstreamError:
             self.fails += 1
-            self._failed(self.text)
+            self.figures.count_failed_probe()
             return False
         self.fails = 0
         return True

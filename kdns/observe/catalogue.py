@@ -22,8 +22,114 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
+_BLOCK = ("server", "zone", "view")
+_CACHE = ("server", "zones", "view")
+_KIND = ("server", "type", "zones", "view")
+_TEMPLATE = (*_BLOCK, "class", "type")
+
 METRICS: Final[dict[str, Metric]] = {
+    # The server and its blocks, by the names of CoreDNS
+    "coredns_build_info": Metric(
+        "gauge",
+        "Always 1: the CoreDNS release that is matched, and the interpreter.",
+        ("version", "revision", "goversion"),
+    ),
+    "coredns_kubernetes_dns_programming_duration_seconds": Metric(
+        "histogram",
+        "Seconds from what changed the endpoints of a service to their being answered.",
+        ("service_kind",),
+        tuple(0.001 * 2**n for n in range(20)),
+    ),
     "coredns_panics_total": Metric("counter", "Plugins that failed; each cost one SERVFAIL."),
+    "coredns_plugin_enabled": Metric(
+        "gauge", "1 for each plugin of a block that is counted.", (*_BLOCK, "name")
+    ),
+    "coredns_dns_requests_total": Metric(
+        "counter", "Questions answered.", (*_BLOCK, "proto", "family", "type")
+    ),
+    "coredns_dns_request_duration_seconds": Metric(
+        "histogram", "Seconds from a question to its reply.", _BLOCK, DURATIONS
+    ),
+    "coredns_dns_request_size_bytes": Metric(
+        "histogram", "Octets of questions as received.", (*_BLOCK, "proto"), SIZES
+    ),
+    "coredns_dns_response_size_bytes": Metric(
+        "histogram", "Octets of replies as sent.", (*_BLOCK, "proto"), SIZES
+    ),
+    "coredns_dns_do_requests_total": Metric("counter", "Questions with the DO bit.", _BLOCK),
+    "coredns_dns_responses_total": Metric(
+        "counter",
+        "Replies by their code and the plugin that made them.",
+        (*_BLOCK, "rcode", "plugin"),
+    ),
+    # Directives, by the names of CoreDNS
+    "coredns_acl_allowed_requests_total": Metric(
+        "counter", "Questions that no rule was against.", ("server", "view")
+    ),
+    "coredns_acl_blocked_requests_total": Metric("counter", "Questions refused by rule.", _BLOCK),
+    "coredns_acl_filtered_requests_total": Metric(
+        "counter", "Questions answered with nothing by rule.", _BLOCK
+    ),
+    "coredns_acl_dropped_requests_total": Metric(
+        "counter", "Questions left without a reply by rule.", _BLOCK
+    ),
+    "coredns_cache_entries": Metric("gauge", "Answers that are kept.", _KIND),
+    "coredns_cache_requests_total": Metric("counter", "Questions that came by.", _CACHE),
+    "coredns_cache_hits_total": Metric("counter", "Questions answered from memory.", _KIND),
+    "coredns_cache_misses_total": Metric("counter", "Questions that had to be asked.", _CACHE),
+    "coredns_cache_prefetch_total": Metric("counter", "Answers renewed before their end.", _CACHE),
+    "coredns_cache_served_stale_total": Metric(
+        "counter", "Questions answered with what had run out.", _CACHE
+    ),
+    "coredns_cache_evictions_total": Metric("counter", "Answers given up for room.", _KIND),
+    "coredns_forward_healthcheck_broken_total": Metric(
+        "counter", "Questions that found every upstream down."
+    ),
+    "coredns_forward_max_concurrent_rejects_total": Metric(
+        "counter", "Questions over max_concurrent."
+    ),
+    "coredns_proxy_request_duration_seconds": Metric(
+        "histogram",
+        "Seconds from a question to the upstream's reply.",
+        ("proxy_name", "to", "rcode"),
+        DURATIONS,
+    ),
+    "coredns_proxy_healthcheck_failures_total": Metric(
+        "counter", "Probes that an upstream left unanswered.", ("proxy_name", "to")
+    ),
+    "coredns_proxy_conn_cache_hits_total": Metric(
+        "counter", "Questions sent over a kept socket.", ("proxy_name", "to", "proto")
+    ),
+    "coredns_proxy_conn_cache_misses_total": Metric(
+        "counter", "Questions that needed a new socket.", ("proxy_name", "to", "proto")
+    ),
+    "coredns_hosts_entries": Metric(
+        "gauge", "Entries of a hosts file and the lines beside it.", ("hostsfile",)
+    ),
+    "coredns_hosts_reload_timestamp_seconds": Metric(
+        "gauge", "Unix time of the hosts file that was read last."
+    ),
+    "coredns_template_matches_total": Metric(
+        "counter", "Questions that matched a template.", _TEMPLATE
+    ),
+    "coredns_template_template_failures_total": Metric(
+        "counter", "Templates that could not be filled.", (*_TEMPLATE, "section", "template")
+    ),
+    "coredns_template_rr_failures_total": Metric(
+        "counter", "Filled templates that are no record.", (*_TEMPLATE, "section", "template")
+    ),
+    # Ours
+    "kdns_build_info": Metric("gauge", "Always 1: what runs.", ("version", "python")),
+    "kdns_packets_rejected_total": Metric(
+        "counter", "Packets without a question that can be read.", ("cause",)
+    ),
+    "kdns_refused_total": Metric("counter", "Questions that no server block took.", ("cause",)),
+    "kdns_send_failures_total": Metric(
+        "counter", "Replies that the system did not take.", ("proto",)
+    ),
+    "kdns_connections_closed_total": Metric(
+        "counter", "Connections closed for others or for their time.", ("cause",)
+    ),
     "kdns_data_age_seconds": Metric(
         "gauge", "Seconds since the API server last gave news of a resource.", ("resource",)
     ),
@@ -33,5 +139,24 @@ METRICS: Final[dict[str, Metric]] = {
     "kdns_drift_repaired_total": Metric(
         "counter", "Objects that the watch had missed and a comparison repaired.", ("resource",)
     ),
+    # The process
+    "process_cpu_seconds_total": Metric("counter", "CPU time spent, user and system."),
+    "process_open_fds": Metric("gauge", "Files and sockets that are open."),
+    "process_max_fds": Metric("gauge", "Files and sockets that may be open."),
+    "process_virtual_memory_bytes": Metric("gauge", "Address space in use."),
+    "process_resident_memory_bytes": Metric("gauge", "Memory in use."),
+    "process_start_time_seconds": Metric("gauge", "Unix time of the start."),
+    "python_info": Metric(
+        "gauge",
+        "Always 1: the interpreter.",
+        ("implementation", "major", "minor", "patchlevel", "version"),
+    ),
+    "python_gc_collections_total": Metric("counter", "Garbage collections.", ("generation",)),
+    "python_gc_objects_collected_total": Metric(
+        "counter", "Objects the collector freed.", ("generation",)
+    ),
+    "python_gc_objects_uncollectable_total": Metric(
+        "counter", "Objects the collector could not free.", ("generation",)
+    ),
 }
-"""By name."""
+"""By name, in the order of the page."""

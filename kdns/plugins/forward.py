@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
+from kdns.client.figures import Figures
 from kdns.client.line import MiscasedError, MismatchError, UpstreamError, address_text
 from kdns.client.packets import build, read, with_opt
 from kdns.client.peer import Peer, Probing
@@ -157,18 +158,10 @@ class Forward(Filter):
         return [place.at(one) for one in found]
 
     def _peer(self, target: Target) -> Peer:
-        counters = self.site.counters
         where = address_text((target.host, target.port))
-
-        def observe(transport: str, is_kept: bool) -> None:
-            kind = "hits" if is_kept else "misses"
-            counters.add(f"coredns_proxy_conn_cache_{kind}_total", self.name, where, transport)
-
-        def failed(to: str) -> None:
-            counters.add("coredns_proxy_healthcheck_failures_total", self.name, to)
-
-        upstream = Upstream(target.host, target.port, self._keeping, observe)
-        return Peer(upstream, self._probing, failed)
+        figures = Figures(self.site.counters, self.name, where)
+        upstream = Upstream(target.host, target.port, self._keeping, figures.count_line)
+        return Peer(upstream, self._probing, figures)
 
     def tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """The health checks."""
@@ -221,7 +214,8 @@ class Forward(Filter):
         outcome = self._failed("no healthy proxies")
         packet = _packet(query)
         for peer in self._picks(peers):
-            if not left or clock() >= deadline:
+            began = clock()
+            if not left or began >= deadline:
                 break
             try:
                 message = await self._ask(peer, packet, query.client.transport)
@@ -234,6 +228,7 @@ class Forward(Filter):
                 if left < 0:  # without limit: what fails at once must not spin
                     await asyncio.sleep(_PAUSE_S)
                 continue
+            peer.figures.count_reply(message.rcode, clock() - began)
             query.note("forward/upstream", peer.format)
             outcome = self._answer(query, message)
             passed += message.rcode in self._failover

@@ -194,7 +194,7 @@ class Hosts(Backend):
         counters = self.site.counters
         entries = table.entries + self.inline.entries
         counters.set("coredns_hosts_entries", self.file, to=entries)
-        counters.set("coredns_hosts_reload_timestamp_seconds", to=int(self.site.wall()))
+        counters.set("coredns_hosts_reload_timestamp_seconds", to=seen[0] / 1e9)  # CoreDNS: mtime
 
     def _read(self, seen: tuple[int, ...]) -> tuple[Table | None, tuple[int, ...]]:
         path = Path(self.file)

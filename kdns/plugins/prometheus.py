@@ -1,0 +1,242 @@
+"""prometheus: counts what the blocks that name it answered, and serves all metrics over HTTP.
+
+Counting is told per batch, after the fact. What a packet asks is remembered by its bytes; numbers
+are raised in slots, lists and histograms of one zone on one listener and transport. Labels are put
+together only when somebody asks for the page.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from kdns.corefile.options import Settings, Shape, Syntax, host_port, text
+from kdns.observe import exposition, process
+from kdns.observe.catalogue import DURATIONS, SIZES
+from kdns.observe.counters import Counters, Labels
+from kdns.plugins.base import Client, Endpoint, HttpReply, Monitor, Observer, Seen, Site
+from kdns.wire import names, types
+from kdns.wire.names import Key
+from kdns.wire.scan import scan
+
+TYPES: Final = (
+    "A", "AAAA", "CNAME", "DNSKEY", "DS", "MX", "NSEC3", "NSEC", "NS", "PTR", "RRSIG", "SOA", "SRV",
+    "TXT", "HTTPS", "SVCB", "IXFR", "AXFR", "ANY",
+)  # fmt: skip
+"""Types with a label of their own; the rest are `other` (CoreDNS)."""
+DROPPED: Final = "dropped"
+"""The zone of what the server refused without asking a plugin."""
+
+_AT = {types.parse_type(name): at for at, name in enumerate(TYPES)}
+_SHORTEST = DURATIONS[0]
+
+
+def _buckets() -> bytes:
+    """The bucket of every size a message can have."""
+    bounds = (-1, *SIZES, 65535)
+    return b"".join(bytes((at,)) * (bounds[at + 1] - bounds[at]) for at in range(len(SIZES) + 1))
+
+
+_BUCKETS = _buckets()
+
+
+@lru_cache(4096)
+def _asked(tail: bytes) -> int:
+    """What a packet asks, from behind its ID: four times the type's place, plus 1 for DO."""
+    # perf: bench observed; clients repeat themselves. A packet that was answered scans.
+    at = 10
+    while size := tail[at]:
+        at += size + 1
+    type_ = tail[at + 1] << 8 | tail[at + 2]
+    do = 0
+    if len(tail) == at + 16 and tail[at + 5 : at + 8] == b"\0\0\x29":
+        do = tail[at + 12] >> 7  # the usual OPT, nothing in it and nothing behind it
+    elif len(tail) > at + 5:
+        do = scan(b"\0\0" + tail).do
+    return _AT.get(type_, len(TYPES)) << 2 | do
+
+
+class Slots:
+    """Numbers of one zone on one listener, over one transport."""
+
+    __slots__ = ("counters", "do", "durations", "replies", "requests", "responses", "sizes")
+
+    def __init__(
+        self,
+        counters: Counters,
+        labels: tuple[str, str],
+        proto: str,
+        responses: defaultdict[tuple[str, int], int],
+    ) -> None:
+        self.counters = counters
+        self.do = ("coredns_dns_do_requests_total", *labels, "")
+        self.requests = [0] * (4 * len(TYPES) + 4)
+        """By type; in fours: IPv4, IPv6, and two places that stay empty."""
+        self.responses = responses
+        name = "coredns_dns_request_duration_seconds"
+        self.durations = counters.histogram(DURATIONS, name, *labels, "")
+        name = "coredns_dns_request_size_bytes"
+        self.sizes = counters.histogram(SIZES, name, *labels, "", proto)
+        name = "coredns_dns_response_size_bytes"
+        self.replies = counters.histogram(SIZES, name, *labels, "", proto)
+
+    def count(self, batch: Sequence[Seen], stray: int | None = types.REFUSED) -> list[Seen]:
+        """Counts a batch, but for what has the code `stray` and no plugin: that it gives back."""
+        # perf: bench observed; every look-up that can be made once for a batch is made once
+        requests, responses, buckets = self.requests, self.responses, _BUCKETS
+        sizes, replies, durations = self.sizes.counts, self.replies.counts, self.durations.counts
+        strays: list[Seen] = []
+        do = asked_bytes = replied_bytes = 0
+        spent = 0.0
+        for one in batch:
+            packet, reply, plugin = one.packet, one.reply, one.plugin
+            if not plugin and reply is not None and reply[3] & 0xF == stray:
+                strays.append(one)
+                continue
+            asked = _asked(packet[2:])
+            do += asked & 1
+            requests[asked & -4 | (len(one.client.address) == 16)] += 1
+            size = len(packet)
+            asked_bytes += size
+            sizes[buckets[size]] += 1
+            if reply is None:
+                replies[0] += 1
+                responses["", 0] += 1
+            else:
+                size = len(reply)
+                replied_bytes += size
+                replies[buckets[size]] += 1
+                responses[plugin, reply[3] & 0xF if plugin else _rcode(reply)] += 1
+            took = one.ended - one.started
+            spent += took
+            durations[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += 1
+        self.sizes.sum += asked_bytes
+        self.replies.sum += replied_bytes
+        self.durations.sum += spent
+        if do:
+            self.counters.values[self.do] += do
+        return strays
+
+
+def _rcode(reply: bytes) -> int:
+    """The code of a reply that the server made itself; only its BADVERS is an extended one."""
+    code = reply[3] & 0xF
+    if not code and reply[-11:-8] == b"\0\0\x29":
+        return reply[-6] << 4
+    return code
+
+
+class Exchanges:
+    """All slots of the process; they outlive the Corefile they were made for."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._slots: dict[tuple[str, str, str], Slots] = {}
+        self._responses: dict[tuple[str, str], defaultdict[tuple[str, int], int]] = {}
+        counters.ask("coredns_dns_requests_total", self._requests)
+        counters.ask("coredns_dns_responses_total", self._coded)
+
+    def slots(self, server: str, zone: str, proto: str) -> Slots:
+        """The slots of a zone on a listener, over a transport."""
+        key = (server, zone, proto)
+        found = self._slots.get(key)
+        if found is None:
+            responses = self._responses.setdefault((server, zone), defaultdict(int))
+            found = self._slots[key] = Slots(self._counters, (server, zone), proto, responses)
+        return found
+
+    def _requests(self) -> Iterator[tuple[Labels, float]]:
+        for (server, zone, proto), slots in self._slots.items():
+            for at, count in enumerate(slots.requests):
+                if count:
+                    type_ = (*TYPES, "other")[at >> 2]
+                    yield (server, zone, "", proto, "2" if at & 3 else "1", type_), count
+
+    def _coded(self) -> Iterator[tuple[Labels, float]]:
+        for (server, zone), responses in self._responses.items():
+            for (plugin, code), count in responses.items():
+                yield (server, zone, "", types.rcode_name(code), plugin), count
+
+
+class Prometheus(Observer):
+    """`prometheus [ADDRESS] { runtime_metrics }`."""
+
+    name = "prometheus"
+    syntax = Syntax(
+        args=Shape(maybe=(host_port,)),
+        options={"runtime_metrics": Shape(), "tls": Shape((text,))},
+    )
+    wants_strays = True
+
+    def __init__(self, settings: Settings, site: Site) -> None:
+        super().__init__(settings, site)
+        for line in settings.all("tls"):
+            hint = "put a proxy with TLS before an address on localhost"
+            raise line.fail("prometheus: tls is not implemented", hint)
+        self.address: tuple[str, int] = settings.args[0] if settings.args else ("localhost", 9153)
+        self._exchanges = site.share("exchanges", lambda: Exchanges(site.counters))
+        self._is_wild = any(not host for host, _ in site.listen)
+        self.scheme = site.label.partition("://")[0]
+        self._slots: dict[tuple[Key, str, bytes, int], Slots] = {}
+
+    async def start(self) -> None:
+        """Publishes what is known of the process and of the plugins that serve."""
+        process.publish(self.site.counters, runtime=self.settings.has("runtime_metrics"))
+        self.site.counters.ask("coredns_plugin_enabled", self._enabled)
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """The page itself."""
+        return (Endpoint(*self.address, "/metrics", self._serve),)
+
+    async def _serve(self, _parameters: Mapping[str, str]) -> HttpReply:
+        page = await exposition.render(self.site.counters, self.site.clock)
+        return HttpReply(200, page, exposition.TYPE)
+
+    def observe(self, batch: Sequence[Seen]) -> None:
+        """Counts a batch; what the server refused itself is of no zone."""
+        first = batch[0]
+        client = first.client
+        local = b"" if self._is_wild else client.local
+        key = (first.zone, client.transport, local, client.local_port)
+        slots = self._slots.get(key)
+        if slots is None:
+            slots = self._slots[key] = self._find(first.zone, client)
+        strays = slots.count(batch)
+        if strays:
+            self._find(Key(b""), client).count(strays, None)
+
+    def _find(self, zone: Key, client: Client) -> Slots:
+        proto = "udp" if client.transport == "udp" else "tcp"
+        name = names.format(zone) if zone else DROPPED
+        return self._exchanges.slots(self._server(zone, client), name, proto)
+
+    def _server(self, zone: Key, client: Client) -> str:
+        """The listener that was asked: a bound address, else the wildcard."""
+        host = names.format_address(client.local) if client.local else ""
+        own = [self.site] if zone else [one.site for one in self.site.life.plugins]
+        if all((host, client.local_port) not in site.listen for site in own):
+            host = ""
+        return _label(self.scheme, host, client.local_port)
+
+    def _enabled(self) -> Iterator[tuple[Labels, float]]:
+        """The plugins that take part in answering, in the blocks that are counted (CoreDNS)."""
+        serving = self.site.life.plugins
+        for counted in serving:
+            if not isinstance(counted, Prometheus):
+                continue
+            site = counted.site
+            chain = {
+                one.name: None
+                for one in serving
+                if one.site.beside is site.beside and not isinstance(one, Monitor)
+            }
+            for name in chain:
+                for host in dict.fromkeys(host for host, _ in site.listen):
+                    server = _label(counted.scheme, host, site.listen[0][1])
+                    yield (server, names.format(site.zones[0]), "", name), 1
+
+
+def _label(scheme: str, host: str, port: int) -> str:
+    """A listener as metrics name it."""
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
