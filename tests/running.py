@@ -30,8 +30,14 @@ def free_port() -> int:
 class Running:
     """`kdns -conf FILE -dns.port N …` until the block ends."""
 
-    def __init__(self, corefile: Path, *words: str, environ: dict[str, str] | None = None) -> None:
-        self.port = free_port()
+    def __init__(
+        self,
+        corefile: Path,
+        *words: str,
+        environ: dict[str, str] | None = None,
+        port: int | None = None,
+    ) -> None:
+        self.port = port or free_port()
         command = [sys.executable, "-m", "kdns", "-conf", str(corefile)]
         self.process = subprocess.Popen(
             [*command, "-dns.port", str(self.port), *words],

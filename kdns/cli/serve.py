@@ -1,6 +1,7 @@
 """Serves a Corefile until a signal ends it: SIGTERM and SIGINT gracefully, SIGQUIT at once.
 
-SIGHUP is ignored, as in CoreDNS. What SIGUSR1 and SIGUSR2 do there is not done here: it is said.
+SIGUSR1 and SIGHUP have the Corefile read again, changed or not. SIGUSR2 replaces the program in
+CoreDNS; here it is said that it does not.
 """
 
 import asyncio
@@ -8,11 +9,13 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
 from kdns.server.assembly import Assembly, Services, build, read
+from kdns.server.reload import Reloader, version_of
 from kdns.server.service import Service
 from kdns.server.sockets import StartError
 
@@ -36,6 +39,8 @@ def run(options: Options, *, banner: str) -> int:
     try:
         text, path = corefile(options.corefile, options.port)
         assembly = build(text, path, services, errors, port=options.port, warn=logs.warn)
+        if not errors:
+            services.life.version = version_of(text, path)
     except ConfigError as error:
         errors.append(error)
     if errors:
@@ -85,35 +90,57 @@ async def _serve(assembly: Assembly, services: Services, options: Options, banne
     service = Service(assembly, services)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _end, service, number.name, options)
-    loop.add_signal_handler(signal.SIGQUIT, _quit, options)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    for number in (signal.SIGUSR1, signal.SIGUSR2):
-        loop.add_signal_handler(number, _stay, number.name)
+        loop.add_signal_handler(number, _end, service, number, options)
+    loop.add_signal_handler(signal.SIGQUIT, _quit, options, 0)
+    _watch(service, services, options)
     await service.start()
     if not options.is_quiet:
         logs.announce("\n".join(assembly.served))
         logs.announce(banner)
     await service.wait()
-    loop.remove_signal_handler(signal.SIGINT)  # a second one ends at once
+    await service.wind_down()
     await service.stop()
     return 0
 
 
-def _end(service: Service, name: str, options: Options) -> None:
-    """Begins the graceful stop."""
+_FROM_STDIN = "nothing is reloaded: the Corefile came from standard input"
+
+
+def _watch(service: Service, services: Services, options: Options) -> None:
+    """Has the signals that reload, and the `reload` directive, read the Corefile again."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(
+        signal.SIGUSR2, _stay, "SIGUSR2: the program is not replaced; restart kdns"
+    )
+    if options.corefile == "stdin":
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            loop.add_signal_handler(number, _stay, _FROM_STDIN)
+        return
+    source = partial(corefile, options.corefile, options.port)
+    reloader = Reloader(service, services, source, port=options.port)
+    services.life.corefile = options.corefile or "Corefile"
+    services.life.reload = reloader.check
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        loop.add_signal_handler(number, reloader.order)
+
+
+def _end(service: Service, number: signal.Signals, options: Options) -> None:
+    """Begins the graceful stop; SIGINT again ends at once."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, _quit, options, 1)
+    loop.add_signal_handler(signal.SIGTERM, lambda: None)
     if not options.is_quiet:
-        logs.announce(f"{name}: stopping; what was asked before is still answered")
+        logs.announce(f"{number.name}: stopping; what was asked before is still answered")
     service.end()
 
 
-def _quit(options: Options) -> None:
+def _quit(options: Options, code: int) -> None:
     """Ends at once."""
     if options.pidfile:
         Path(options.pidfile).unlink(missing_ok=True)
-    os._exit(0)
+    os._exit(code)
 
 
-def _stay(name: str) -> None:
-    """Tells whoever knows the signal from CoreDNS that nothing was reloaded."""
-    logs.warn(f"{name}: nothing is reloaded yet; restart kdns to have it read its Corefile again")
+def _stay(why: str) -> None:
+    """Tells whoever knows the signal from CoreDNS that nothing happens."""
+    logs.warn(why)

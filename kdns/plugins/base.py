@@ -244,6 +244,10 @@ class Life:
     """True from the moment the stop was asked for, while the server still answers."""
     corefile: str = ""
     """The path of the Corefile, empty when it came from elsewhere."""
+    version: str = ""
+    """SHA-512 of the Corefile that serves, with all it imports."""
+    heard_at: Callable[[], float] = lambda: float("-inf")
+    """When a DNS packet last came in, by `Site.clock`."""
     reload: Callable[[], Awaitable[bool]] | None = None
     """Reads the Corefile again if it differs; True when the new one serves. None in tests."""
 
@@ -271,7 +275,7 @@ class Site:
     """Objects that outlive a plugin and are one per process: stores with their sources. Here are
     those that the Corefile of this Site has asked for."""
     kept: Mapping[Hashable, Any] = field(default_factory=dict)  # Any: as above
-    """Those of the Corefile that served when this one was read."""
+    """Those of the Corefile that serves while this one starts; empty from then on."""
     life: Life = field(default_factory=Life)
     beside: dict[Hashable, Any] = field(default_factory=dict)  # Any: as above
     """What directives of one name in one block share, where together they make one list of rules

@@ -61,7 +61,9 @@ class Assembly:
     served: list[str] = field(default_factory=list)
     """A line per zone, for the log at start."""
     shared: dict[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
-    """What its plugins share, taken over from the Assembly that serves or made for this one."""
+    """What its plugins share, taken over from `kept` or made for this one."""
+    kept: dict[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
+    """What the Assembly that serves shares; to be cleared when this one serves."""
 
 
 def read(path: str, *, port: int) -> str:
@@ -69,7 +71,7 @@ def read(path: str, *, port: int) -> str:
     if not path:
         return DEFAULT.format(port=port)
     try:
-        return _text(path)
+        return read_text(path)
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(path, 0, f"cannot read the Corefile: {why}") from error
@@ -86,19 +88,21 @@ def build(
 ) -> Assembly:
     """Builds what a Corefile describes; what is wrong with it is appended to `errors`."""
     try:
-        parsed = parse(text, path, environ=os.environ, read=_text, glob=_glob, warn=warn)
+        parsed = parse(text, path, environ=os.environ, read=read_text, glob=hidden_glob, warn=warn)
     except ConfigError as error:
         errors.append(error)
         return Assembly()
     if not parsed:
         # CoreDNS: a Corefile without server blocks serves the default.
-        parsed = parse(DEFAULT.format(port=port), path, environ={}, read=_text, glob=_glob)
+        parsed = parse(
+            DEFAULT.format(port=port), path, environ={}, read=read_text, glob=hidden_glob
+        )
     blocks = read_blocks(parsed, errors, port=port, warn=warn)
-    assembly = Assembly()
+    assembly = Assembly(kept=dict(services.shared))
     bound = []
     zones: dict[tuple[str, int], dict[bytes, Block]] = {}
     for block in blocks:
-        hosts, plugins = _plugins(block, services, assembly.shared, errors, warn)
+        hosts, plugins = _plugins(block, services, assembly, errors, warn)
         bound.append(Bound(block, hosts))
         assembly.plugins += plugins
         _serve(block, hosts, plugins, zones, assembly.served)
@@ -112,19 +116,19 @@ def build(
     return assembly
 
 
-def _text(path: str) -> str:
+def read_text(path: str) -> str:
     with open(path, encoding="utf-8") as file:
         return file.read()
 
 
-def _glob(pattern: str) -> list[str]:
+def hidden_glob(pattern: str) -> list[str]:
     return glob(pattern, include_hidden=True)
 
 
 def _plugins(
     block: ServerBlock,
     services: Services,
-    shared: dict[Hashable, Any],  # Any: see Site.shared
+    assembly: Assembly,
     errors: list[ConfigError],
     warn: Callable[[str], None],
 ) -> tuple[tuple[str, ...], list[Plugin]]:
@@ -140,7 +144,8 @@ def _plugins(
     plugins: list[Plugin] = []
     beside: dict[Hashable, Any] = {}  # Any: see Site.beside
     for directive in directives:
-        site = replace(_site(block, services, root, hosts), shared=shared, beside=beside)
+        site = _site(block, services, assembly, root, hosts)
+        site = replace(site, beside=beside)
         plugin = _plugin(directive, site, errors, warn)
         if plugin is not None:
             plugins.append(plugin)
@@ -173,6 +178,7 @@ def _plugin(
 def _site(
     block: ServerBlock,
     services: Services,
+    assembly: Assembly,
     root: str,
     hosts: Sequence[str],
 ) -> Site:
@@ -188,8 +194,8 @@ def _site(
         wall=services.wall,
         root=root,
         listen=tuple((host, port) for host in hosts or ("",) for port in ports),
-        shared={},
-        kept=services.shared,
+        shared=assembly.shared,
+        kept=assembly.kept,
         life=services.life,
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from kdns.plugins.base import Plugin
 from kdns.server.assembly import Assembly
+from kdns.server.http import Address, Offer, offers
 
 Failed = Callable[[BaseException], None]
 
@@ -72,6 +73,8 @@ class Crew:
         self._runners = runners
         self._tasks = Tasks(failed)
         self._started: list[Plugin] = []
+        self.offers: dict[Address, Offer] = {}
+        """What the plugins serve over HTTP, known once they have started."""
 
     async def start(self) -> None:
         """Returns when every plugin has what it needs; raises what the first failure was."""
@@ -88,6 +91,7 @@ class Crew:
             await asyncio.gather(*starts, return_exceptions=True)
             raise
         self._runners.begin(self.assembly.shared)
+        self.offers = offers(self.assembly.plugins)
 
     async def _start(self, plugin: Plugin) -> None:
         await plugin.start()

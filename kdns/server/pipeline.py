@@ -95,7 +95,12 @@ class Pipeline:
                 if self.router.is_observed:
                     self._see(entry.block, packet, client, reply, now, entry.plugin, entry.metadata)
                 return reply
-        return await self._answered(packet, question, client, now, fold, limit)
+        router = self.router
+        router.underway += 1
+        try:
+            return await self._answered(packet, question, client, now, fold, limit)
+        finally:
+            router.underway -= 1
 
     async def _answered(
         self, packet: bytes, question: Question, client: Client, now: float, fold: bytes, limit: int

@@ -44,6 +44,8 @@ class Router:
         self, blocks: Mapping[bytes, Block], *, recurses: bool, strays: tuple[Observer, ...] = ()
     ) -> None:
         self.blocks = blocks
+        self.underway = 0
+        """Queries that these blocks have not answered yet."""
         self.stray = Block(Key(b""), _refuse, (), strays)
         """Where observers are told of questions that no block took."""
         self.recurses = recurses

@@ -1,21 +1,22 @@
-"""Runs an Assembly: starts plugins, opens sockets, serves until told to stop, stops gracefully.
+"""Runs an Assembly behind sockets until told to stop; a reload puts another in its place.
 
 Order matters: plugins have their data before a socket opens, and sockets have answered everything
-they accepted before plugins stop. A background task that ends with an error ends the server.
+they accepted before plugins stop. A reload does all that can fail beside what serves, then changes
+over in one step that neither fails nor waits, then ends what nobody asks for any more.
 """
 
 import asyncio
 import gc
 import logging
+from collections.abc import Iterable
 
 from kdns.server.assembly import Assembly, Services
 from kdns.server.crew import Crew, Runners
+from kdns.server.http import Address, HttpListener, Offer
+from kdns.server.listener import Listener, new_pipeline
 from kdns.server.pipeline import Pipeline
 from kdns.server.router import Router
-from kdns.server.sockets import open_pair
-from kdns.server.stream import TcpListener
-from kdns.server.table import AnswerTable
-from kdns.server.udp import UdpListener, address_of
+from kdns.server.sockets import StartError
 
 GRACE_S = 5.0
 """How long queries under way may take at stop (CoreDNS: 5 s)."""
@@ -23,36 +24,75 @@ GRACE_S = 5.0
 log = logging.getLogger("kdns.server")
 
 
+class Stopping(Exception):
+    """A reload came too late: the server is being stopped."""
+
+
 class Service:
-    """One running server: an Assembly behind sockets."""
+    """One running server."""
 
     def __init__(self, assembly: Assembly, services: Services) -> None:
         self.assembly = assembly
+        """What serves."""
         self.services = services
-        self.pipelines: list[Pipeline] = []
-        self.addresses: list[tuple[str, int]] = []
-        """Where it listens, real ports."""
-        self._udp: list[UdpListener] = []
-        self._tcp: list[TcpListener] = []
+        self._listeners: dict[Address, Listener] = {}
+        self._http: dict[Address, HttpListener] = {}
+        self._pipelines: list[Pipeline] = []
+        """Those without sockets."""
         self._runners = Runners(self._failed)
         self._crew = Crew(assembly, self._runners, self._failed)
         self._ended: asyncio.Future[None] | None = None
+        self._turn = asyncio.Lock()
+        """One start, reload or stop at a time."""
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens, real ports."""
+        return [(listener.host, listener.port) for listener in self._listeners.values()]
+
+    @property
+    def pipelines(self) -> list[Pipeline]:
+        """All of them, for UDP and for TCP."""
+        behind = [one for listener in self._listeners.values() for one in listener.pipelines]
+        return behind + self._pipelines
 
     async def start(self, *, listen: bool = True) -> None:
         """Returns when every socket is open; raises ConfigError or StartError."""
         self._ended = asyncio.get_running_loop().create_future()
         self.services.shared = self.assembly.shared
-        self.services.life.plugins = tuple(self.assembly.plugins)
         try:
             await self._crew.start()
             gc.collect()
             gc.freeze()
             if listen:
-                for (host, port), router in self.assembly.routers.items():
-                    await self._listen(host, port, router)
+                await self._open(self._crew)
         except BaseException:
             await self.stop()
             raise
+        self._introduce(self.assembly)
+
+    async def reload(self, assembly: Assembly) -> None:
+        """Serves `assembly` from now on; raises what start would, with nothing changed."""
+        async with self._turn:
+            crew = Crew(assembly, self._runners, self._failed)
+            before = set(self._listeners), set(self._http)
+            try:
+                await crew.start()
+                if self._listeners:
+                    await self._open(crew)
+                self._check_time()
+            except BaseException:
+                await self._close(set(self._listeners) - before[0], set(self._http) - before[1])
+                await crew.stop()
+                await self._runners.keep(self.assembly.shared)
+                raise
+            old = self._crew
+            self._change_over(crew)
+            await self._retire(old)
+
+    def _check_time(self) -> None:
+        if self.services.life.is_stopping:
+            raise Stopping
 
     async def wait(self) -> None:
         """Returns when `end` was called; raises what ended a background task."""
@@ -65,46 +105,99 @@ class Service:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 
+    async def wind_down(self) -> None:
+        """Lets plugins prepare for the stop while everything is still served."""
+        await self._crew.wind_down()
+
     async def stop(self, grace_s: float = GRACE_S) -> None:
         """Answers what was accepted, then stops everything."""
-        await asyncio.gather(
-            *(udp.stop(grace_s) for udp in self._udp), *(tcp.stop(grace_s) for tcp in self._tcp)
-        )
-        await self._crew.stop()
-        await self._runners.keep({})
-        for pipeline in self.pipelines:
-            pipeline.tell()
-            if pipeline.table is not None:
-                pipeline.table.clear()
-
-    async def _listen(self, host: str, port: int, router: Router) -> None:
-        datagram, stream = open_pair(host, port)
-        clock = self.services.clock
-        udp = UdpListener(datagram, self.pipeline(router, whole=False), clock)
-        tcp = TcpListener(stream, self.pipeline(router, whole=True), clock)
-        self._udp.append(udp)
-        self._tcp.append(tcp)
-        self.addresses.append((host, datagram.getsockname()[1]))
-        udp.start()
-        await tcp.start()
+        self.services.life.is_stopping = True
+        async with self._turn:
+            listeners = self._listeners.values()
+            await asyncio.gather(*(listener.stop(grace_s) for listener in listeners))
+            await self._crew.stop()
+            await self._runners.keep({})
+            await asyncio.gather(*(http.stop(1.0) for http in self._http.values()))
+            for pipeline in self._pipelines:
+                pipeline.tell()
+                if pipeline.table is not None:
+                    pipeline.table.clear()
 
     def pipeline(self, router: Router, *, whole: bool) -> Pipeline:
-        services = self.services
-        """A pipeline with a table of its own; `stop` clears it."""
-        table = AnswerTable(services.stamps, services.chance, address_of)
-        pipeline = Pipeline(
-            router,
-            services.stamps,
-            services.counters,
-            services.clock,
-            services.chance,
-            table=table,
-            whole=whole,
-        )
-        self.pipelines.append(pipeline)
+        """A pipeline that no socket is in front of."""
+        pipeline = new_pipeline(router, self.services, whole=whole)
+        self._pipelines.append(pipeline)
         return pipeline
+
+    async def _open(self, crew: Crew) -> None:
+        """Opens what a crew needs and is not open yet, and begins to serve there."""
+        dns = {listener.port for listener in self._listeners.values()}
+        web = {http.port for http in self._http.values()}
+        for (host, port), router in crew.assembly.routers.items():
+            if (host, port) not in self._listeners:
+                listener = Listener(host, port, router, self.services, ours=dns)
+                self._listeners[host, port] = listener
+        dns = {listener.port for listener in self._listeners.values()}
+        for address, offer in crew.offers.items():
+            if address not in self._http:
+                _check_free(address, offer, dns)
+                self._http[address] = HttpListener(address, offer, ours=web)
+        for http in self._http.values():
+            await http.start()
+        for one in self._listeners.values():
+            await one.start()
+
+    def _change_over(self, crew: Crew) -> None:
+        """Puts the plugins of a crew behind the sockets."""
+        self._crew, self.assembly = crew, crew.assembly
+        for address, listener in self._listeners.items():
+            if address in crew.assembly.routers:
+                listener.serve(crew.assembly.routers[address])
+        for address, http in self._http.items():
+            if address in crew.offers:
+                http.routes = crew.offers[address].routes
+        self.services.shared = crew.assembly.shared
+        self._introduce(crew.assembly)
+
+    def _introduce(self, assembly: Assembly) -> None:
+        """Tells plugins who serves now."""
+        assembly.kept.clear()
+        self.services.life.plugins = tuple(assembly.plugins)
+        self.services.life.heard_at = self._heard_at
+
+    def _heard_at(self) -> float:
+        return max((one.heard_at for one in self._listeners.values()), default=float("-inf"))
+
+    async def _retire(self, old: Crew) -> None:
+        """Ends what the new crew does not need, when the old one's queries are answered."""
+        routers, offers = self.assembly.routers, self._crew.offers
+        await self._close(
+            self._listeners.keys() - routers.keys(), self._http.keys() - offers.keys()
+        )
+        deadline = asyncio.get_running_loop().time() + GRACE_S
+        while any(router.underway for router in old.assembly.routers.values()):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(0.01)
+        await old.stop()
+        await self._runners.keep(self.assembly.shared)
+
+    async def _close(self, listeners: Iterable[Address], web: Iterable[Address]) -> None:
+        closing = [self._listeners.pop(address).stop(GRACE_S) for address in listeners]
+        closing += [self._http.pop(address).stop(1.0) for address in web]
+        await asyncio.gather(*closing)
 
     def _failed(self, error: BaseException) -> None:
         log.error("a background task failed, the server ends", exc_info=error)
         if self._ended is not None and not self._ended.done():
             self._ended.set_exception(error)
+
+
+def _check_free(address: Address, offer: Offer, dns: Iterable[int]) -> None:
+    """Raises StartError where HTTP would share a port with our own DNS."""
+    host, port = address
+    if port and port in dns:
+        raise StartError(
+            f"{offer.directive}: {host or 'every address'}, port {port} is where this server"
+            " answers DNS; give one of the two another port"
+        )

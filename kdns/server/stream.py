@@ -23,6 +23,8 @@ MAX_UNDERWAY = 128
 READ_S = 3.0
 """A message begun must be whole by then; so must the first one of a connection (CoreDNS: 3 s)."""
 IDLE_S = 10.0
+LAST_READ_S = 0.02
+"""How long connections are still read at the stop: what lies in the kernel reaches us by then."""
 
 
 class Connection(asyncio.Protocol):
@@ -164,8 +166,13 @@ class TcpListener:
         self._sweeper = loop.call_later(1, self._sweep)
 
     async def stop(self, grace_s: float) -> None:
-        """Stops accepting, answers what is under way, closes every connection."""
+        """Stops accepting, answers what is under way, closes every connection.
+
+        A client whose connection was made, but not yet accepted, would find it reset: those are
+        taken in first. They, and whoever has just sent a query, are read once more.
+        """
         if self._server is not None:
+            await self._accept_waiting()
             self._server.close()
         for connection in list(self.connections):
             connection.close()
@@ -176,6 +183,17 @@ class TcpListener:
             connection.transport.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+    async def _accept_waiting(self) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(BACKLOG):
+            try:
+                sock, _ = self.sock.accept()
+            except OSError:
+                break
+            sock.setblocking(False)
+            await loop.connect_accepted_socket(partial(Connection, self), sock)
+        await asyncio.sleep(LAST_READ_S)
 
     def add(self, connection: Connection) -> None:
         """Takes a connection in; at the bound the one that has waited longest makes room."""

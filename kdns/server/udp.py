@@ -16,6 +16,7 @@ from typing import Any
 from kdns.plugins.base import Client
 from kdns.server.drive import drive
 from kdns.server.pipeline import Pipeline
+from kdns.server.sockets import turn_away
 
 BATCH = 64
 """Packets a wake-up may read before other sockets and timers get their turn."""
@@ -51,6 +52,8 @@ class UdpListener:
         self.pipeline = pipeline
         self.clock = clock
         self.underway = 0
+        self.heard_at = float("-inf")
+        """When packets were last read."""
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[bytes, Peer, Ancillary]] = deque()
         self._is_reading = False
@@ -71,12 +74,15 @@ class UdpListener:
     async def stop(self, grace_s: float) -> None:
         """Answers what is in the queue and under way, closes the socket.
 
-        At most half of the time goes to the queue: where packets keep coming it is never empty.
+        New packets go to whoever else listens on the port. Where nobody does they are refused, so
+        that a client need not wait; at most half of the time goes to a queue that never empties.
         """
+        turn_away(self.sock)
         began = self._loop.time()
-        while self._read() or not self._is_reading:
-            if self._loop.time() - began >= grace_s / 2:
-                break
+        looks = 2  # the first may come before a packet that was on its way to this queue
+        while looks and self._loop.time() - began < grace_s / 2:
+            is_over = not self._read() and self._is_reading
+            looks = looks - 1 if is_over else 2
             await asyncio.sleep(0 if self._is_reading else 0.01)
         self._pause()
         if self.underway or self._waiting:
@@ -120,6 +126,8 @@ class UdpListener:
                 self.pipeline.recalled(packet, peer, client, reply, now)
             self._send(reply, peer, ancillary)
         self._is_in_batch = False
+        if count:
+            self.heard_at = now
         self.pipeline.tell()
         return count
 

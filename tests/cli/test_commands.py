@@ -1,6 +1,7 @@
 """The command line: CoreDNS's flags, our commands, exit codes and what is printed."""
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -198,19 +199,54 @@ def test_a_manifest_that_changes_is_served_at_once(corefile: Path) -> None:
         assert kdns.end(signal.SIGINT) == (0, "")
 
 
-def test_signals_that_reload_elsewhere_end_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_has_the_corefile_read_again(tmp_path: Path, number: int) -> None:
+    file = tmp_path / "Corefile"
+    text = ". {\n bind 127.0.0.1\n hosts {\n  10.0.0.%d a.example\n }\n}\n"
+    file.write_text(text % 1)
+    with Running(file) as kdns:
+        kdns.wait()
+        for last in (2, 2):  # the second time nothing differs: it is done all the same
+            file.write_text(text % last)
+            kdns.process.send_signal(number)
+            for _ in range(100):
+                address = kdns.ask("a.example").answer[0][0].address
+                if address == f"10.0.0.{last}":
+                    break
+                signal.sigtimedwait([], 0.02)
+            assert address == f"10.0.0.{last}"
+            signal.sigtimedwait([], 0.2)
+        code, printed = kdns.end()
+    assert code == 0
+    assert printed.count("[INFO] Reloading complete\n") == 2
+
+
+def test_a_bad_corefile_changes_nothing_and_says_what_it_would_at_start(tmp_path: Path) -> None:
+    file = tmp_path / "Corefile"
+    file.write_text(". {\n bind 127.0.0.1\n whoami\n}\n")
+    with Running(file) as kdns:
+        kdns.wait()
+        file.write_text(". {\n bind 127.0.0.1\n whoam\n}\n")
+        kdns.process.send_signal(signal.SIGHUP)
+        signal.sigtimedwait([], 0.5)
+        assert kdns.ask("a.example").additional
+        _, printed = kdns.end()
+    assert f"[ERROR] {file}:3: unknown directive 'whoam' (did you mean 'whoami'?)" in printed
+    assert "Reloading complete" not in printed
+
+
+def test_sigusr2_changes_nothing_and_sigquit_ends_at_once(tmp_path: Path) -> None:
     file, pidfile = tmp_path / "Corefile", tmp_path / "pid"
     file.write_text(". {\n bind 127.0.0.1\n whoami\n}\n")
     with Running(file, "-pidfile", str(pidfile)) as kdns:
         kdns.wait()
-        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-            kdns.process.send_signal(number)
-            assert kdns.ask("a.example").additional
+        kdns.process.send_signal(signal.SIGUSR2)
+        assert kdns.ask("a.example").additional
         code, printed = kdns.end(signal.SIGQUIT)
     assert code == 0
     assert not pidfile.exists()
     warned = [line for line in printed.splitlines() if line.startswith("[WARNING]")]
-    assert [line.split()[1] for line in warned] == ["SIGUSR1:", "SIGUSR2:"]
+    assert warned == ["[WARNING] SIGUSR2: the program is not replaced; restart kdns"]
 
 
 def test_a_pidfile_that_cannot_be_written_is_three_in_one_line(
@@ -236,13 +272,25 @@ def test_a_bad_corefile_is_two_and_every_line_is_said(tmp_path: Path) -> None:
 def test_a_taken_port_is_three_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "Corefile"
     file.write_text(". {\n bind 127.0.0.1\n whoami\n}\n")
-    with Running(file) as first:
-        first.wait()
-        command = [sys.executable, "-m", "kdns", "-conf", str(file), "-dns.port", str(first.port)]
+    with socket.socket() as foreign:
+        foreign.bind(("127.0.0.1", 0))
+        foreign.listen()
+        port = str(foreign.getsockname()[1])
+        command = [sys.executable, "-m", "kdns", "-conf", str(file), "-dns.port", port]
         second = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert second.returncode == 3
     assert "is taken: stop what listens there" in second.stderr
     assert len(second.stderr.strip().splitlines()) == 1
+
+
+def test_a_second_kdns_on_a_port_joins_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "Corefile"
+    file.write_text(". {\n bind 127.0.0.1\n whoami\n}\n")
+    with Running(file) as first, Running(file, port=first.port) as second:
+        first.wait()
+        second.wait()
+        printed = first.end()[1] + second.end()[1]
+    assert printed.count(f"127.0.0.1, port {first.port} is shared with another process") == 1
 
 
 def test_without_a_corefile_whoami_is_served(tmp_path: Path) -> None:

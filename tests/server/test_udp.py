@@ -170,12 +170,57 @@ async def test_rubbish_is_silence_or_a_header_and_never_the_end() -> None:
     await udp.stop(1)
 
 
-def test_a_taken_port_is_said_in_one_line() -> None:
-    datagram, stream = open_pair("127.0.0.1", 0)
-    with pytest.raises(StartError, match=r"port \d+ is taken: stop what listens there"):
-        open_pair("127.0.0.1", datagram.getsockname()[1])
-    datagram.close()
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_a_port_that_somebody_keeps_to_himself_is_taken(kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as foreign:
+        foreign.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            foreign.listen()
+        with pytest.raises(StartError, match=r"port \d+ is taken: stop what listens there"):
+            open_pair("127.0.0.1", foreign.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", ""])
+def test_a_port_of_ours_is_shared_and_the_log_says_so(
+    host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = open_pair(host, 0)
+    port = first[0].getsockname()[1]
+    assert not caplog.records
+    second = open_pair(host, port, ours={port})
+    assert not caplog.records
+    third = open_pair(host, port)
+    assert next(record.getMessage() for record in caplog.records).startswith(
+        f"{host or 'every address'}, port {port} is shared with another process"
+    )
+    with pytest.raises(OSError, match="in use"), socket.socket() as foreign:
+        foreign.bind(("127.0.0.1", port))
+    for sock in (*first, *second, *third):
+        sock.close()
+
+
+@pytest.mark.parametrize(("host", "asked"), [("", "127.0.0.1"), ("", "::1"), ("127.0.0.1",) * 2])
+async def test_a_listener_that_stops_leaves_no_packet_unanswered(host: str, asked: str) -> None:
+    world = World(Told(lambda query: addresses(query, 1)))
+    old, port = listener(world, host)
+    datagram, stream = open_pair(host, port, ours={port})
     stream.close()
+    new = UdpListener(datagram, world.with_table, world.clock)
+    family = socket.AF_INET6 if ":" in asked else socket.AF_INET
+    askers = [Asker(family) for _ in range(40)]
+    old.start()
+    new.start()
+    for round_ in range(3):  # in the queues of both, while the old one stops, and after
+        for asker in askers:
+            asker.sock.sendto(packet(), (asked, port))
+        if round_ == 1:
+            stopping = asyncio.ensure_future(old.stop(1))
+    await stopping
+    for asker in askers:
+        for _ in range(3):
+            assert (await asker.reply())[1][:2] == (asked, port)
+        asker.sock.close()
+    await new.stop(1)
 
 
 def test_an_address_of_another_machine_is_said_in_one_line() -> None:

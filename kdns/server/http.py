@@ -1,0 +1,230 @@
+"""HTTP/1.1 for what plugins serve beside DNS: probes, metrics, profiles. GET and HEAD, no more.
+
+Endpoints of all plugins are merged by address: one listener each. Everything a client can do has a
+bound: bytes and seconds for a request, seconds idle, connections. A reply may be large: it is
+written no faster than it is read.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from kdns.plugins.base import Endpoint, HttpReply, Plugin
+from kdns.server.sockets import StartError, open_stream
+
+MAX_HEAD_BYTES = 8192
+"""Request line and headers."""
+REQUEST_S = 5.0
+"""A request begun must be whole by then; so must the first one of a connection."""
+IDLE_S = 120.0
+"""How long a connection may wait for its next request: scrapes come every minute."""
+WRITE_S = 30.0
+"""How long a client may take to read a reply."""
+MAX_CONNECTIONS = 256
+CHUNK_BYTES = 1 << 16
+
+Address = tuple[str, int]
+
+log = logging.getLogger("kdns.server.http")
+
+
+class BadRequest(Exception):
+    """A request that is not served, and the status that says why."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(HTTPStatus(status).phrase)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What matters of a request."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    keeps_alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The endpoints of one address, and the directive that named it first."""
+
+    directive: str
+    routes: dict[str, Endpoint]
+
+
+def offers(plugins: Iterable[Plugin]) -> dict[Address, Offer]:
+    """What plugins serve, by address. Of two with the same path the first one answers."""
+    found: dict[Address, Offer] = {}
+    for plugin in plugins:
+        for endpoint in plugin.endpoints():
+            offer = found.setdefault((endpoint.host, endpoint.port), Offer(plugin.name, {}))
+            offer.routes.setdefault(endpoint.path, endpoint)
+    return found
+
+
+class HttpListener:
+    """One listening socket, open from its making; accepts once `start` was called."""
+
+    def __init__(self, address: Address, offer: Offer, ours: Collection[int] = ()) -> None:
+        host, port = address
+        try:
+            self.sock = open_stream("127.0.0.1" if host == "localhost" else host, port, ours)
+        except StartError as error:
+            raise StartError(f"{offer.directive}: {error}") from error
+        self.port: int = self.sock.getsockname()[1]
+        """The real one, where the Corefile says 0."""
+        self.routes = offer.routes
+        self.connections: dict[Connection, None] = {}
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Begins to accept, the first time."""
+        if self._server is not None:
+            return
+        self._server = await asyncio.start_server(
+            self._accept, sock=self.sock, limit=MAX_HEAD_BYTES
+        )
+
+    async def stop(self, grace_s: float) -> None:
+        """Stops accepting, finishes the replies under way, closes every connection."""
+        if self._server is None:
+            self.sock.close()
+            return
+        self._server.close()
+        for connection in list(self.connections):
+            connection.close()
+        tasks = [one.task for one in self.connections]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self.connections) >= MAX_CONNECTIONS:
+            min(self.connections, key=lambda one: one.is_busy).abort()  # the oldest of the idle
+        connection = Connection(self, reader, writer)
+        self.connections[connection] = None
+        try:
+            await connection.run()
+        except (OSError, EOFError, TimeoutError, asyncio.CancelledError):
+            writer.transport.abort()  # gone, too slow, or told to go
+        finally:
+            self.connections.pop(connection, None)
+            writer.close()
+
+
+class Connection:
+    """One client's connection: requests one after the other."""
+
+    def __init__(
+        self, listener: HttpListener, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.task = task
+        self.is_busy = False
+        """True from the first byte of a request to the end of its reply."""
+        self._listener = listener
+        self._reader = reader
+        self._writer = writer
+        self._is_ending = False
+
+    def close(self) -> None:
+        """Takes no more requests; closes at once when none is under way."""
+        self._is_ending = True
+        if not self.is_busy:
+            self.abort()
+
+    def abort(self) -> None:
+        """Closes at once."""
+        self.task.cancel()
+
+    async def run(self) -> None:
+        """Serves until the client has enough, or we have."""
+        patience_s = REQUEST_S
+        keeps_alive = True
+        while keeps_alive and not self._is_ending:
+            try:
+                request = parse(await self._head(patience_s))
+                reply = await self._reply(request)
+            except BadRequest as refusal:
+                request, reply = Request("GET", "", {}, keeps_alive=False), _refused(refusal.status)
+            keeps_alive = request.keeps_alive and not self._is_ending
+            await self._write(reply, is_bodiless=request.method == "HEAD", keeps_alive=keeps_alive)
+            self.is_busy = False
+            patience_s = IDLE_S
+
+    async def _head(self, patience_s: float) -> bytes:
+        """The next request's line and headers; EOFError where there is none."""
+        async with asyncio.timeout(patience_s):
+            first = await self._reader.readexactly(1)
+        self.is_busy = True
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                return first + await self._reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            raise BadRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE) from None
+
+    async def _reply(self, request: Request) -> HttpReply:
+        endpoint = self._listener.routes.get(request.path)
+        if endpoint is None:
+            return _refused(HTTPStatus.NOT_FOUND)
+        if request.method not in {"GET", "HEAD"}:
+            raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED)
+        try:
+            return await endpoint.serve(request.query)
+        except Exception as error:
+            log.error("%s could not be served", request.path, exc_info=error)  # noqa: TRY400 - one line
+            return _refused(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    async def _write(self, reply: HttpReply, *, is_bodiless: bool, keeps_alive: bool) -> None:
+        """Writes in pieces, each when the last one has left."""
+        head = (
+            f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}\r\n"
+            f"Content-Type: {reply.type}\r\nContent-Length: {len(reply.body)}\r\n"
+            + ("Allow: GET, HEAD\r\n" if reply.status == HTTPStatus.METHOD_NOT_ALLOWED else "")
+            + ("" if keeps_alive else "Connection: close\r\n")
+            + "\r\n"
+        )
+        body = memoryview(b"" if is_bodiless else reply.body)
+        self._writer.write(head.encode("latin-1") + body[:CHUNK_BYTES])
+        async with asyncio.timeout(WRITE_S):
+            await self._writer.drain()
+            for at in range(CHUNK_BYTES, len(body), CHUNK_BYTES):
+                self._writer.write(bytes(body[at : at + CHUNK_BYTES]))
+                await self._writer.drain()
+
+
+def parse(head: bytes) -> Request:
+    """Reads a request's line and headers; raises BadRequest."""
+    lines = head.decode("latin-1").lstrip("\r\n").split("\r\n")
+    words = lines[0].split(" ")
+    if len(words) != 3 or words[2] not in {"HTTP/1.1", "HTTP/1.0"}:
+        raise BadRequest(HTTPStatus.BAD_REQUEST)
+    method, target, version = words
+    fields: dict[str, str] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        if line and (not colon or not name or name != name.strip()):
+            raise BadRequest(HTTPStatus.BAD_REQUEST)
+        fields[name.lower()] = value.strip().lower()
+    try:
+        parts = urlsplit(target)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20))
+    except ValueError:
+        raise BadRequest(HTTPStatus.BAD_REQUEST) from None
+    # A body would be taken for the next request: whoever sends one is not asked again.
+    has_body = fields.get("content-length", "0") != "0" or "transfer-encoding" in fields
+    said = fields.get("connection", "")
+    stays = "close" not in said if version == "HTTP/1.1" else "keep-alive" in said
+    return Request(method, unquote(parts.path), query, keeps_alive=stays and not has_body)
+
+
+def _refused(status: int) -> HttpReply:
+    return HttpReply(status, f"{status} {HTTPStatus(status).phrase}\n".encode())
