@@ -13,7 +13,7 @@ export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check format golden fuzz differential bench coverage image clean
+.PHONY: help run test check format golden fuzz differential e2e faults bench-cluster bench coverage image clean
 
 help:           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,6 +49,15 @@ differential: .venv/tests ## ask CoreDNS 1.15.0 and kdns QUESTIONS (5000) genera
 	  { command -v go >/dev/null || { echo "make differential needs Go, to build CoreDNS 1.15.0" >&2; exit 1; }; \
 	    cd / && go install github.com/coredns/coredns@v1.15.0; }
 	$(BIN)/python -m tests.differential --questions $(QUESTIONS) --seed $(SEED) --seconds 300
+
+e2e: .venv/tests ## the tests on a real cluster: KDNS_E2E_KUBECONFIG, or a control plane of its own
+	$(BIN)/python -m tests.e2e
+
+faults: .venv/tests ## every fault of an API server with the real deadlines; rewrites README's table
+	$(BIN)/python -m tests.faults
+
+bench-cluster: .venv/tests ## CoreDNS and kdns on the same real API server, side by side
+	$(BIN)/python -m tests.bench.against
 
 bench: .venv/tests ## CPU per query: hot, cold, NXDOMAIN, large headless
 	$(BIN)/python -m tests.bench

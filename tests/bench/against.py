@@ -412,16 +412,17 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         plane = stack.enter_context(ControlPlane(folder / "plane"))
         began = time.monotonic()
-        fill(plane.kube, options.services, 15)
+        kube = stack.enter_context(plane.kube)
+        fill(kube, options.services, 15)
         print(f"filled in {time.monotonic() - began:.0f} s", flush=True)
         last = f"svc-{options.services - 1}"
         upstream = stack.enter_context(serve_nothing())
         for side in [each for each in commands if options.only in ("", each)]:
             (folder / side).mkdir()
-            between = stack.enter_context(Between(plane.kube))
+            between = stack.enter_context(Between(kube))
             server = Server(commands[side], between, upstream, folder / side, last)
             stack.callback(server.stop)
-            bench = Bench(server, plane.kube, options.rounds, options.events)
+            bench = Bench(server, kube, options.rounds, options.events)
             bench.run()
             for key, row in table.items():
                 setattr(row, side, bench.best(key))

@@ -137,9 +137,11 @@ class Steady:
                 try:
                     sock.send(struct.pack("!H", number & 0xFFFF) + packets[at][2:])
                 except OSError:
+                    sock.close()
                     sock = _connected(self.port)
             self._receive(sock, waiting, 0.02 if self._stop.is_set() else max(due - now, 0.0))
             self._give_up(waiting)
+        sock.close()
 
     def _receive(
         self, sock: socket.socket, waiting: dict[int, tuple[str, float]], wait_s: float

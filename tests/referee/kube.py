@@ -53,6 +53,7 @@ class Kube:
         self.token = token
         self.context = context
         self._local = threading.local()
+        self._open: list[http.client.HTTPConnection] = []
 
     @classmethod
     def of(cls, kubeconfig: str | Path) -> "Kube":
@@ -107,8 +108,20 @@ class Kube:
                 if self.context
                 else http.client.HTTPConnection(host, port, timeout=30)
             )
+            self._open.append(self._local.connection)
         found: http.client.HTTPConnection = self._local.connection
         return found
+
+    def close(self) -> None:
+        """Closes the connections of all threads."""
+        while self._open:
+            self._open.pop().close()
+
+    def __enter__(self) -> "Kube":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def create(self, *objects: Object) -> Object:
         """Creates objects in turn; returns the last as the server has it."""
