@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help run test check format golden fuzz differential e2e faults bench-cluster bench coverage image clean
 
 help:           ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: .venv/runs ## serve config/demo on 127.0.0.1:5353
 	@echo "Try, in another terminal:"
@@ -44,11 +44,11 @@ golden: .venv/tests ## rewrite the answers in tests/golden; review the diff
 fuzz: .venv/tests ## mutated packets, Corefiles and manifests for SECONDS (60)
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
-differential: .venv/tests ## ask CoreDNS 1.15.0 and kdns QUESTIONS (5000) generated questions
+differential: .venv/tests ## ask CoreDNS 1.15.0 and kdns QUESTIONS (5000) generated questions, and about changing clusters
 	@command -v coredns >/dev/null || test -x "$$(go env GOPATH)/bin/coredns" || \
 	  { command -v go >/dev/null || { echo "make differential needs Go, to build CoreDNS 1.15.0" >&2; exit 1; }; \
 	    cd / && go install github.com/coredns/coredns@v1.15.0; }
-	$(BIN)/python -m tests.differential --questions $(QUESTIONS) --seed $(SEED) --seconds 300
+	$(BIN)/python -m tests.differential --questions $(QUESTIONS) --seed $(SEED) --seconds 300 --live 60
 
 e2e: .venv/tests ## the tests on a real cluster: KDNS_E2E_KUBECONFIG, or a control plane of its own
 	$(BIN)/python -m tests.e2e

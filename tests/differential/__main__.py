@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from tests.differential import acceptance, corefiles, expected, peer, rounds
+from tests.differential import acceptance, corefiles, expected, live, peer, rounds
 from tests.differential.api import Api
 from tests.differential.report import Report
 
@@ -31,7 +31,11 @@ def main() -> int:
     )
     if options.accept and not options.only:
         asyncio.run(_accept(report, options))
-    seeds = [options.only] if options.only else [f"{options.seed}.{i}" for i in range(10_000)]
+    seeds = (
+        [options.only]
+        if options.only and not options.live
+        else [f"{options.seed}.{i}" for i in range(10_000)]
+    )
     left = options.questions
     for seed in seeds:
         if left <= 0 or time.monotonic() > deadline:
@@ -45,6 +49,7 @@ def main() -> int:
             continue
         for case in cases:
             report.add(this, case)
+    _live(report, ours, options)
     _print(report, options.show, time.monotonic() - started)
     return int(report.has_failed)
 
@@ -57,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="run one round, by the seed a repro names")
     parser.add_argument("--accept", type=int, default=1000, help="Corefiles to try; 0 for none")
     parser.add_argument("--show", type=int, default=5, help="repros to print of each kind")
+    parser.add_argument("--live", type=float, default=0, help="seconds for changing clusters")
     parser.add_argument("--against-itself", action="store_true", help="CoreDNS plays both parts")
     return parser.parse_args()
 
@@ -67,6 +73,21 @@ def _print(report: Report, show: int, took_s: float) -> None:
             print(f"--- {kind}\n{text}\n")
     print(report.table())
     print(f"{took_s:.0f} s")
+
+
+def _live(report: Report, ours: rounds.Start, options: argparse.Namespace) -> None:
+    """Asks about clusters that change while both servers watch them."""
+    deadline = time.monotonic() + options.live
+    for at in range(10_000):
+        if time.monotonic() > deadline:
+            return
+        seed = options.only or f"{options.seed}.live.{at}"
+        try:
+            asyncio.run(live.run(seed, ours, 40, report))
+        except peer.PeerError as error:
+            report.fail("live/start", f"round {seed}: {error}\n{live.make(seed)[0].config.text}")
+        if options.only:
+            return
 
 
 async def _accept(report: Report, options: argparse.Namespace) -> None:

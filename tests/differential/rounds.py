@@ -71,10 +71,10 @@ async def run(this: Round, ours: Start, source: str) -> list[Case]:
             "UPSTREAM": f"127.0.0.1:{port}",
             "FOLDER": str(folder),
         }
-        theirs = _filled(this.config.text, {**fill, "SOURCE": "endpoint URL"})
+        theirs = filled(this.config.text, {**fill, "SOURCE": "endpoint URL"})
         jobs = [
             asyncio.to_thread(peer.start_coredns, theirs),
-            asyncio.to_thread(ours, _filled(this.config.text, fill)),
+            asyncio.to_thread(ours, filled(this.config.text, fill)),
         ]
         started = await asyncio.gather(*jobs, return_exceptions=True)
         for each in started:
@@ -97,7 +97,8 @@ async def _ask_all(this: Round, ports: list[int]) -> list[Case]:
     return list(await asyncio.gather(*[one(asked) for asked in this.asked]))
 
 
-def _filled(text: str, values: dict[str, str]) -> str:
+def filled(text: str, values: dict[str, str]) -> str:
+    """A Corefile with its stand-ins replaced."""
     for name, value in values.items():
         text = text.replace(name, value)
     return text
