@@ -14,6 +14,17 @@ class Raw(Struct, rename="camel", gc=False):
     """The base of all raw types."""
 
 
+class Annotations(Raw):
+    """The annotations that are read, all others are skipped."""
+
+    trigger: str | None = field(
+        default=None, name="endpoints.kubernetes.io/last-change-trigger-time"
+    )
+    """When what a slice shows happened to its service or pods."""
+    ends_list: str | None = field(default=None, name="k8s.io/initial-events-end")
+    """On a bookmark: all that existed has been sent."""
+
+
 class Meta(Raw):
     """metadata."""
 
@@ -21,6 +32,7 @@ class Meta(Raw):
     namespace: str | None = None
     labels: dict[str, str | None] | None = None
     resource_version: str | None = None
+    annotations: Annotations | None = None
     deletion_timestamp: Any = None  # Any: only its presence counts
 
 

@@ -35,6 +35,17 @@ class Requirement:
             return value in self.values
         return bool(_NUMBER.fullmatch(value)) and self._compares(int(value))
 
+    def __str__(self) -> str:
+        """As Kubernetes reads it."""
+        values = ",".join(sorted(self.values))
+        match self.operator:
+            case "in" | "notin":
+                return f"{self.key} {self.operator} ({values})"
+            case "exists" | "absent":
+                return self.key if self.operator == "exists" else f"!{self.key}"
+            case _:
+                return f"{self.key}{self.operator}{values}"
+
     def _compares(self, value: int) -> bool:
         (bound,) = self.values
         return value > int(bound) if self.operator == ">" else value < int(bound)
@@ -52,6 +63,10 @@ class Selector:
             return True
         found = dict(labels)
         return all(term.matches(found) for term in self.terms)
+
+    def __str__(self) -> str:
+        """As Kubernetes reads it, empty for everything."""
+        return ",".join(map(str, self.terms))
 
 
 EVERYTHING = Selector()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 DURATIONS: Final = tuple(0.00025 * 2**n for n in range(16))
+API_DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SIZES: Final = (
     0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16000, 32000, 48000, 64000,
 )  # fmt: skip
@@ -138,6 +139,40 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "kdns_drift_repaired_total": Metric(
         "counter", "Objects that the watch had missed and a comparison repaired.", ("resource",)
+    ),
+    "kdns_resyncs_total": Metric(
+        "counter", "Lists read again because a watch could not go on.", ("resource", "reason")
+    ),
+    "coredns_kubernetes_rest_client_requests_total": Metric(
+        "counter", "Requests to the API server.", ("code", "method", "host")
+    ),
+    "coredns_kubernetes_rest_client_request_duration_seconds": Metric(
+        "histogram",
+        "From a request to the API server to the first line of its answer.",
+        ("verb", "host"),
+        API_DURATIONS,
+    ),
+    "coredns_kubernetes_rest_client_rate_limiter_duration_seconds": Metric(
+        "histogram",
+        "How long apiserver_qps held back requests to the API server.",
+        ("verb", "host"),
+        API_DURATIONS,
+    ),
+    # Probes and the life of the server
+    "coredns_health_request_duration_seconds": Metric(
+        "histogram",
+        "How long the server took to answer its own health probe.",
+        buckets=tuple(0.00025 * 10**n for n in range(5)),
+    ),
+    "coredns_health_request_failures_total": Metric(
+        "counter", "Health probes of its own that the server did not answer."
+    ),
+    "coredns_reload_failed_total": Metric("counter", "Corefiles that were not taken over."),
+    "coredns_reload_version_info": Metric(
+        "gauge", "Always 1: the version of the Corefile that serves.", ("hash", "value")
+    ),
+    "kdns_loop_detected": Metric(
+        "gauge", "1 while queries of the zone that are forwarded come back.", ("zone",)
     ),
     # The process
     "process_cpu_seconds_total": Metric("counter", "CPU time spent, user and system."),

@@ -1,0 +1,194 @@
+"""Who we are and where the API server is, from files: read anew each minute, and when refused.
+
+A token or certificate that was renewed is used without a restart; a file that has vanished or is
+broken leaves what was read before. All reading is done in a thread: a kubeconfig may run a plugin.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+from kdns.cluster.api import tls
+from kdns.cluster.api.connection import Access
+from kdns.cluster.api.failures import SourceError
+
+log = logging.getLogger("kdns.kubernetes")
+
+FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+REREAD_S = 60.0
+RENEW_S = 5.0
+"""A refusal makes us read again, but not more often than this: a plugin may be behind it."""
+EARLY_S = 30.0
+"""How long before it expires a credential is renewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """All that was read."""
+
+    url: str
+    authorization: str = ""
+    """The header."""
+    pair: tls.Pair = tls.NOTHING
+    server_name: str = ""
+    proxy: str = ""
+    expires: float = 0
+    """Unix time, 0 for never."""
+    whose: str = ""
+    """What to renew when the server refuses us, for messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Secrets, ready for use."""
+
+    secrets: Secrets
+    context: tls.Context | None
+    """None for plain http."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What says who we are."""
+        said = self.secrets.authorization
+        return {"Authorization": said} if said else {}
+
+
+Reader = Callable[[bool], Secrets]
+"""Reads everything; True when the server has refused what was read before."""
+
+
+class Credentials:
+    """The identity to use now."""
+
+    def __init__(
+        self, read: Reader, *, clock: Callable[[], float], wall: Callable[[], float]
+    ) -> None:
+        self._read = read
+        self._clock = clock
+        self._wall = wall
+        self._lock = asyncio.Lock()
+        self._identity: Identity | None = None
+        self._read_at = 0.0
+        self._trouble = ""
+
+    async def current(self) -> Identity:
+        """The identity for the next request; SourceError when there has never been one."""
+        async with self._lock:
+            if self._identity is not None and not self._is_due():
+                return self._identity
+            return await self._renew(refused=False)
+
+    async def renew(self, refused: Identity) -> bool:
+        """Reads again because the server refused this one; True when it is another now."""
+        async with self._lock:
+            young = self._clock() - self._read_at < RENEW_S
+            if self._identity is refused and not young:
+                await self._renew(refused=True)
+            return self._identity != refused
+
+    def _is_due(self) -> bool:
+        assert self._identity is not None
+        expires = self._identity.secrets.expires
+        is_old = self._clock() - self._read_at >= REREAD_S
+        return is_old or bool(expires and self._wall() >= expires - EARLY_S)
+
+    async def _renew(self, *, refused: bool) -> Identity:
+        self._read_at = self._clock()
+        try:
+            new = await asyncio.to_thread(self._make, refused)
+        except SourceError as error:
+            if self._identity is None:
+                raise
+            if str(error) != self._trouble:
+                log.warning("%s; what was read before is used on", error)
+            self._trouble = str(error)
+            return self._identity
+        self._trouble = ""
+        self._identity = new
+        return new
+
+    def _make(self, refused: bool) -> Identity:
+        """In a thread: reads, and makes a TLS context if what it is made of has changed."""
+        secrets, old = self._read(refused), self._identity
+        if old is not None and secrets == old.secrets:
+            return old
+        if not secrets.url.startswith("https:"):
+            return Identity(secrets, None)
+        if old is not None and old.context is not None and old.secrets.pair == secrets.pair:
+            return Identity(secrets, old.context)
+        return Identity(secrets, tls.context(secrets.pair))
+
+
+def reader(access: Access) -> Reader:
+    """How the credentials of this access are read."""
+    if access.kubeconfig:
+        return _lazily(access)
+    if access.endpoint:
+        return lambda _: _from_files(access)
+    return InCluster().read
+
+
+def _lazily(access: Access) -> Reader:
+    """In a thread, and when it is needed: the package behind it takes 20 MB and 0.3 s."""
+
+    @cache
+    def make() -> Reader:
+        from kdns.cluster.api.kubeconfig import Kubeconfig  # noqa: PLC0415
+
+        return Kubeconfig(access.kubeconfig, access.context).read
+
+    def read(refused: bool) -> Secrets:
+        return make()(refused)
+
+    return read
+
+
+def _from_files(access: Access) -> Secrets:
+    url = access.endpoint.rstrip("/")
+    if "://" not in url:
+        url = f"{'https' if access.ca or access.cert else 'http'}://{url}"
+    pair = tls.read(access.ca, access.cert, access.key)
+    whose = f"the client certificate {access.cert}" if access.cert else "them: `tls` names none"
+    return Secrets(url, pair=pair, whose=whose)
+
+
+class InCluster:
+    """The credentials that every pod is given: two files and two variables."""
+
+    def __init__(self, folder: str = FOLDER, environ: Mapping[str, str] = os.environ) -> None:
+        self._folder = folder
+        self._environ = environ
+        self._token = ""
+
+    def read(self, refused: bool) -> Secrets:
+        """Reads the files; a token that has vanished stays what it was."""
+        host = self._environ.get("KUBERNETES_SERVICE_HOST", "")
+        port = self._environ.get("KUBERNETES_SERVICE_PORT", "")
+        if not (host and port):
+            raise SourceError(
+                "no API server: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set, "
+                "so this is no pod: name one with `endpoint URL` or `kubeconfig FILE`"
+            )
+        token = os.path.join(self._folder, "token")
+        ca = os.path.join(self._folder, "ca.crt")
+        url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+        secrets = Secrets(url, pair=tls.read(ca, "", ""), whose=f"the token in {token}")
+        self._token = self._read_token(token)
+        return replace(secrets, authorization=f"Bearer {self._token}")
+
+    def _read_token(self, name: str) -> str:
+        remedy = "mount the ServiceAccount's token (automountServiceAccountToken)"
+        try:
+            with open(name, encoding="ascii") as opened:
+                found = opened.read().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            if self._token:
+                return self._token
+            said = error.strerror if isinstance(error, OSError) else "is no text"
+            raise SourceError(f"{name}: {said}: {remedy}") from None
+        if not found and not self._token:
+            raise SourceError(f"{name} is empty: {remedy}")
+        return found or self._token

@@ -1,0 +1,127 @@
+"""A kubeconfig becomes Secrets: the only module that imports the `kubernetes` package.
+
+The package reads contexts, users and their plugins; its API client and models are never touched
+(100 MB). It would run an exec plugin for every request and hide its failure: here the plugin is
+run once for as long as its credential lasts, and what it complains of is the line that is logged.
+"""
+
+import os
+import time
+from dataclasses import replace
+from typing import Any
+
+from kubernetes.client import Configuration
+from kubernetes.config import ConfigException
+from kubernetes.config.dateutil import parse_rfc3339
+from kubernetes.config.exec_provider import ExecProvider
+from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
+
+from kdns.cluster.api import tls
+from kdns.cluster.api.credentials import EARLY_S, Secrets
+from kdns.cluster.api.failures import SourceError
+
+
+class Kubeconfig:
+    """A file and one of its contexts."""
+
+    def __init__(self, name: str, context: str) -> None:
+        self._name = name
+        self._context = context
+        self._seen: tuple[int, int, int] | None = None
+        self._last: Secrets | None = None
+        """What a plugin gave, to be used until it expires, is refused or the file changes."""
+
+    def read(self, refused: bool) -> Secrets:
+        """Reads the file and all that it names, and runs its plugin if that is due."""
+        try:
+            found = os.stat(self._name)
+            seen = (found.st_ino, found.st_size, found.st_mtime_ns)
+            if self._last is not None and seen == self._seen and not refused and self._lasts():
+                return self._last
+            secrets, has_plugin = self._load()
+        except OSError as error:
+            raise SourceError(f"kubeconfig {self._name}: {_said(error)}") from None
+        except ConfigException as error:
+            raise SourceError(f"kubeconfig {self._name}: {_line(str(error))}") from None
+        except Exception as error:  # the package meets a wrong file with any exception there is
+            raise SourceError(
+                f"kubeconfig {self._name} cannot be read: {_line(str(error))}"
+            ) from None
+        self._seen, self._last = seen, secrets if has_plugin else None
+        return secrets
+
+    def _lasts(self) -> bool:
+        """True while a plugin's credential need not be renewed."""
+        assert self._last is not None
+        # The wall clock of the credential itself, not the program's: the plugin shares only that.
+        return not self._last.expires or time.time() < self._last.expires - EARLY_S
+
+    def _load(self) -> tuple[Secrets, bool]:
+        loader = _Loader(
+            config_dict=KubeConfigMerger(self._name).config,
+            active_context=self._context or None,
+            config_base_path=None,
+        )
+        found = Configuration()
+        loader.load_and_set(found)
+        pair = tls.read(
+            found.ssl_ca_cert or "",
+            found.cert_file or "",
+            found.key_file or "",
+            is_verified=bool(found.verify_ssl),
+        )
+        secrets = Secrets(
+            str(found.host).rstrip("/"),
+            " ".join(str(found.api_key.get("BearerToken") or "").split()),
+            loader.pair(pair),
+            found.tls_server_name or "",
+            found.proxy or "",
+            loader.expires,
+            f"the user's credentials in {self._name}",
+        )
+        return secrets, loader.has_plugin
+
+
+class _Loader(KubeConfigLoader):
+    """Runs a plugin in the open: its failure is raised, its certificates touch no disk."""
+
+    has_plugin = False
+    expires = 0.0
+    _pems = ("", "")
+    _user: Any  # Any: parts of a file of no known shape
+    _cluster: Any  # Any: the same
+
+    def _load_from_exec_plugin(self) -> bool:
+        if "exec" not in self._user:
+            return False
+        self.has_plugin = True
+        base = self._get_base_path(self._cluster.path)
+        status: dict[str, Any] = ExecProvider(self._user["exec"], base, self._cluster).run()
+        # Any: whatever the plugin prints
+        if "token" in status:
+            self.token = f"Bearer {status['token']}"
+        self._pems = (status.get("clientCertificateData", ""), status.get("clientKeyData", ""))
+        if "token" not in status and not all(self._pems):
+            raise ConfigException("its exec plugin gave neither a token nor a certificate and key")
+        if "expirationTimestamp" in status:
+            self.expires = parse_rfc3339(status["expirationTimestamp"]).timestamp()
+        return True
+
+    def pair(self, found: tls.Pair) -> tls.Pair:
+        """What the file names, with the plugin's certificate where it gave one."""
+        cert, key = self._pems
+        if not cert:
+            return found
+        of = "the exec plugin's certificate"
+        return replace(
+            found, cert=cert.encode(), key=key.encode(), cert_file=of, key_file="its key"
+        )
+
+
+def _said(error: OSError) -> str:
+    name = f"{error.filename}: " if error.filename else ""
+    return f"{name}{error.strerror or error}"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:200]
