@@ -173,7 +173,7 @@ class AskAcross:
 
     packet: bytes
     address: bytes
-    event: "Event | Reload"
+    event: "Event | Reload | Flip"
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,16 @@ class Wait:
     seconds: float
 
 
-changes = st.one_of(events, events, events, st.builds(Reload, corefiles))
+@dataclass(frozen=True)
+class Flip:
+    """The data becomes that of a snapshot, or fresh again: answers are marked or not."""
+
+    is_restored: bool
+
+
+changes = st.one_of(
+    events, events, events, st.builds(Reload, corefiles), st.builds(Flip, st.booleans())
+)
 
 
 @st.composite
@@ -197,6 +206,7 @@ def stories(draw: st.DrawFn) -> list[object]:
         st.builds(Ask, asked, clients, st.integers(2, 4)),
         st.builds(AskAcross, asked, clients, changes),
         changes,
+        st.builds(Flip, st.booleans()),
         st.builds(Wait, st.sampled_from([0.3, 1.0, 6.0])),
     )
     return draw(st.lists(step, min_size=5, max_size=30))
@@ -239,10 +249,14 @@ class Side:
     def stores(self) -> list[Store]:
         return [cluster.store for cluster in self.shared.values()]
 
-    def happen(self, event: Event | Reload) -> None:
+    def happen(self, event: Event | Reload | Flip) -> None:
         if isinstance(event, Reload):
             self.corefile = event.corefile
             self.pipeline.replace(self._router())
+            return
+        if isinstance(event, Flip):
+            for cluster in self.shared.values():
+                cluster.restored(event.is_restored)
             return
         self.happened += 1
         for store in self.stores:
@@ -272,13 +286,16 @@ class Truth:
         self.off = Side(corefile, self.clock, has_table=False)
         self.objects: dict[tuple[type, str, str], Object] = {}
         self.asked: set[tuple[bytes, bytes]] = set()
+        self.flip = Flip(is_restored=False)
         # Every Store a stanza of these Corefiles can have, so that reloads find it up to date.
         for side in (self.on, self.off):
             side.happen(Reload(corefile))
             side.happen(Synced())
 
-    def happen(self, event: Event | Reload) -> None:
+    def happen(self, event: Event | Reload | Flip) -> None:
         match event:
+            case Flip():
+                self.flip = event
             case Put():
                 self.objects[_place(event.object)] = event.object
             case Delete():
@@ -291,7 +308,7 @@ class Truth:
         told, plain = await self.on.ask(packet, address), await self.off.ask(packet, address)
         assert told == plain, _shown(packet, told, plain)
 
-    async def across(self, packet: bytes, address: bytes, event: Event | Reload) -> None:
+    async def across(self, packet: bytes, address: bytes, event: Event | Reload | Flip) -> None:
         """Both ask, the event falls into the await, and afterwards they still agree."""
         self.asked.add((packet, address))
         Gate.is_shut = True
@@ -316,6 +333,7 @@ class Truth:
             found = tuple(one for place, one in self.objects.items() if place[0] is kind)
             fresh.happen(Replace(kind, found))
         fresh.happen(Synced())
+        fresh.happen(self.flip)
         for packet, address in sorted(self.asked):
             await self.same(packet, address)
             if "cache" in self.on.corefile and _leaves(await fresh.ask(packet, address)):

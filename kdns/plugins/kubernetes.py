@@ -1,24 +1,26 @@
 """kubernetes: answers for the services, endpoints and pods of a cluster, from its Store.
 
-The answers are made in kdns.zone. Here stand the options, the source that feeds the Store, what
-becomes of a name that is not found (facts B.12), and the one look-up that must be waited for: the
-target of an ExternalName service outside its zone.
+The answers are made in kdns.zone, the Store is kept by kdns.cluster.cluster. Here stand the
+options, what becomes of a name that is not found (facts B.12), when answers are marked as stale,
+and the one look-up that must be waited for: the target of an ExternalName service outside its zone.
 """
 
 import asyncio
 import logging
 import os
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 from kdns.client.interfaces import interfaces
-from kdns.cluster.feed import feed
+from kdns.cluster.api.connection import Access
+from kdns.cluster.api.resources import RESOURCES
+from kdns.cluster.cluster import Cluster, Lent, Origin
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import EVERYTHING, Selector, parse
-from kdns.cluster.sources.manifests import Manifests
-from kdns.cluster.store import SYNCED, Change, Store
+from kdns.cluster.store import Store
 from kdns.corefile.options import (
     Settings,
     Shape,
@@ -30,6 +32,7 @@ from kdns.corefile.options import (
     text,
     zones,
 )
+from kdns.observe.counters import Labels
 from kdns.plugins.base import (
     SKIP,
     Backend,
@@ -44,7 +47,7 @@ from kdns.plugins.base import (
 from kdns.wire import names, types
 from kdns.wire.message import Answer
 from kdns.wire.names import IN_ADDR, IP6, Key, is_below
-from kdns.zone.answers import answer
+from kdns.zone.answers import Outcome, answer
 from kdns.zone.external import Alias
 from kdns.zone.names import describe
 from kdns.zone.view import ImportSerial, View, Zone, positive
@@ -54,6 +57,17 @@ log = logging.getLogger("kdns.kubernetes")
 API_OPTIONS = (
     "endpoint", "tls", "kubeconfig", "apiserver_qps", "apiserver_burst", "apiserver_max_inflight",
 )  # fmt: skip
+
+
+OUR_API_OPTIONS = ("snapshot", "stale_after")
+"""What goes with an API server only, and is ours."""
+TICK_S = 0.5
+"""How often it is looked whether the data has become too old."""
+STALE, NOT_READY = 3, 14
+"""Extended DNS errors (RFC 8914)."""
+RESTORED: Final = "cluster data from a snapshot"
+UNSYNCED: Final = ((NOT_READY, "the cluster is not known yet"),)
+_RESOURCES: Final = {one.kind: one.name for one in RESOURCES}
 
 
 class Kubernetes(Backend):
@@ -82,6 +96,8 @@ class Kubernetes(Backend):
             "multicluster": Shape(rest=zones),
             "zonal": Shape(),
             "startup_timeout": Shape((duration(0),)),
+            "snapshot": Shape((text,)),
+            "stale_after": Shape((duration(0),)),
         },
         removed={
             "federation": "federations are gone from Kubernetes, take the line out",
@@ -104,6 +120,10 @@ class Kubernetes(Backend):
         self._fallthrough = fallthrough(settings)
         self._cluster = self._share()
         self._view = self._make_view(self._cluster.store)
+        self._limit = settings.get("stale_after", 300.0)
+        self._overdue = ""
+        site.counters.ask("kdns_data_age_seconds", partial(_ages, site))
+        site.counters.ask("kdns_data_stale", partial(_stale, site))
         site.beside.setdefault("metadata", []).append(self.offer)
 
     def _check(self) -> None:
@@ -120,6 +140,11 @@ class Kubernetes(Backend):
                     f"kubernetes: {line.name} and manifests are two sources",
                     "keep one of them",
                 )
+            if line.name in OUR_API_OPTIONS and settings.has("manifests"):
+                raise line.fail(
+                    f"kubernetes: {line.name} is for what an API server tells, manifests are files",
+                    "take the line out",
+                )
 
     def _selector(self, option: str) -> Selector:
         """The label selector of an option; its words are joined by spaces."""
@@ -131,15 +156,45 @@ class Kubernetes(Backend):
         except ValueError as error:
             raise lines[-1].fail(f"kubernetes: {option}: {error}") from None
 
-    def _share(self) -> "Cluster":
+    def _share(self) -> Cluster:
         """The Store for this source and selection, one in the process."""
-        paths = tuple(
+        settings, site = self.settings, self.site
+        cert, key, ca = self._words("tls") or ("", "", "")
+        kubeconfig, *context = self._words("kubeconfig") or ("",)
+        access = Access(
+            endpoint="" if kubeconfig else next(iter(self._words("endpoint")), ""),
+            cert=cert,
+            key=key,
+            ca=ca,
+            kubeconfig=kubeconfig,
+            context=context[0] if context else "",
+            qps=settings.get("apiserver_qps", 0.0),
+            burst=settings.get("apiserver_burst", 0),
+            max_inflight=settings.get("apiserver_max_inflight", 0),
+        )
+        kept = self._paths("snapshot")
+        origin = Origin(self._selection, self._paths("manifests"), access, kept[-1] if kept else "")
+        lent = Lent(
+            lambda change: site.stamps.bump(change.keys),
+            site.counters,
+            site.clock,
+            site.wall,
+            site.chance.random,
+        )
+        return site.share(("cluster", origin), partial(Cluster, origin, lent))
+
+    def _words(self, option: str) -> tuple[Any, ...]:  # Any: as the option's Shape has them
+        """The values of an option's last line."""
+        lines = self.settings.all(option)
+        return lines[-1].values if lines else ()
+
+    def _paths(self, option: str) -> tuple[str, ...]:
+        """Paths, from the folder of the file that names them."""
+        return tuple(
             os.path.join(os.path.dirname(line.word.file), path)
-            for line in self.settings.all("manifests")
+            for line in self.settings.all(option)
             for path in line.values
         )
-        made = lambda: Cluster(paths, self._selection, self.site)  # noqa: E731
-        return self.site.share(("manifests", paths, self._selection), made)
 
     def _make_view(self, store: Store) -> View:
         settings, ttl = self.settings, self.settings.get("ttl", 5)
@@ -173,23 +228,72 @@ class Kubernetes(Backend):
             zonal=settings.has("zonal"),
         )
 
-    def check(self) -> None:
-        """Raises ConfigError where no source is named."""
-        if not self._cluster.paths:
-            raise self.settings.fail(
-                "kubernetes: an API server as the source comes with the next version",
-                "name files with `manifests PATH…`",
-            )
-
     async def start(self) -> None:
         """Learns our own addresses and waits for the cluster's first state, for a bounded time."""
-        self.check()
         self._view = replace(self._view, own=_own_addresses(self.site.listen))
+        self._warn()
         limit = self.settings.get("startup_timeout", 5.0)
+        waiting = asyncio.ensure_future(self._tell_of_waiting())
         try:
             await asyncio.wait_for(self._cluster.synced.wait(), limit)
         except TimeoutError:
-            log.warning("serving before the cluster is known: nothing was read in %g s", limit)
+            why = self._cluster.failure
+            log.warning(
+                "serving before the cluster is known: nothing whole was read in %g s%s",
+                limit, f": {why}" if why else "",
+            )  # fmt: skip
+        finally:
+            waiting.cancel()
+
+    def _warn(self) -> None:
+        """Says what CoreDNS passes over in silence."""
+        settings = self.settings
+        if settings.has("kubeconfig") and settings.has("endpoint"):
+            log.warning("endpoint is not used, since kubeconfig names the API server")
+        elif len(self._words("endpoint")) > 1:
+            used = self._cluster.origin.access.endpoint
+            log.warning("of several endpoints only the first is used: %s", used)
+
+    async def _tell_of_waiting(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            why = self._cluster.failure
+            log.info("waiting for the cluster's first state%s", f": {why}" if why else "")
+
+    def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """Watches how old the data gets, where an API server tells it."""
+        has_api = not self._cluster.origin.manifests
+        return (self._watch_age(),) if has_api and self._limit else ()
+
+    async def _watch_age(self) -> None:
+        while True:
+            self.judge_age()
+            await asyncio.sleep(TICK_S)
+
+    def judge_age(self) -> None:
+        """Marks answers as stale from the moment the data is too old until there is news."""
+        cluster, limit = self._cluster, self._limit
+        is_over = cluster.freshness.age() > limit
+        if is_over == bool(self._overdue):
+            return
+        if is_over:
+            self._overdue = f"no news from the API server for more than {limit:g} s"
+            why = cluster.failure or "it is silent"
+            log.warning("%s: %s; answers are marked as stale", self._overdue, why)
+        else:
+            self._overdue = ""
+            log.info("the API server tells news again: answers are no longer marked as stale")
+        self.site.stamps.bump((cluster.flag,))
+
+    @property
+    def cluster(self) -> Cluster:
+        """What it answers from."""
+        return self._cluster
+
+    @property
+    def staleness(self) -> str:
+        """Why answers are marked as stale, empty while they are not."""
+        return RESTORED if self._cluster.is_restored else self._overdue
 
     @property
     def is_ready(self) -> bool:
@@ -204,18 +308,22 @@ class Kubernetes(Backend):
         if place is None:
             return SKIP
         zone, parts = place
+        query.touch(self._cluster.flag)
         if not view.store.has_synced:
             query.forget()
         if query.type in _TRANSFERS:
             return Answer(types.REFUSED)
-        found = answer(view, zone, key, parts, query.type, query.touch)
-        if type(found) is Answer:
-            return found
+        found: Outcome = answer(view, zone, key, parts, query.type, query.touch)
         if isinstance(found, Alias):
-            return await self._chase(query, zone, found)
-        if self._fallthrough and zone_of(key, self._fallthrough) is not None:
-            return SKIP
-        return zone.nxdomain if view.store.has_synced else zone.unsynced
+            found = await self._chase(query, zone, found)
+        elif found is None:
+            if self._fallthrough and zone_of(key, self._fallthrough) is not None:
+                return SKIP
+            if not view.store.has_synced:
+                return zone.unsynced.but(ede=UNSYNCED)
+            found = zone.nxdomain
+        why = self.staleness
+        return found.but(ede=(*found.ede, (STALE, why))) if why else found
 
     async def _chase(self, query: Query, zone: Zone, alias: Alias) -> Answer:
         """The CNAMEs with whatever this server says about where they lead.
@@ -245,29 +353,27 @@ class Kubernetes(Backend):
             query.note(f"kubernetes/{label}", partial(str, value))
 
 
-class Cluster:
-    """A Store and what feeds it, one for all plugins of the process that ask for the same."""
-
-    def __init__(self, paths: tuple[str, ...], selection: Selection, site: Site) -> None:
-        self.paths = paths
-        self.store = Store(selection)
-        self.synced = asyncio.Event()
-        self._stamps = site.stamps
-        self._wall = site.wall
-
-    async def run(self) -> None:
-        """Feeds the Store."""
-        if self.paths:
-            source = Manifests(self.paths)
-            await feed(source, self.store, wall=self._wall, changed=self._changed)
-
-    def _changed(self, change: Change) -> None:
-        self._stamps.bump(change.keys)
-        if SYNCED in change.keys:
-            self.synced.set()
-
-
 _TRANSFERS = frozenset((types.AXFR, types.IXFR))
+
+
+def _plugins(site: Site) -> list[Kubernetes]:
+    return [one for one in site.life.plugins if isinstance(one, Kubernetes)]
+
+
+def _ages(site: Site) -> Iterator[tuple[Labels, float]]:
+    """The age of what is known of each resource, the greatest where several clusters have it."""
+    ages: dict[str, float] = {}
+    for plugin in _plugins(site):
+        for kind, age in plugin.cluster.freshness.ages().items():
+            ages[_RESOURCES[kind]] = max(age, ages.get(_RESOURCES[kind], 0.0))
+    for resource, age in ages.items():
+        yield (resource,), age
+
+
+def _stale(site: Site) -> Iterator[tuple[Labels, float]]:
+    plugins = _plugins(site)
+    if plugins:
+        yield (), float(any(plugin.staleness for plugin in plugins))
 
 
 def _is_reverse(key: Key) -> bool:

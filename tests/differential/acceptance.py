@@ -103,10 +103,6 @@ def coredns_takes(corefile: str) -> tuple[bool, str]:
         return error.code is None, _last(error.log)
 
 
-API_LATER = "an API server as the source comes with the next version"
-"""What kdns says of a right stanza without manifests."""
-
-
 def kdns_takes(corefile: str) -> tuple[bool | None, str]:
     """Whether `kdns check` finds nothing wrong, and what it said; None when it fell over."""
     said = io.StringIO()
@@ -119,9 +115,6 @@ def kdns_takes(corefile: str) -> tuple[bool | None, str]:
             except Exception as error:
                 code = None
                 print(repr(error))
-    lines = [line for line in said.getvalue().splitlines() if not line.startswith("warning:")]
-    if code == 2 and all(API_LATER in line for line in lines):
-        code = 0  # every option was taken; only the source is not there yet
     return {0: True, 2: False}.get(code if code is not None else -1), _last(said.getvalue())
 
 

@@ -56,7 +56,7 @@ def kubernetes(options="", documents=CLUSTER, stanza=STANZA, *, synced=True, **c
     made = chain(f"{stanza} {{\n{options}\n}}\noutside", Kubernetes, Outside, **changes)
     plugin, outside = made.plugins
     events = as_list(objects(documents)) if documents else []
-    plugin._cluster.store.apply_all([*events, *([Synced()] if synced else [])], 1000)
+    plugin.cluster.store.apply_all([*events, *([Synced()] if synced else [])], 1000)
     return made, plugin, outside
 
 
@@ -251,10 +251,10 @@ async def test_a_change_makes_a_remembered_answer_wrong():
     made, plugin, _ = kubernetes()
     await made.ask("web.a.svc.cluster.local")
     ledger = made.ledger
-    change = plugin._cluster.store.apply(Put(objects([service("x", "10.0.0.9")])[1]), 2000)
+    change = plugin.cluster.store.apply(Put(objects([service("x", "10.0.0.9")])[1]), 2000)
     made.site.stamps.bump(change.keys)
     assert ledger.is_right()
-    change = plugin._cluster.store.apply(Put(objects([service("web", "10.0.0.9")])[1]), 2000)
+    change = plugin.cluster.store.apply(Put(objects([service("web", "10.0.0.9")])[1]), 2000)
     made.site.stamps.bump(change.keys)
     assert not ledger.is_right()
 
@@ -352,7 +352,7 @@ async def test_targets_that_lead_back_and_forth_between_zones_end():
 
 async def test_metadata_is_offered_before_any_plugin_has_seen_the_query():
     made = chain(f"metadata\n{STANZA} {{\n pods verified\n}}", Metadata, Kubernetes)
-    store = made.plugins[1]._cluster.store
+    store = made.plugins[1].cluster.store
     store.apply_all([*as_list(objects(CLUSTER)), Synced()], 1000)
     await made.ask("_http._tcp.web.a.svc.cluster.local", who=client("127.0.0.1"))
     found = {label: value() for label, value in made.ledger.metadata.items()}
@@ -379,7 +379,7 @@ async def test_metadata_of_an_unknown_client_is_not_remembered_either():
 
 async def test_metadata_without_verified_pods_may_be_remembered():
     made = chain(f"metadata\n{STANZA}", Metadata, Kubernetes)
-    made.plugins[1]._cluster.store.apply_all([*as_list(objects(CLUSTER)), Synced()], 1000)
+    made.plugins[1].cluster.store.apply_all([*as_list(objects(CLUSTER)), Synced()], 1000)
     await made.ask("x.y.z.web.a.svc.cluster.local")
     assert made.ledger.metadata["kubernetes/parse-error"]() == "invalid query name"
     assert made.ledger.keep
@@ -423,13 +423,7 @@ def test_manifests_lie_beside_the_corefile_that_names_them():
     line = Directive(word("manifests"), (word("demo"), word("/abs/x.yaml")))
     stanza = Directive(word("kubernetes"), (word("cluster.local"),), (line,))
     plugin = Kubernetes(check(stanza, Kubernetes.syntax), make_site())
-    assert plugin._cluster.paths == ("/etc/dns/demo", "/abs/x.yaml")
-
-
-async def test_a_stanza_without_manifests_says_at_start_what_is_missing():
-    _, plugin, _ = kubernetes("endpoint http://127.0.0.1:1")
-    with pytest.raises(ConfigError, match=r"API server .* next version.*manifests"):
-        await plugin.start()
+    assert plugin.cluster.origin.manifests == ("/etc/dns/demo", "/abs/x.yaml")
 
 
 async def test_start_waits_a_bounded_time_and_then_serves_unsynced(tmp_path, caplog):
@@ -447,7 +441,7 @@ async def test_stanzas_with_one_source_and_selection_share_a_store(tmp_path):
         chain(f"{STANZA} {{\n manifests {tmp_path}\n {option}\n}}", Kubernetes, shared=where.shared)
         for option in ("ttl 5", "ttl 30", "labels a=b")
     ]
-    one, two, other = (made.plugins[0]._cluster for made in both)
+    one, two, other = (made.plugins[0].cluster for made in both)
     assert one is two
     assert one is not other
 
