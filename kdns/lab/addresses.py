@@ -1,0 +1,55 @@
+"""Pod addresses out of the ranges of nodes: in order, and never one that was only just freed.
+
+An address that comes back at once to another pod hides mistakes of whoever remembered it.
+"""
+
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address, ip_network
+
+REST_S = 60.0
+
+
+class Addresses:
+    """Which addresses are taken, and which were lately."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._taken: set[str] = set()
+        self._freed: dict[str, float] = {}
+        self._last: dict[str, int] = {}
+
+    def take(self, address: str) -> None:
+        """Notes that an address is in use."""
+        self._taken.add(str(ip_address(address)))
+
+    def free(self, address: str) -> None:
+        """Notes that it no longer is."""
+        text = str(ip_address(address))
+        self._taken.discard(text)
+        self._freed[text] = self._now()
+
+    def next_of(self, ranges: Sequence[str]) -> list[str]:
+        """Takes an address of each range; raises ValueError when one has none left."""
+        return [self._next(text) for text in ranges]
+
+    def _next(self, text: str) -> str:
+        network = ip_network(text)
+        size = min(network.num_addresses, 1 << 16)
+        last = self._last.get(text, 1)  # the first is the node's bridge
+        for step in range(1, size):
+            at = (last + step) % size
+            address = str(network[at])
+            if 1 < at < size - 1 and address not in self._taken and not self._rests(address):
+                self._last[text] = at
+                self._taken.add(address)
+                return address
+        raise ValueError(f"no address of {text} is free")
+
+    def _rests(self, address: str) -> bool:
+        freed = self._freed.get(address)
+        if freed is None:
+            return False
+        if self._now() - freed < REST_S:
+            return True
+        del self._freed[address]
+        return False

@@ -1,0 +1,1 @@
+"""The controllers of the lab: each turns what is wished into objects, as those of Kubernetes do."""

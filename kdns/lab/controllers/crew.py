@@ -1,0 +1,47 @@
+"""All controllers of the lab, run together until they are cancelled."""
+
+import asyncio
+from collections.abc import Callable
+from random import randrange
+
+from kdns.lab.controllers import start
+from kdns.lab.controllers.daemonsets import DaemonSets
+from kdns.lab.controllers.deployments import Deployments
+from kdns.lab.controllers.desk import Desk
+from kdns.lab.controllers.garbage import Garbage
+from kdns.lab.controllers.namespaces import Namespaces
+from kdns.lab.controllers.network import EndpointSlices, LegacyEndpoints, LoadBalancers, Mirroring
+from kdns.lab.controllers.replicasets import ReplicaSets
+from kdns.lab.controllers.statefulsets import StatefulSets
+from kdns.lab.controllers.work import Controller
+from kdns.lab.play import Play
+from kdns.lab.storage import Storage
+
+EVERYBODY: tuple[type[Controller], ...] = (
+    Namespaces,
+    Play,
+    ReplicaSets,
+    Deployments,
+    StatefulSets,
+    DaemonSets,
+    EndpointSlices,
+    LegacyEndpoints,
+    Mirroring,
+    LoadBalancers,
+    Garbage,
+)
+
+
+class Crew:
+    """The control plane behind a Storage."""
+
+    def __init__(self, storage: Storage, chance: Callable[[int], int] = randrange) -> None:
+        self.desk = Desk(storage, chance)
+        start.furnish(self.desk)
+        self.controllers = [one(self.desk) for one in EVERYBODY]
+
+    async def run(self) -> None:
+        """Does everybody's duty."""
+        async with asyncio.TaskGroup() as group:
+            for one in self.controllers:
+                group.create_task(one.run())

@@ -1,0 +1,149 @@
+"""What a cluster has from the start: namespaces, three nodes in three zones, the API's service."""
+
+from kdns.lab.controllers.desk import Desk
+from kdns.lab.controllers.slices import SERVICE_NAME
+from kdns.lab.errors import Obj
+from kdns.lab.resources import ENDPOINTS, NAMESPACES, NODES, SERVICES, SLICES, Resource
+
+SPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+ZONES = ("a", "b", "c")
+API_ADDRESS = "172.18.0.2"
+"""Where the nodes reach the API; nothing listens there, for a loopback address is no endpoint."""
+API_PORT = 6443
+VERSION = "v1.34.0"
+
+
+def furnish(desk: Desk) -> None:
+    """Makes what is missing of it."""
+    for resource, obj in [
+        *((NAMESPACES, space(name)) for name in SPACES),
+        *((NODES, node(at, zone, desk.now())) for at, zone in enumerate(ZONES, 1)),
+        (SERVICES, service()),
+        (ENDPOINTS, endpoints()),
+        (SLICES, slice_()),
+    ]:
+        _ensure(desk, resource, obj)
+
+
+def _ensure(desk: Desk, resource: Resource, obj: Obj) -> None:
+    metadata = obj["metadata"]
+    if desk.storage.find(resource, metadata.get("namespace", ""), metadata["name"]) is None:
+        desk.create(obj)
+
+
+def space(name: str) -> Obj:
+    """A namespace."""
+    labels = {"kubernetes.io/metadata.name": name}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"finalizers": ["kubernetes"]},
+    }
+
+
+def node(number: int, zone: str, now: str) -> Obj:
+    """A node that is ready, with 10.244.N.0/24 for its pods."""
+    name, address = f"node-{zone}", f"172.18.0.{10 + number}"
+    capacity = {"cpu": "4", "memory": "8Gi", "pods": "250"}
+    kept = {"lastHeartbeatTime": now, "lastTransitionTime": now}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "topology.kubernetes.io/region": "lab",
+                "topology.kubernetes.io/zone": zone,
+            },
+        },
+        "spec": {
+            "podCIDR": f"10.244.{number}.0/24",
+            "podCIDRs": [f"10.244.{number}.0/24", f"fd00:10:244:{number}::/64"],
+        },
+        "status": {
+            "addresses": [
+                {"type": "InternalIP", "address": address},
+                {"type": "Hostname", "address": name},
+            ],
+            "capacity": capacity,
+            "allocatable": capacity,
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "True",
+                    "reason": "KubeletReady",
+                    "message": "the lab plays this node",
+                    **kept,
+                }
+            ],
+            "nodeInfo": {
+                "kubeletVersion": VERSION,
+                "osImage": "kdns lab",
+                "operatingSystem": "linux",
+                "architecture": "amd64",
+                "kernelVersion": "played",
+                "containerRuntimeVersion": "played://1",
+                "kubeProxyVersion": "",
+                "machineID": "",
+                "systemUUID": "",
+                "bootID": "",
+            },
+        },
+    }
+
+
+_KUBERNETES: dict[str, str] = {"namespace": "default", "name": "kubernetes"}
+
+
+def service() -> Obj:
+    """The API server's own service."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            **_KUBERNETES,
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "clusterIP": "10.96.0.1",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": API_PORT}],
+        },
+    }
+
+
+def endpoints() -> Obj:
+    """Its Endpoints, which nobody mirrors: the API server writes the slice too."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {
+            **_KUBERNETES,
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
+        },
+        "subsets": [
+            {
+                "addresses": [{"ip": API_ADDRESS}],
+                "ports": [{"name": "https", "port": API_PORT, "protocol": "TCP"}],
+            }
+        ],
+    }
+
+
+def slice_() -> Obj:
+    """Its slice."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            **_KUBERNETES,
+            "labels": {
+                SERVICE_NAME: "kubernetes",
+            },
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [API_ADDRESS], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": API_PORT, "protocol": "TCP"}],
+    }

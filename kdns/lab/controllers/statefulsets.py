@@ -1,0 +1,172 @@
+"""StatefulSets: pods with numbers, made and replaced one after the other (or, Parallel, at once).
+
+A pod's hostname is its name and its subdomain the governing service, so that it has a name in DNS.
+The revision of a template is its hash; volume claims are left alone.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, NamedTuple
+
+from kdns.lab.controllers import pods as pods_
+from kdns.lab.controllers.bodies import (
+    digest,
+    generation_of,
+    is_finished,
+    is_ready,
+    is_terminating,
+    labels_of,
+    name_of,
+    spec_of,
+    status_of,
+)
+from kdns.lab.controllers.replicasets import remove
+from kdns.lab.controllers.work import Controller
+from kdns.lab.errors import Obj
+from kdns.lab.history import Event
+from kdns.lab.resources import PODS, STATEFULSETS, Resource
+from kdns.lab.storage import Key
+
+REVISION = "controller-revision-hash"
+
+
+class Step(NamedTuple):
+    """What may be done now: ordinals to make, pods to delete."""
+
+    create: Sequence[int]
+    delete: Sequence[Obj]
+
+
+def revision_of(owner: Obj) -> str:
+    """The name of the present template."""
+    return f"{name_of(owner)}-{digest(spec_of(owner)['template'])}"
+
+
+def ordinal_of(owner: Obj, pod: Obj) -> int:
+    """A pod's number; -1 for one that has none."""
+    prefix, _, number = name_of(pod).rpartition("-")
+    return int(number) if prefix == name_of(owner) and number.isdigit() else -1
+
+
+def ordinals(owner: Obj) -> range:
+    """The numbers there shall be."""
+    start = int((spec_of(owner).get("ordinals") or {}).get("start", 0))
+    return range(start, start + int(spec_of(owner).get("replicas", 1)))
+
+
+def pod_of(owner: Obj, ordinal: int) -> Obj:
+    """The pod of a number."""
+    name, spec = f"{name_of(owner)}-{ordinal}", spec_of(owner)
+    labels = {
+        REVISION: revision_of(owner),
+        "statefulset.kubernetes.io/pod-name": name,
+        "apps.kubernetes.io/pod-index": str(ordinal),
+    }
+    pod = pods_.made_from(spec["template"], owner, name, labels)
+    network = {"hostname": name}
+    if spec.get("serviceName"):
+        network["subdomain"] = spec["serviceName"]
+    return {**pod, "spec": {**pod["spec"], **network}}
+
+
+def step(owner: Obj, pods: Iterable[Obj], now: float) -> Step:
+    """The next thing to do; one at a time and in order unless the policy is Parallel."""
+    by_ordinal = {ordinal_of(owner, pod): pod for pod in pods}
+    is_parallel = spec_of(owner).get("podManagementPolicy") == "Parallel"
+    finished = [pod for pod in by_ordinal.values() if is_finished(pod) and not is_terminating(pod)]
+    if finished:
+        return Step((), finished)
+    wanted = ordinals(owner)
+    missing = []
+    for ordinal in wanted:
+        pod = by_ordinal.get(ordinal)
+        if pod is None:
+            missing.append(ordinal)
+        elif is_parallel or (not is_terminating(pod) and pods_.is_available(pod, owner, now)):
+            continue
+        if not is_parallel:  # everybody waits for this one
+            return Step(missing, ())
+    if missing:
+        return Step(missing, ())
+    surplus = sorted((at for at in by_ordinal if at not in wanted), reverse=True)
+    leaving = [by_ordinal[at] for at in surplus]
+    if leaving:
+        return Step((), _still_there(leaving if is_parallel else leaving[:1]))
+    return Step((), _outdated(owner, by_ordinal, now))
+
+
+def _still_there(pods: Iterable[Obj]) -> list[Obj]:
+    return [pod for pod in pods if not is_terminating(pod)]
+
+
+def _outdated(owner: Obj, by_ordinal: dict[int, Obj], now: float) -> list[Obj]:
+    """The pod with the highest number that has an older template, once those above it are well."""
+    strategy = spec_of(owner).get("updateStrategy") or {}
+    if strategy.get("type", "RollingUpdate") != "RollingUpdate":
+        return []
+    partition = int((strategy.get("rollingUpdate") or {}).get("partition", 0))
+    for ordinal in sorted((at for at in by_ordinal if at >= partition), reverse=True):
+        pod = by_ordinal[ordinal]
+        if labels_of(pod).get(REVISION) != revision_of(owner):
+            return _still_there([pod])
+        if is_terminating(pod) or not pods_.is_available(pod, owner, now):
+            return []
+    return []
+
+
+def status(owner: Obj, pods: Sequence[Obj], now: float) -> Obj:
+    """The counts, and which revision is the current one."""
+    update = revision_of(owner)
+    current = status_of(owner).get("currentRevision") or update
+    updated = sum(labels_of(pod).get(REVISION) == update for pod in pods)
+    wanted = len(ordinals(owner))
+    ready = sum(is_ready(pod) and not is_terminating(pod) for pod in pods)
+    if updated == len(pods) == ready == wanted:
+        current = update
+    return {
+        "replicas": len(pods),
+        "readyReplicas": ready,
+        "availableReplicas": sum(pods_.is_available(pod, owner, now) for pod in pods),
+        "currentReplicas": sum(labels_of(pod).get(REVISION) == current for pod in pods),
+        "updatedReplicas": updated,
+        "currentRevision": current,
+        "updateRevision": update,
+        "observedGeneration": generation_of(owner),
+        "collisionCount": 0,
+    }
+
+
+class StatefulSets(Controller):
+    """Makes, replaces and removes the pods of StatefulSets."""
+
+    name: ClassVar[str] = "statefulset-controller"
+    watches: ClassVar[tuple[Resource, ...]] = (STATEFULSETS, PODS)
+
+    def keys(self, resource: Resource, event: Event) -> Iterable[Key]:
+        """The set itself, or the sets of a pod."""
+        if resource is PODS:
+            return pods_.owners_of(self.desk, STATEFULSETS, (event.old, event.object))
+        metadata = event.object["metadata"]
+        return ((metadata["namespace"], metadata["name"]),)
+
+    def sync(self, key: Key) -> float | None:
+        """One step, and the counts."""
+        desk = self.desk
+        owner = desk.storage.find(STATEFULSETS, *key)
+        if owner is None:
+            return None
+        pods = [pod for pod in pods_.claimed(desk, owner) if ordinal_of(owner, pod) >= 0]
+        now = desk.storage.now()
+        if not is_terminating(owner):
+            todo = step(owner, pods, now)
+            pods += [self._make(owner, ordinal) for ordinal in todo.create]
+            for pod in todo.delete:
+                remove(desk, owner, pod, self.name)
+        current = [pod for pod in map(desk.present, pods) if pod]
+        desk.set_status(owner, status(owner, current, now))
+        return pods_.soonest(current, owner, now)
+
+    def _make(self, owner: Obj, ordinal: int) -> Obj:
+        made = self.desk.create(pod_of(owner, ordinal))
+        said = f"create Pod {name_of(made)} in StatefulSet {name_of(owner)} successful"
+        self.desk.tell(owner, "SuccessfulCreate", said, source=self.name)
+        return made
