@@ -28,13 +28,21 @@ class ApiError(Exception):
     """A request that the API refuses; `status()` is the body of the reply."""
 
     def __init__(
-        self, code: int, reason: str, message: str, *, details: Obj | None = None, retry_s: int = 0
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        *,
+        details: Obj | None = None,
+        metadata: Obj | None = None,
+        retry_s: int = 0,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.message = message
         self.details = details or {}
+        self.metadata = metadata or {}
         self.retry_s = retry_s
 
     def status(self) -> Obj:
@@ -42,7 +50,7 @@ class ApiError(Exception):
         status: Obj = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,

@@ -6,7 +6,9 @@ holds others up, and is cut off once what he has not read was dropped (by KEPT, 
 
 import asyncio
 from bisect import bisect_right
+from contextlib import suppress
 from typing import Literal
+from weakref import WeakSet
 
 from kdns.lab.errors import Obj, gone
 
@@ -58,7 +60,7 @@ class History:
         self.dropped = 0
         self.events: list[Event] = []
         self._versions: list[int] = []
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._watches: WeakSet[Watch] = WeakSet()
         self.has_ended = False
 
     def append(self, event: Event) -> None:
@@ -88,19 +90,12 @@ class History:
 
     def wake(self) -> None:
         """Lets whoever waits look again."""
-        waiting, self._waiting = self._waiting, set()
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
+        for watch in self._watches:
+            watch.wake()
 
-    async def changed(self) -> None:
-        """Waits for the next thing that happens."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
-        try:
-            await future
-        finally:
-            self._waiting.discard(future)
+    def follow(self, watch: "Watch") -> None:
+        """Wakes a watch whenever something happens, for as long as somebody has it."""
+        self._watches.add(watch)
 
     def _drop(self, count: int) -> None:
         if not count:
@@ -123,9 +118,12 @@ class Watch:
         self._namespace = namespace
         self._first = first
         self._ready: list[Event] = []
+        self._woken = asyncio.Event()
+        history.follow(self)
 
     def taken(self) -> list[Event]:
         """What has happened since the last call; empty when nothing has."""
+        self._woken.clear()
         history = self._history
         if self._place < history.dropped or history.has_ended:
             raise gone(f"too old resource version: the watch fell behind ({history.floor})")
@@ -139,8 +137,18 @@ class Watch:
     async def batch(self) -> list[Event]:
         """Waits until something has happened, and gives all of it."""
         while not (events := self.taken()):
-            await self._history.changed()
+            await self._woken.wait()
         return events
+
+    def wake(self) -> None:
+        """Ends the wait of whoever follows."""
+        self._woken.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Waits until something has happened since `taken`, but not longer than this."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
 
     def __aiter__(self) -> "Watch":
         return self

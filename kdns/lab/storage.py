@@ -110,7 +110,8 @@ class Storage:
         if not then:
             return self.items(resource)
         found = {**table.items, **then}
-        return [item for _, item in sorted(found.items(), key=lambda pair: pair[0]) if item]
+        keys = sorted(found) if len(found) > len(table.items) else table.keys
+        return [item for item in map(found.get, keys) if item]
 
     def watch(self, resource: Resource, namespace: str = "", *, since: int | None = None) -> Watch:
         """Events behind a version; without one, ADDED for all there is and then what happens.
@@ -249,7 +250,7 @@ class Storage:
         rules.prepare(new, old, self)
         causes = rules.validate(new, old)
         if causes:
-            name = new["metadata"]["name"]
+            name = new["metadata"].get("name", "")
             raise errors.invalid(resource.kind, name, causes, resource.group)
 
     def _store(self, resource: Resource, new: Obj, item: Item | None) -> Obj:

@@ -1,0 +1,252 @@
+"""The lab's HTTP API: a request becomes a Call, the storage answers, and the reply is JSON.
+
+A call goes through the same steps each time: who asks, what for, which fault is set for it, then
+the verb. This module, `replies` and `lab` are the only ones of kdns that use aiohttp's server.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from kdns.lab import (
+    calls,
+    discovery,
+    errors,
+    forms,
+    openapi,
+    reading,
+    replies,
+    subresources,
+    watching,
+)
+from kdns.lab.calls import Call, Target
+from kdns.lab.errors import ApiError
+from kdns.lab.faults import Faults, Subject, What
+from kdns.lab.history import Item
+from kdns.lab.storage import Storage
+from kdns.lab.tokens import ANYBODY, Tokens, User
+from kdns.lab.watching import Broken, Pace, Stream
+from kdns.lab.writing import Writer, Written
+
+_LOG = logging.getLogger("kdns.lab")
+BY_PATH = "/as/"
+"""kubectl sends no credentials over plain HTTP: there the token stands in the server's URL."""
+_HEALTH = {"/healthz", "/livez", "/readyz"}
+_BODIES: tuple[What, ...] = ("slow", "cut", "garble")
+_READS = {"get", "list", "watch"}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may ask: whoever has a token; `is_open` lets everybody read."""
+
+    tokens: Tokens
+    is_open: bool = False
+
+    def user(self, header: str) -> User | None:
+        """Who sends this Authorization header; None for a token that is not good."""
+        scheme, _, token = header.partition(" ")
+        if not header:
+            return ANYBODY if self.is_open else None
+        return self.tokens.user(token.strip()) if scheme.lower() == "bearer" else None
+
+
+class Api:
+    """Answers requests; `serve` is what aiohttp's server calls."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        access: Access,
+        faults: Faults,
+        *,
+        pace: Pace,
+        chance: Callable[[int], int],
+    ) -> None:
+        self._storage = storage
+        self._access = access
+        self._faults = faults
+        self._pace = pace
+        self._writer = Writer(storage, chance)
+
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The reply to one request; failures that nobody foresaw are a 500 and one log line."""
+        try:
+            return await self._serve(request)
+        except ApiError as error:
+            return replies.failure(error)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as error:
+            where = f"{request.method} {request.path}"
+            _LOG.error("request failed: %s error=%r", where, error, exc_info=True)
+            return replies.failure(
+                ApiError(500, "InternalError", f"Internal error occurred: {error!r}")
+            )
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        header = request.headers.get("Authorization", "")
+        path = request.path
+        if path.startswith(BY_PATH):
+            token, _, rest = path.removeprefix(BY_PATH).partition("/")
+            header, path = f"Bearer {token}", f"/{rest}"
+        if path in _HEALTH or path.rsplit("/", 1)[0] in _HEALTH:
+            return web.Response(text="ok")
+        user = self._access.user(header)
+        if user is None:
+            raise errors.unauthorized()
+        aim = calls.target(path)
+        if aim is None:
+            return _document(path, request.headers.get("Accept", ""))
+        call = await _call(request, aim, user)
+        if user is ANYBODY and call.verb not in _READS:
+            why = f'User "{user.name}" cannot {call.verb} resource "{aim.resource.plural}"'
+            raise errors.forbidden(aim.resource.plural, aim.name, why, aim.resource.group)
+        await self._suffer(request, call)
+        if call.verb == "watch":
+            return await self._watch(request, call)
+        if call.verb == "list":
+            return await self._list(request, call)
+        return await self._single(request, call)
+
+    async def _suffer(self, request: web.BaseRequest, call: Call) -> None:
+        """The faults that come before everything else."""
+        subject = _subject(call, request.query_string)
+        delayed = self._faults.apply(("delay",), subject)
+        if delayed:
+            await asyncio.sleep(delayed.delay_s)
+        fault = self._faults.apply(("refuse", "hang"), subject)
+        if fault is None and call.verb != "watch":
+            fault = self._faults.apply(("reset",), subject)
+        if fault is None:
+            return
+        if fault.what == "refuse":
+            raise fault.error()
+        if fault.what == "reset":
+            await replies.reset(request)
+        await replies.forever()
+
+    # One object
+
+    async def _single(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
+        if call.verb == "deletecollection":
+            found = self._writer.delete_all(call)
+            items = [Item(obj, int(obj["metadata"]["resourceVersion"])) for obj in found]
+            metadata = {"resourceVersion": str(self._storage.version)}
+            now = self._storage.now()
+            pieces = forms.many(call.resource, items, call.form, now, metadata)
+            return await self._written(request, call, pieces)
+        if call.target.part not in {"", "status", "finalize"}:
+            code, obj = subresources.reply(call, self._storage, self._access.tokens)
+            return replies.plain(obj, code)
+        if call.target.part and not _has_part(call.target):
+            raise errors.no_such_path()
+        if call.verb == "get":
+            await self._reach(call)
+            body = reading.one(call, self._storage)
+            return await self._written(request, call, iter([body]))
+        return self._reply(call, self._change(call))
+
+    def _change(self, call: Call) -> Written:
+        writer = self._writer
+        verbs = {
+            "create": writer.create,
+            "update": writer.update,
+            "patch": writer.patch,
+            "delete": writer.delete,
+        }
+        if call.target.part and call.verb in {"create", "delete"}:
+            raise errors.not_allowed()
+        return verbs[call.verb](call)
+
+    def _reply(self, call: Call, written: Written) -> web.Response:
+        obj = written.obj
+        if obj["kind"] == "Status":
+            body = forms.encode(obj)
+        else:
+            version = int(obj["metadata"].get("resourceVersion") or 0)
+            body = forms.one(call.resource, Item(obj, version), call.form, self._storage.now())
+        response = replies.raw(body, written.code)
+        for warning in written.warnings:
+            text = warning.replace("\\", "\\\\").replace('"', '\\"')
+            response.headers.add("Warning", f'299 - "{text}"')
+        return response
+
+    # Lists
+
+    async def _list(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
+        await self._reach(call)
+        page = reading.page(call, self._storage)
+        pieces = reading.pieces(call, page, self._storage.now())
+        return await self._written(request, call, pieces)
+
+    async def _reach(self, call: Call) -> None:
+        """A real server waits 3 s for a version that it has not reached."""
+        if reading.is_ahead(call, self._storage):
+            await asyncio.sleep(watching.TOO_LARGE_S)
+
+    async def _written(
+        self, request: web.BaseRequest, call: Call, pieces: Iterator[bytes]
+    ) -> web.StreamResponse:
+        fault = self._faults.apply(_BODIES, _subject(call, request.query_string))
+        if fault:
+            return await replies.spoiled(request, b"".join(pieces), fault)
+        return await replies.written(request, pieces)
+
+    # Watches
+
+    async def _watch(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
+        stream = Stream(call, self._storage, self._faults, self._pace)
+        response = await replies.begun(request)
+        try:
+            async with aclosing(stream.lines()) as lines:
+                async for piece in lines:
+                    await replies.put(response, piece)
+        except TimeoutError:
+            await replies.reset(request)
+        except Broken as end:
+            return await replies.broken(request, response, end.fault)
+        await response.write_eof()
+        return response
+
+
+async def _call(request: web.BaseRequest, aim: Target, user: User) -> Call:
+    query = dict(request.query)
+    verb = calls.verb(request.method, aim, query)
+    form = calls.form(verb, request.headers.get("Accept", ""))
+    if query.get("includeObject"):
+        form = replace(form, rows_of=query["includeObject"])
+    media = request.headers.get("Content-Type", "").partition(";")[0].strip()
+    body = await request.read() if request.method != "GET" else b""
+    return Call(verb, aim, form, query, user.name, media, body)
+
+
+def _subject(call: Call, query: str) -> Subject:
+    verb = call.verb
+    if verb == "list" and call.query.get("continue"):
+        verb = "continue"
+    if verb == "watch" and call.is_set("sendInitialEvents"):
+        verb = "watchlist"
+    return Subject(verb, call.resource.plural, call.target.namespace, query)
+
+
+def _has_part(aim: Target) -> bool:
+    if aim.part == "finalize":
+        return aim.resource.plural == "namespaces"
+    return aim.resource.has_status
+
+
+def _document(path: str, accept: str) -> web.Response:
+    is_aggregated = "apidiscovery.k8s.io" in accept
+    found = discovery.document(path, is_aggregated=is_aggregated)
+    if found is not None:
+        has_all = found.get("kind") == "APIGroupDiscoveryList"
+        return replies.plain(found, media=discovery.AGGREGATED if has_all else replies.JSON)
+    found = openapi.document(path)
+    if found is not None:
+        return replies.plain(found)
+    raise errors.no_such_path()

@@ -1,0 +1,130 @@
+"""The bodies of writes, JSON or YAML, become objects that fit the path they were sent to.
+
+Unknown fields are dropped, with a warning or an error as `fieldValidation` says; whoever sends
+another kind, name or namespace than the path's is refused.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import yaml
+
+from kdns.lab import errors, schema
+from kdns.lab.calls import Call
+from kdns.lab.errors import Cause, Obj
+
+_MEDIA = {"application/json", "application/yaml", ""}
+_ACCEPTED = "application/json, application/yaml"
+_TEXT = (str, "string")
+_SHAPES: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(("name", "namespace", "generateName", "resourceVersion", "uid"), _TEXT),
+    **dict.fromkeys(("labels", "annotations"), (dict, "map[string]string")),
+    "finalizers": (list, "[]string"),
+}
+_CHECKS = ("", "Ignore", "Strict", "Warn")
+
+
+def parse(call: Call, warnings: list[str]) -> Obj:
+    """The object that a create or update sends."""
+    if call.media not in _MEDIA:
+        raise errors.unsupported(
+            "the body of the request was in an unknown format - accepted media types include: "
+            + _ACCEPTED
+        )
+    obj = decode(call)
+    resource = call.resource
+    kind, version = obj.get("kind", ""), obj.get("apiVersion", "")
+    if (kind, version) not in {("", ""), (resource.kind, resource.api_version)}:
+        raise _misfit(call, f'{kind or "an object"} in version "{version}"', "unknown conversion")
+    return checked(call, obj, warnings)
+
+
+def checked(call: Call, obj: Obj, warnings: list[str]) -> Obj:
+    """An object of the call's kind, without what its kind does not know."""
+    resource = call.resource
+    kind = schema.type_of(resource.api_version, resource.kind)
+    _check_metadata(call, obj)
+    named = {"kind": resource.kind, "apiVersion": resource.api_version} | obj
+    unknown = [f'unknown field "{path}"' for path in schema.unknown(named, kind)]
+    how = call.query.get("fieldValidation", "")
+    if unknown and how == "Strict":
+        raise _misfit(call, "", f"strict decoding error: {', '.join(unknown)}")
+    if how != "Ignore":
+        warnings += unknown
+    return named if kind is None else schema.known(named, kind)
+
+
+def decode(call: Call) -> Obj:
+    """A body as JSON or YAML; raises 400 for what is neither or no object."""
+    try:
+        is_yaml = "yaml" in call.media
+        obj = yaml.safe_load(call.body) if is_yaml else msgspec.json.decode(call.body)
+    except (ValueError, yaml.YAMLError) as error:
+        kind = call.resource.kind
+        shown = call.body[:100].decode("utf-8", "replace")
+        raise errors.bad_request(
+            f"the object provided is unrecognized (must be of type {kind}): "
+            f"couldn't get version/kind; json parse error: {error} ({shown})"
+        ) from None
+    if not isinstance(obj, dict):
+        raise _misfit(call, "", "json: cannot unmarshal it into a Go value of type map")
+    return obj
+
+
+def options(call: Call, kind: str) -> None:
+    """Raises 422 for values of dryRun and fieldValidation that there are not."""
+    causes = list(_option_causes(call))
+    if causes:
+        raise errors.invalid(kind, "", causes, "meta.k8s.io")
+
+
+def _option_causes(call: Call) -> Iterator[Cause]:
+    dry = call.query.get("dryRun", "")
+    if dry not in {"", "All"}:
+        words = f'Unsupported value: ["{dry}"]: supported values: "All"'
+        yield Cause("dryRun", "FieldValueNotSupported", words)
+    check = call.query.get("fieldValidation", "")
+    if check not in _CHECKS:
+        listed = ", ".join(f'"{one}"' for one in _CHECKS)
+        words = f'Unsupported value: "{check}": supported values: {listed}'
+        yield Cause("fieldValidation", "FieldValueNotSupported", words)
+
+
+def _check_metadata(call: Call, obj: Obj) -> None:
+    """Names and labels are text: all else in here relies on it."""
+    metadata = obj.setdefault("metadata", {})
+    if not isinstance(metadata, dict):
+        raise _unmarshal(call, metadata, "metadata", "v1.ObjectMeta")
+    for key, (kinds, shape) in _SHAPES.items():
+        if metadata.get(key) is not None and not isinstance(metadata[key], kinds):
+            raise _unmarshal(call, metadata[key], f"ObjectMeta.metadata.{key}", shape)
+    for key in ("labels", "annotations"):
+        for value in (metadata.get(key) or {}).values():
+            if not isinstance(value, str):
+                raise _unmarshal(call, value, f"ObjectMeta.metadata.{key}", "string")
+    aim = call.target
+    inside = metadata.get("namespace")
+    if inside and inside != aim.namespace and aim.resource.is_namespaced:
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    name = metadata.get("name")
+    if aim.name and name and name != aim.name:
+        raise errors.bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({aim.name})"
+        )
+
+
+def _unmarshal(call: Call, value: Any, field: str, shape: str) -> errors.ApiError:  # Any: JSON
+    words = {bool: "bool", dict: "object", list: "array", str: "string"}
+    found = words.get(type(value), "number")
+    return _misfit(
+        call, "", f"json: cannot unmarshal {found} into Go struct field {field} of type {shape}"
+    )
+
+
+def _misfit(call: Call, what: str, why: str) -> errors.ApiError:
+    kind = call.resource.kind
+    subject = what or f'{kind} in version "{call.resource.version}"'
+    return errors.bad_request(f"{subject} cannot be handled as a {kind}: {why}")

@@ -1,0 +1,138 @@
+"""The lab's objects in a directory survive a restart: one JSON file, replaced as a whole.
+
+It is written at most once in EVERY_S, later the longer the last writing took, and at the end. A
+file that cannot be read is never written over: the lab does not start.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import msgspec
+
+from kdns.lab import forms
+from kdns.lab.errors import Obj
+from kdns.lab.history import Item
+from kdns.lab.resources import Resource, by_kind
+from kdns.lab.storage import Storage
+
+EVERY_S = 1.0
+_SHARE = 10
+"""Writing takes at most one part in so many of the time."""
+_LOG = logging.getLogger("kdns.lab")
+_FORMAT = "kdns-lab/1"
+
+
+class DataError(Exception):
+    """The directory cannot be used; the message names the file and the remedy."""
+
+
+class _File(msgspec.Struct):
+    """What the file holds; objects stay undecoded until they are counted."""
+
+    format: str
+    version: int
+    objects: list[Obj]
+
+
+class Directory:
+    """The files of one lab: its objects, and the secret that its tokens are made from."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path / "objects.json"
+        self._written = -1
+
+    def secret(self) -> bytes:
+        """The same bytes in every life of this lab."""
+        file = self._path / "secret"
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            if not file.exists():
+                _replace(file, [secrets.token_hex(32).encode()])
+            return file.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot use {self._path} for the lab's data: {error}") from None
+
+    def load(self, storage: Storage) -> bool:
+        """Fills the storage with what was kept; False when nothing was."""
+        try:
+            text = self._file.read_bytes()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise DataError(f"cannot read {self._file}: {error}") from None
+        try:
+            found = msgspec.json.decode(text, type=_File)
+            if found.format != _FORMAT:
+                raise ValueError(f"its format is {found.format!r}, not {_FORMAT!r}")  # noqa: TRY301
+            storage.load(_resolved(found.objects), found.version)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{self._file} is damaged ({error}): put a copy back, or move it away"
+            ) from None
+        self._written = storage.version
+        return True
+
+    async def keep(self, storage: Storage) -> None:
+        """Writes what changes, until cancelled."""
+        pause_s = EVERY_S
+        while True:
+            await asyncio.sleep(pause_s)
+            started = perf_counter()
+            await self.write(storage)
+            pause_s = max(EVERY_S, (perf_counter() - started) * _SHARE)
+
+    async def write(self, storage: Storage) -> None:
+        """Writes the objects if they are others than those in the file; a failure is logged."""
+        if storage.version == self._written:
+            return
+        version, pieces = storage.version, _pieces(storage)
+        try:
+            await asyncio.to_thread(_replace, self._file, pieces)
+        except OSError as error:
+            _LOG.error("data not written: file=%s error=%s; is the disk full?", self._file, error)
+        else:
+            self._written = version
+
+
+def _pieces(storage: Storage) -> Iterator[bytes]:
+    """The file; the objects of this moment are taken now, their encoding is left to the reader."""
+    items = [item for _, item in storage.dump()]
+    head = forms.encode({"format": _FORMAT, "version": storage.version})[:-1] + b',"objects":['
+    return _framed(head, items)
+
+
+def _framed(head: bytes, items: list[Item]) -> Iterator[bytes]:
+    yield head
+    for place, item in enumerate(items):
+        yield (b",\n" if place else b"\n") + forms.whole(item)
+    yield b"\n]}\n"
+
+
+def _resolved(objects: list[Obj]) -> Iterator[tuple[Resource, Obj]]:
+    for obj in objects:
+        resource = by_kind(obj["apiVersion"], obj["kind"])
+        if resource is None:
+            raise ValueError(f"it has a {obj['kind']}, which the lab does not know")
+        yield resource, obj
+
+
+def _replace(file: Path, pieces: Iterator[bytes] | list[bytes]) -> None:
+    """Readers see the old file or the new one, also after a crash."""
+    beside = file.with_suffix(".new")
+    beside.touch(mode=0o600)
+    with beside.open("wb") as stream:
+        stream.writelines(pieces)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,122 @@
+"""What is below an object: its scale, a ServiceAccount's tokens, a Pod's eviction and log.
+
+`status` and `finalize` are not here: they are writes of the object itself.
+"""
+
+from kdns.lab import bodies, errors, patch
+from kdns.lab.calls import Call
+from kdns.lab.errors import Cause, Obj
+from kdns.lab.resources import PODS, SERVICEACCOUNTS
+from kdns.lab.storage import ANYHOW, Deletion, Storage, timestamp
+from kdns.lab.tokens import ISSUER, Tokens
+
+_LEAST_S = 600
+_HOUR_S = 3600
+
+
+def reply(call: Call, storage: Storage, tokens: Tokens) -> tuple[int, Obj]:
+    """Code and object of a call to a subresource; raises 404 and 405 where there is none."""
+    aim = call.target
+    if aim.part == "scale" and aim.resource.has_scale:
+        return _scaled(call, storage)
+    if aim.part == "token" and aim.resource is SERVICEACCOUNTS:
+        _only(call, "create")
+        return 201, _token(call, storage, tokens)
+    if aim.part == "eviction" and aim.resource is PODS:
+        _only(call, "create")
+        return 201, _evict(call, storage)
+    if aim.part == "log" and aim.resource is PODS:
+        storage.get(PODS, aim.namespace, aim.name)
+        message = f'pod "{aim.name}" is played by the lab: nothing runs in it, so there is no log'
+        raise errors.ApiError(404, "NotFound", message)
+    raise errors.no_such_path()
+
+
+def _only(call: Call, verb: str) -> None:
+    if call.verb != verb:
+        raise errors.not_allowed()
+
+
+def _scaled(call: Call, storage: Storage) -> tuple[int, Obj]:
+    aim = call.target
+    old = storage.get(aim.resource, aim.namespace, aim.name)
+    if call.verb == "get":
+        return 200, _scale(old)
+    if call.verb == "update":
+        wanted = bodies.decode(call)
+    elif call.verb == "patch":
+        wanted = patch.apply(call.media, _scale(old), bodies.decode(call), None)
+    else:
+        raise errors.not_allowed()
+    replicas = (wanted.get("spec") or {}).get("replicas", 0)
+    if not isinstance(replicas, int) or replicas < 0:
+        words = f"Invalid value: {replicas}: must be greater than or equal to 0"
+        cause = Cause("spec.replicas", "FieldValueInvalid", words)
+        raise errors.invalid("Scale", aim.name, [cause], "autoscaling")
+    version = wanted.get("metadata", {}).get("resourceVersion")
+    metadata = old["metadata"] | ({"resourceVersion": version} if version else {})
+    new = old | {"metadata": metadata, "spec": old["spec"] | {"replicas": replicas}}
+    is_dry = call.query.get("dryRun") == "All"
+    return 200, _scale(storage.update(aim.resource, aim.namespace, aim.name, new, is_dry=is_dry))
+
+
+def _scale(obj: Obj) -> Obj:
+    keys = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    status: Obj = {"replicas": obj.get("status", {}).get("replicas", 0)}
+    selector = _selector(obj["spec"].get("selector") or {})
+    if selector:
+        status["selector"] = selector
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: obj["metadata"][key] for key in keys},
+        "spec": {"replicas": obj["spec"].get("replicas", 0)},
+        "status": status,
+    }
+
+
+def _selector(selector: Obj) -> str:
+    terms = [f"{key}={value}" for key, value in selector.get("matchLabels", {}).items()]
+    for one in selector.get("matchExpressions", ()):
+        key, operator = one["key"], one["operator"]
+        values = ",".join(one.get("values", ()))
+        shown = {"Exists": key, "DoesNotExist": f"!{key}"}
+        terms.append(shown.get(operator, f"{key} {operator.lower()} ({values})"))
+    return ",".join(sorted(terms))
+
+
+def _token(call: Call, storage: Storage, tokens: Tokens) -> Obj:
+    aim = call.target
+    spec = (bodies.decode(call).get("spec") or {}) if call.body.strip() else {}
+    seconds = spec.get("expirationSeconds") or _HOUR_S
+    if not isinstance(seconds, int) or seconds < _LEAST_S:
+        words = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
+        cause = Cause("spec.expirationSeconds", "FieldValueInvalid", words)
+        raise errors.invalid("TokenRequest", "", [cause], "authentication.k8s.io")
+    token = tokens.issue(aim.namespace, aim.name, seconds=seconds)
+    now = storage.now()
+    return {
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {
+            "name": aim.name,
+            "namespace": aim.namespace,
+            "creationTimestamp": timestamp(now),
+        },
+        "spec": {
+            "audiences": spec.get("audiences") or [ISSUER],
+            "expirationSeconds": seconds,
+            "boundObjectRef": spec.get("boundObjectRef"),
+        },
+        "status": {"token": token, "expirationTimestamp": timestamp(now + seconds)},
+    }
+
+
+def _evict(call: Call, storage: Storage) -> Obj:
+    """A delete by another name; disruption budgets are stored but hold nothing up here."""
+    aim = call.target
+    options = (bodies.decode(call).get("deleteOptions") or {}) if call.body.strip() else {}
+    grace = options.get("gracePeriodSeconds")
+    how = ANYHOW if grace is None else Deletion(grace_s=grace)
+    storage.delete(PODS, aim.namespace, aim.name, how)
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}

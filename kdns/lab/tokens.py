@@ -1,0 +1,93 @@
+"""Who a bearer token is: the lab's admin, or a ServiceAccount by a token signed with the lab's key.
+
+Tokens of ServiceAccounts are JSON Web Tokens (RFC 7519, HS256), because clients look into them for
+the time they end; they are good for as long as their account exists with the same uid.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+import msgspec
+
+from kdns.lab.resources import SERVICEACCOUNTS
+from kdns.lab.storage import Storage
+
+ADMIN = "kubernetes-admin"
+ISSUER = "https://kubernetes.default.svc"
+_ENCODE = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+
+
+ANYBODY = User("system:anonymous", ("system:unauthenticated",))
+
+
+class Tokens:
+    """The tokens of one lab; `secret` is what they are made from."""
+
+    def __init__(self, secret: bytes, storage: Storage) -> None:
+        self._key = hashlib.sha256(b"tokens" + secret).digest()
+        self._storage = storage
+        self.admin = hashlib.sha256(b"admin" + secret).hexdigest()[:40]
+
+    def issue(self, namespace: str, name: str, *, seconds: int | None) -> str:
+        """A token of an existing ServiceAccount; None: one without an end."""
+        account = self._storage.get(SERVICEACCOUNTS, namespace, name)
+        now = int(self._storage.now())
+        claims = {
+            "aud": [ISSUER],
+            "iat": now,
+            "iss": ISSUER,
+            "kubernetes.io": {
+                "namespace": namespace,
+                "serviceaccount": {"name": name, "uid": account["metadata"]["uid"]},
+            },
+            "nbf": now,
+            "sub": f"system:serviceaccount:{namespace}:{name}",
+        }
+        if seconds is not None:
+            claims["exp"] = now + seconds
+        head = _armour(_ENCODE({"alg": "HS256", "typ": "JWT"}))
+        body = f"{head}.{_armour(_ENCODE(claims))}"
+        return f"{body}.{_armour(self._signature(body))}"
+
+    def user(self, token: str) -> User | None:
+        """Who has this token; None when it is not ours, has ended, or its account is gone."""
+        if hmac.compare_digest(token.encode(), self.admin.encode()):
+            return User(ADMIN, ("system:masters", "system:authenticated"))
+        body, _, signature = token.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), _armour(self._signature(body)).encode()):
+            return None
+        try:
+            claims = msgspec.json.decode(_bare(body.partition(".")[2]))
+        except (ValueError, binascii.Error):
+            return None
+        if claims.get("exp", float("inf")) < self._storage.now():
+            return None
+        inside = claims["kubernetes.io"]
+        namespace, named = inside["namespace"], inside["serviceaccount"]
+        account = self._storage.find(SERVICEACCOUNTS, namespace, named["name"])
+        if account is None or account["metadata"]["uid"] != named["uid"]:
+            return None
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
+        return User(claims["sub"], (*groups, "system:authenticated"))
+
+    def _signature(self, body: str) -> bytes:
+        return hmac.digest(self._key, body.encode(), "sha256")
+
+
+def _armour(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _bare(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,155 @@
+"""Creates, updates, patches and deletes, as calls on the storage.
+
+A patch is made from the current object and stored as an update, so that it is held to the same
+rules; one that names no resourceVersion never conflicts, as nothing happens in between.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import yaml
+
+from kdns.lab import bodies, errors, patch, schema
+from kdns.lab.calls import Call, selection
+from kdns.lab.errors import Cause, Obj
+from kdns.lab.storage import Deletion, Storage
+
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+"""No vowels and nothing that looks like them, as in names that Kubernetes makes up."""
+
+RETURNED = {"services", "pods", "namespaces", "persistentvolumeclaims", "serviceaccounts"}
+"""A delete of these replies with the object, of others with a Status."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What a write came to: the object (or Status) to reply with, and warnings."""
+
+    code: int
+    obj: Obj
+    is_stored: bool = True
+    warnings: list[str] = field(default_factory=list)
+
+
+class Writer:
+    """Writes on behalf of API calls; `chance` picks a number below its argument."""
+
+    def __init__(self, storage: Storage, chance: Callable[[int], int]) -> None:
+        self._storage = storage
+        self._chance = chance
+
+    def create(self, call: Call) -> Written:
+        """POST of a new object."""
+        bodies.options(call, "CreateOptions")
+        warnings: list[str] = []
+        obj = bodies.parse(call, warnings)
+        metadata = obj["metadata"]
+        if not metadata.get("name"):
+            metadata["name"] = self._name(call, metadata.get("generateName", ""))
+        aim = call.target
+        new = self._storage.create(aim.resource, aim.namespace, obj, is_dry=_is_dry(call))
+        return Written(201, new, not _is_dry(call), warnings)
+
+    def update(self, call: Call) -> Written:
+        """PUT of a whole object, or of its status."""
+        bodies.options(call, "UpdateOptions")
+        warnings: list[str] = []
+        return self._put(call, bodies.parse(call, warnings), warnings)
+
+    def patch(self, call: Call) -> Written:
+        """PATCH in any of its forms; only an apply creates what does not exist."""
+        bodies.options(call, "PatchOptions")
+        aim = call.target
+        old = self._storage.get(aim.resource, aim.namespace, aim.name)
+        kind = schema.type_of(aim.resource.api_version, aim.resource.kind)
+        new = patch.apply(call.media, old, _patch_of(call), kind)
+        warnings: list[str] = []
+        return self._put(call, bodies.checked(call, new, warnings), warnings)
+
+    def delete(self, call: Call) -> Written:
+        """DELETE of one object."""
+        bodies.options(call, "DeleteOptions")
+        aim = call.target
+        how, is_dry = _deletion(call)
+        uid = self._storage.get(aim.resource, aim.namespace, aim.name)["metadata"]["uid"]
+        gone = self._storage.delete(aim.resource, aim.namespace, aim.name, how, is_dry=is_dry)
+        lives = self._storage.find(aim.resource, aim.namespace, aim.name) is not None
+        if aim.resource.plural in RETURNED or (lives and not is_dry):
+            return Written(200, gone)
+        details = {"name": aim.name, "group": aim.resource.group, "kind": aim.resource.plural}
+        told = {key: one for key, one in details.items() if one} | {"uid": uid}
+        return Written(200, _success(told), is_stored=False)
+
+    def delete_all(self, call: Call) -> list[Obj]:
+        """DELETE of what selectors choose; the objects as they were."""
+        bodies.options(call, "DeleteOptions")
+        wanted = selection(call)
+        how, is_dry = _deletion(call)
+        found = [
+            obj
+            for obj in self._storage.list(call.resource, call.target.namespace)
+            if wanted.matches(obj)
+        ]
+        for obj in found:
+            metadata = obj["metadata"]
+            namespace, name = metadata.get("namespace", ""), metadata["name"]
+            self._storage.delete(call.resource, namespace, name, how, is_dry=is_dry)
+        return found
+
+    def _put(self, call: Call, obj: Obj, warnings: list[str]) -> Written:
+        aim = call.target
+        part = aim.part if aim.part == "status" else ""
+        new = self._storage.update(
+            aim.resource, aim.namespace, aim.name, obj, part=part, is_dry=_is_dry(call)
+        )
+        return Written(200, new, not _is_dry(call), warnings)
+
+    def _name(self, call: Call, prefix: str) -> str:
+        if not prefix:
+            words = "Required value: name or generateName is required"
+            cause = Cause("metadata.name", "FieldValueRequired", words)
+            raise errors.invalid(call.resource.kind, "", [cause], call.resource.group)
+        return prefix[:58] + "".join(_LETTERS[self._chance(len(_LETTERS))] for _ in range(5))
+
+
+def _is_dry(call: Call) -> bool:
+    return call.query.get("dryRun") == "All"
+
+
+def _patch_of(call: Call) -> object:
+    try:
+        if "yaml" in call.media:
+            return yaml.safe_load(call.body)
+        return msgspec.json.decode(call.body)
+    except (ValueError, yaml.YAMLError) as error:
+        raise errors.bad_request(f"error decoding patch: {error}") from None
+
+
+def _deletion(call: Call) -> tuple[Deletion, bool]:
+    body: Obj = bodies.decode(call) if call.body.strip() else {}
+    query = call.query
+    requires = body.get("preconditions") or {}
+    grace = body.get("gracePeriodSeconds")
+    if grace is None and query.get("gracePeriodSeconds"):
+        grace = call.number("gracePeriodSeconds")
+    propagation = body.get("propagationPolicy") or query.get("propagationPolicy", "")
+    if body.get("orphanDependents"):
+        propagation = "Orphan"
+    how = Deletion(
+        uid=requires.get("uid") or "",
+        version=requires.get("resourceVersion") or "",
+        grace_s=grace,
+        propagation=propagation,
+    )
+    return how, _is_dry(call) or "All" in (body.get("dryRun") or ())
+
+
+def _success(details: Obj) -> Obj:
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": details,
+    }
