@@ -1,0 +1,163 @@
+"""loop: finds out whether what is forwarded comes back, and then forwards nothing of that zone.
+
+A probe is a question for a name that nobody else can know, sent to the server's own socket. Seen
+more than twice, it has been round: `forward` stands behind this plugin, so all that comes here in
+the looping zone gets SERVFAIL, and everything in front of it goes on answering. Probes pass through
+even then, so that the end of the loop is noticed too.
+"""
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, Final
+
+from kdns.corefile.options import Settings
+from kdns.observe.counters import Labels
+from kdns.plugins.base import Filter, Next, Query, Result, Site
+from kdns.wire import names, types
+from kdns.wire.message import Answer
+from kdns.wire.names import Key
+
+log = logging.getLogger("kdns.loop")
+
+HINFO: Final = types.parse_type("HINFO")
+MOST_SEEN: Final = 2
+ANSWER_S: Final = 2.0
+START_S: Final = 30.0
+"""How long the first probe is repeated until it gets through (CoreDNS)."""
+RETRY_S: Final = 0.5
+EVERY_S: Final = 60.0
+EVERY_LOOPING_S: Final = 10.0
+CLEAN: Final = 3
+"""Probes in a row that must not come back before a loop is over: not every upstream need loop."""
+
+
+class Probe:
+    """What is known of the loop of one zone."""
+
+    def __init__(self, zone: Key) -> None:
+        self.zone = zone
+        self.name = zone
+        """The name that is on its way."""
+        self.seen = 0
+        self.clean = 0
+        """Probes in a row that did not come back."""
+        self.is_looping = False
+
+    def renew(self) -> bytes:
+        """The next probe's packet."""
+        labels = [secrets.token_hex(8).encode() for _ in range(2)]
+        self.name = Key(b"".join(b"\x10" + label for label in labels) + self.zone)
+        self.seen = 0
+        head = secrets.token_bytes(2) + b"\x01\0\0\1" + bytes(6)
+        return head + self.name + HINFO.to_bytes(2, "big") + b"\0\1"
+
+
+class Loop(Filter):
+    """Stands before `forward` and asks itself."""
+
+    name = "loop"
+
+    def __init__(self, settings: Settings, site: Site) -> None:
+        super().__init__(settings, site)
+        self.probes = {zone: Probe(zone) for zone in site.zones}
+        self._refused = Answer(
+            rcode=types.SERVFAIL, ede=((0, "a forwarding loop"),), plugin=self.name
+        )
+
+    async def start(self) -> None:
+        """Publishes the zones that loop."""
+        self.site.counters.ask("kdns_loop_detected", self._looping)
+
+    def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """Probes each zone."""
+        return [self._watch(probe) for probe in self.probes.values()]
+
+    async def around(self, query: Query, next_: Next) -> Result:
+        """Counts probes; refuses all else while the zone loops."""
+        probe = self.probes.get(query.zone)
+        if probe is None:
+            return await next_(query)
+        query.touch(probe)
+        if query.type == HINFO and query.key == probe.name:
+            query.forget()
+            probe.seen += 1
+            return self._refused if probe.seen > MOST_SEEN else await next_(query)
+        return self._refused if probe.is_looping else await next_(query)
+
+    async def _watch(self, probe: Probe) -> None:
+        clock, chance = self.site.clock, self.site.chance
+        end = clock() + START_S
+        while not await self._ask(probe) and clock() < end:  # noqa: ASYNC110 - a retry
+            await asyncio.sleep(RETRY_S)
+        while True:
+            every_s = EVERY_LOOPING_S if probe.is_looping else EVERY_S
+            await asyncio.sleep(every_s * (0.75 + chance.random() / 2))
+            await self._ask(probe)
+
+    async def _ask(self, probe: Probe) -> bool:
+        """Sends a probe and judges; True when it was answered."""
+        is_answered = await _exchange(self._own_address(), probe.renew())
+        if probe.seen > MOST_SEEN:
+            probe.clean = 0
+            self._turn(probe, is_looping=True)
+        else:
+            probe.clean += 1
+            self._turn(probe, is_looping=probe.is_looping and probe.clean < CLEAN)
+        return is_answered
+
+    def _turn(self, probe: Probe, *, is_looping: bool) -> None:
+        if is_looping == probe.is_looping:
+            return
+        probe.is_looping = is_looping
+        self.site.stamps.bump((probe,))
+        zone = names.format(probe.zone)
+        if is_looping:
+            log.error(
+                "loop detected for zone %s: what %s sends comes back to this server. It answers"
+                " SERVFAIL instead of forwarding until that ends, and everything else as before."
+                " Likely an upstream, or a nameserver in a resolv.conf named there, leads back here"
+                " (127.0.0.53 is the node's own resolver): name the real upstreams, or the file"
+                " /run/systemd/resolve/resolv.conf",
+                zone,
+                self._forwards(),
+            )
+        else:
+            log.info("the loop of zone %s has ended: its names are forwarded again", zone)
+
+    def _forwards(self) -> str:
+        """Where the lines stand that forward."""
+        words = [
+            plugin.settings.word
+            for plugin in self.site.life.plugins
+            if plugin.name == "forward" and plugin.site.zones == self.site.zones
+        ]
+        return " or ".join(f"forward ({word.file}:{word.line})" for word in words) or "forward"
+
+    def _looping(self) -> Iterable[tuple[Labels, float]]:
+        """The state of every zone, of all plugins that serve."""
+        for plugin in self.site.life.plugins:
+            if isinstance(plugin, Loop):
+                for probe in plugin.probes.values():
+                    yield (names.format(probe.zone),), float(probe.is_looping)
+
+    def _own_address(self) -> tuple[str, int]:
+        host, port = self.site.listen[0]
+        return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - to ask, not to bind
+
+
+async def _exchange(address: tuple[str, int], packet: bytes) -> bool:
+    """Sends a packet; True when a datagram came back in time."""
+    loop = asyncio.get_running_loop()
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(address)
+            await loop.sock_sendall(sock, packet)
+            async with asyncio.timeout(ANSWER_S):
+                return bool(await loop.sock_recv(sock, 4096))
+        except OSError:  # refused, or no answer in time
+            return False

@@ -1,0 +1,236 @@
+"""loop: what comes back is found and isolated, what does not is left alone, an end is noticed."""
+
+import asyncio
+import socket
+
+import pytest
+
+from kdns.corefile.tree import ConfigError
+from kdns.plugins import loop
+from kdns.plugins.base import SKIP, Backend, Client, Filter, Life, Next, Query, Result, Stamps
+from kdns.plugins.loop import Loop
+from kdns.server.chain import join
+from kdns.server.pipeline import Pipeline
+from kdns.server.router import Block, Router
+from kdns.server.table import AnswerTable
+from kdns.server.udp import UdpListener, address_of
+from kdns.wire import names, types
+from kdns.wire.message import Answer
+from tests import fakes
+from tests.stubs import addresses
+
+CLUSTER = names.parse_key("cluster.local")
+
+
+class Cluster(Backend):
+    """Answers cluster names, in front of the loop."""
+
+    name = "kubernetes"
+
+    def __init__(self) -> None:
+        pass
+
+    async def answer(self, query: Query) -> Result:
+        return addresses(query, 7) if names.is_below(query.key, CLUSTER) else SKIP
+
+
+class Forward(Filter):
+    """Forwards to this very server while it loops; else it knows all names."""
+
+    name = "forward"
+
+    def __init__(self, site) -> None:
+        self.site = site
+        self.loops = True
+        self.asked = 0
+        self.route = None
+
+    async def around(self, query: Query, next_: Next) -> Result:
+        self.asked += 1
+        query.forget()
+        if self.asked > 50:
+            raise RecursionError("it was not noticed")
+        return await self.route(query) if self.loops else addresses(query, 9)
+
+
+class Server:
+    """Cluster, loop, forward, on a real socket."""
+
+    def __init__(self) -> None:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        sock.bind(("127.0.0.1", 0))
+        self.stamps = Stamps()
+        self.site = fakes.site(
+            stamps=self.stamps,
+            listen=(("", sock.getsockname()[1]),),
+            clock=asyncio.get_running_loop().time,
+            life=Life(),
+        )
+        [self.loop] = fakes.plugins("loop", self.site, Loop)
+        self.forward = Forward(self.site)
+        self.forward.settings = self.loop.settings
+        self.plugins = (Cluster(), self.loop, self.forward)
+        self.site.life.plugins = self.plugins[1:]
+        block = Block(names.ROOT, join(self.plugins), self.plugins, ())
+        router = Router({names.ROOT: block}, recurses=True)
+        self.forward.route = router.route
+        self.pipeline = Pipeline(
+            router, self.stamps, self.site.counters, self.site.clock, self.site.chance,
+            table=AnswerTable(self.stamps, self.site.chance, address_of),
+        )  # fmt: skip
+        self.udp = UdpListener(sock, self.pipeline, self.site.clock)
+        self.work: list[asyncio.Future[None]] = []
+
+    async def __aenter__(self) -> "Server":
+        self.udp.start()
+        await self.loop.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for one in self.work:
+            one.cancel()
+        await asyncio.gather(*self.work, return_exceptions=True)
+        await self.udp.stop(0.5)
+
+    def watch(self) -> None:
+        self.work = [asyncio.ensure_future(work) for work in self.loop.tasks()]
+
+    @property
+    def probe(self):
+        return self.loop.probes[names.ROOT]
+
+    def gauge(self) -> list[float]:
+        read = self.site.counters.asked["kdns_loop_detected"]
+        return [value for _, value in read()]
+
+    async def ask(self, name: str) -> bytes:
+        """The reply, from the table if it is there."""
+        packet = (
+            b"\0\1\1\0\0\1\0\0\0\0\0\1"
+            + names.parse(name)
+            + b"\0\1\0\1"
+            + b"\0\0\x29\4\xd0"
+            + bytes(6)
+        )
+        now = self.site.clock()
+        reply = self.pipeline.recall(packet, ("127.0.0.1", 1), now)
+        if reply is None:
+            reply = await self.pipeline.respond(packet, Client(b"\x7f\0\0\1", 1), now)
+        return reply
+
+    async def rcode(self, name: str) -> int:
+        return (await self.ask(name))[3] & 15
+
+
+async def until(holds) -> None:
+    for _ in range(2000):
+        if holds():
+            return
+        await asyncio.sleep(0.001)
+    raise TimeoutError
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "EVERY_S", 0.02)
+    monkeypatch.setattr(loop, "EVERY_LOOPING_S", 0.01)
+    monkeypatch.setattr(loop, "RETRY_S", 0.01)
+
+
+@pytest.mark.parametrize("text", ["loop x", "loop {\n x\n}"])
+def test_it_takes_nothing(text: str) -> None:
+    with pytest.raises(ConfigError, match="loop"):
+        fakes.chain(text, Loop)
+
+
+async def test_a_loop_is_isolated_and_all_else_answered(
+    hurried: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Server() as server:
+        assert server.gauge() == [0]
+        server.watch()
+        await until(lambda: server.probe.is_looping)
+        asked = server.forward.asked
+        reply = await server.ask("example.org")
+        assert reply[3] & 15 == types.SERVFAIL
+        assert b"a forwarding loop" in reply
+        assert await server.rcode("web.a.svc.cluster.local") == types.NOERROR
+        assert server.forward.asked <= asked + 4  # probes at most
+        assert server.gauge() == [1]
+    [said] = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+    assert said.startswith("loop detected for zone .: what forward (Corefile:2) sends comes back")
+    assert "127.0.0.53" in said
+
+
+async def test_a_loop_that_ends_is_lifted_and_what_was_remembered_forgotten(
+    hurried: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "kdns.loop")
+    async with Server() as server:
+        server.watch()
+        await until(lambda: server.probe.is_looping)
+        for _ in range(3):
+            assert await server.rcode("example.org") == types.SERVFAIL
+        server.forward.loops = False
+        await until(lambda: not server.probe.is_looping)
+        assert await server.rcode("example.org") == types.NOERROR
+        assert server.gauge() == [0]
+        server.forward.asked = 0
+        server.forward.loops = True  # and one that begins later is found
+        await until(lambda: server.probe.is_looping)
+    assert "the loop of zone . has ended" in caplog.text
+
+
+async def test_a_server_that_does_not_loop_forwards(hurried: None) -> None:
+    async with Server() as server:
+        server.forward.loops = False
+        server.watch()
+        await until(lambda: server.probe.clean >= 3)
+        assert await server.rcode("example.org") == types.NOERROR
+        assert server.gauge() == [0]
+
+
+async def test_a_probe_that_does_not_get_through_is_repeated_and_proves_nothing(
+    hurried: None,
+) -> None:
+    async with Server() as server:
+        free = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        there = server.loop._own_address
+        server.loop._own_address = lambda: ("127.0.0.1", port)
+        server.watch()
+        await until(lambda: server.probe.clean >= 3)
+        assert not server.probe.is_looping
+        server.loop._own_address = there
+        await until(lambda: server.probe.is_looping)
+
+
+def test_probes_have_names_that_nobody_can_guess() -> None:
+    probe = loop.Probe(CLUSTER)
+    packets = {probe.renew() for _ in range(100)}
+    assert len({packet[12:] for packet in packets}) == 100
+    assert all(len(packet) == 12 + 2 * 17 + len(CLUSTER) + 4 for packet in packets)
+
+
+async def test_other_zones_pass() -> None:
+    made = fakes.chain("loop", Loop, zones=(CLUSTER,))
+
+    async def next_(query: Query) -> Result:
+        return Answer()
+
+    [plugin] = made.plugins
+    plugin.probes[CLUSTER].is_looping = True
+    await made.ask("a.cluster.local")
+    answer = await plugin.around(query("a.cluster.local", CLUSTER, made), next_)
+    assert answer.rcode == types.SERVFAIL
+    answer = await plugin.around(query("a.example", names.ROOT, made), next_)
+    assert answer.rcode == types.NOERROR
+
+
+def query(name: str, zone: names.Key, made: fakes.Chain) -> Query:
+    asked = Query(fakes.question(name), fakes.client(), 0, made.ledger)
+    asked.zone = zone
+    return asked
