@@ -2,6 +2,18 @@
 
 from dataclasses import dataclass
 
+from kdns.lab.kinds import (
+    access,
+    cluster,
+    config,
+    endpoints,
+    event,
+    network,
+    pod,
+    scaling,
+    service,
+    workloads,
+)
 from kdns.lab.rules import Rules
 
 _PLAIN = Rules()
@@ -48,22 +60,63 @@ _ALL = ("all",)
 _RBAC = "rbac.authorization.k8s.io"
 
 NAMESPACES = Resource(
-    "", "v1", "namespaces", "Namespace", ("ns",), is_namespaced=False, has_status=True
+    "",
+    "v1",
+    "namespaces",
+    "Namespace",
+    ("ns",),
+    is_namespaced=False,
+    has_status=True,
+    rules=cluster.Namespaces(),
 )
-NODES = Resource("", "v1", "nodes", "Node", ("no",), is_namespaced=False, has_status=True)
-SERVICES = Resource("", "v1", "services", "Service", ("svc",), has_status=True, categories=_ALL)
-ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", ("ep",))
+NODES = Resource(
+    "", "v1", "nodes", "Node", ("no",), is_namespaced=False, has_status=True, rules=cluster.Nodes()
+)
+SERVICES = Resource(
+    "",
+    "v1",
+    "services",
+    "Service",
+    ("svc",),
+    has_status=True,
+    categories=_ALL,
+    rules=service.Services(),
+)
+ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", ("ep",), rules=endpoints.Endpoints())
 PODS = Resource(
-    "", "v1", "pods", "Pod", ("po",), has_status=True, has_generation=True, categories=_ALL
+    "",
+    "v1",
+    "pods",
+    "Pod",
+    ("po",),
+    has_status=True,
+    has_generation=True,
+    categories=_ALL,
+    rules=pod.Pods(),
 )
-CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap", ("cm",))
-SECRETS = Resource("", "v1", "secrets", "Secret")
-SERVICEACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", ("sa",))
-EVENTS = Resource("", "v1", "events", "Event", ("ev",))
+CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap", ("cm",), rules=config.ConfigMaps())
+SECRETS = Resource("", "v1", "secrets", "Secret", rules=config.Secrets())
+SERVICEACCOUNTS = Resource(
+    "", "v1", "serviceaccounts", "ServiceAccount", ("sa",), rules=config.ServiceAccounts()
+)
+EVENTS = Resource("", "v1", "events", "Event", ("ev",), rules=event.Events())
 CLAIMS = Resource(
-    "", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ("pvc",), has_status=True
+    "",
+    "v1",
+    "persistentvolumeclaims",
+    "PersistentVolumeClaim",
+    ("pvc",),
+    has_status=True,
+    rules=scaling.Claims(),
 )
-SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", has_generation=True)
+SLICES = Resource(
+    "discovery.k8s.io",
+    "v1",
+    "endpointslices",
+    "EndpointSlice",
+    has_generation=True,
+    rules=endpoints.EndpointSlices(),
+)
 DEPLOYMENTS = Resource(
     "apps",
     "v1",
@@ -74,6 +127,7 @@ DEPLOYMENTS = Resource(
     has_scale=True,
     has_generation=True,
     categories=_ALL,
+    rules=workloads.Deployments(),
 )
 REPLICASETS = Resource(
     "apps",
@@ -85,6 +139,7 @@ REPLICASETS = Resource(
     has_scale=True,
     has_generation=True,
     categories=_ALL,
+    rules=workloads.ReplicaSets(),
 )
 STATEFULSETS = Resource(
     "apps",
@@ -96,6 +151,7 @@ STATEFULSETS = Resource(
     has_scale=True,
     has_generation=True,
     categories=_ALL,
+    rules=workloads.StatefulSets(),
 )
 DAEMONSETS = Resource(
     "apps",
@@ -106,6 +162,7 @@ DAEMONSETS = Resource(
     has_status=True,
     has_generation=True,
     categories=_ALL,
+    rules=workloads.DaemonSets(),
 )
 INGRESSES = Resource(
     "networking.k8s.io",
@@ -115,15 +172,31 @@ INGRESSES = Resource(
     ("ing",),
     has_status=True,
     has_generation=True,
+    rules=network.Ingresses(),
 )
 POLICIES = Resource(
-    "networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", ("netpol",), has_generation=True
+    "networking.k8s.io",
+    "v1",
+    "networkpolicies",
+    "NetworkPolicy",
+    ("netpol",),
+    has_generation=True,
+    rules=network.NetworkPolicies(),
 )
-ROLES = Resource(_RBAC, "v1", "roles", "Role")
-ROLEBINDINGS = Resource(_RBAC, "v1", "rolebindings", "RoleBinding")
-CLUSTERROLES = Resource(_RBAC, "v1", "clusterroles", "ClusterRole", is_namespaced=False)
+ROLES = Resource(_RBAC, "v1", "roles", "Role", rules=access.Roles())
+ROLEBINDINGS = Resource(
+    _RBAC, "v1", "rolebindings", "RoleBinding", rules=access.Bindings("Role", "ClusterRole")
+)
+CLUSTERROLES = Resource(
+    _RBAC, "v1", "clusterroles", "ClusterRole", is_namespaced=False, rules=access.Roles()
+)
 CLUSTERROLEBINDINGS = Resource(
-    _RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", is_namespaced=False
+    _RBAC,
+    "v1",
+    "clusterrolebindings",
+    "ClusterRoleBinding",
+    is_namespaced=False,
+    rules=access.Bindings("ClusterRole"),
 )
 BUDGETS = Resource(
     "policy",
@@ -133,6 +206,7 @@ BUDGETS = Resource(
     ("pdb",),
     has_status=True,
     has_generation=True,
+    rules=scaling.Budgets(),
 )
 AUTOSCALERS = Resource(
     "autoscaling",
@@ -142,6 +216,7 @@ AUTOSCALERS = Resource(
     ("hpa",),
     has_status=True,
     categories=_ALL,
+    rules=scaling.Autoscalers(),
 )
 IMPORTS = Resource(
     "multicluster.x-k8s.io",

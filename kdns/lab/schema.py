@@ -5,6 +5,8 @@ a line with a type's name, then its fields, one to a line. From it come strategi
 server-side apply, the detection of unknown fields and the OpenAPI documents.
 """
 
+import re
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -80,6 +82,71 @@ def unknown(obj: Obj, kind: Type | None, path: str = "") -> Iterator[str]:
         elif (below := inner(field)) is not None:
             for where, item in _objects(value, at, is_map=field.shape.startswith("{}")):
                 yield from unknown(item, below, where)
+
+
+def misfit(obj: Obj, kind: Type | None, path: str = "") -> str:
+    """What does not fit its field's type, in the words of a server's decoder; "" if all does."""
+    for name, value in obj.items():
+        field = kind.fields.get(name) if kind else None
+        if kind is None or field is None or value is None:
+            continue
+        at = f"{path}.{name}" if path else name
+        found = _misfit(value, field.shape, f"{kind.name.rpartition('.')[2]}.{at}", at)
+        if found:
+            return found
+    return ""
+
+
+_JSON = {"string": str, "bytes": str, "time": str, "microtime": str, "bool": bool}
+
+
+def _misfit(value: object, shape: str, go_field: str, path: str) -> str:
+    if shape.startswith("[]"):
+        if not isinstance(value, list):
+            return _cannot(value, shape, go_field)
+        found = (_misfit(one, shape[2:], go_field, path) for one in value if one is not None)
+    elif shape.startswith("{}"):
+        if not isinstance(value, dict):
+            return _cannot(value, shape, go_field)
+        found = (
+            _misfit(one, shape[2:], go_field, path) for one in value.values() if one is not None
+        )
+    elif "." in shape:
+        if not isinstance(value, dict):
+            return _cannot(value, shape, go_field)
+        return misfit(value, types().get(shape), path)
+    else:
+        return _scalar_misfit(value, shape, go_field)
+    return next(filter(None, found), "")
+
+
+def _scalar_misfit(value: object, shape: str, go_field: str) -> str:
+    if shape == "bytes" and isinstance(value, str):
+        return _no_base64(value)
+    if shape in _JSON:
+        return "" if isinstance(value, _JSON[shape]) else _cannot(value, shape, go_field)
+    if shape in {"int32", "int64"}:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return "" if is_number else _cannot(value, shape, go_field)
+    return ""
+
+
+def _no_base64(text: str) -> str:
+    try:
+        b64decode(text, validate=True)
+    except ValueError:
+        good = re.match(r"[A-Za-z0-9+/=]*", text)
+        return f"illegal base64 data at input byte {good.end() if good else 0}"
+    return ""
+
+
+def _cannot(value: object, shape: str, go_field: str) -> str:
+    names = {bool: "bool", str: "string", list: "array", dict: "object"}
+    found = names.get(type(value), "number")
+    named = re.sub(r"\{\}", "map[string]", shape)
+    named = re.sub(r"\b[a-z]+\.(v\d\w*\.)", r"\1", named)
+    named = {"time": "string", "microtime": "string"}.get(named, named)
+    return f"json: cannot unmarshal {found} into Go struct field {go_field} of type {named}"
 
 
 def known(obj: Obj, kind: Type | None) -> Obj:

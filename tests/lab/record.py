@@ -2,6 +2,7 @@
 
     python -m tests.lab.record KUBECONFIG schema     kdns/lab/schema.txt, the fields of every kind
     python -m tests.lab.record KUBECONFIG patches    tests/lab/recorded/patches.json, what it answers to cases.PATCHES
+    … creates, updates                              the same for creates.yaml and updates.yaml
 
 The kubeconfig is that of an administrator, with a token. Objects are made in namespaces of their
 own and deleted again.
@@ -20,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from kdns.lab import resources
 from tests.lab import cases
 
 TOP = Path(__file__).parents[2]
@@ -203,12 +205,59 @@ def record_patches(server: Server) -> None:
     write("patches", {"bases": bases, "answers": answers})
 
 
+def place_of(obj: Any) -> str:
+    """Where objects of this kind are made."""
+    group, resource = obj["apiVersion"], resources.by_kind(obj["apiVersion"], obj["kind"])
+    assert resource is not None
+    root = f"/apis/{group}" if "/" in group else f"/api/{group}"
+    inside = "/namespaces/lab-record" if resource.is_namespaced else ""
+    return f"{root}{inside}/{resource.plural}"
+
+
+def record_creates(server: Server) -> None:
+    """Asks to make every object of creates.yaml."""
+    server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "lab-record"}})
+    answers = {}
+    for title, obj in loaded("creates").items():
+        code, body = server.ask("POST", place_of(obj) + "?dryRun=All", obj)
+        answers[title] = {"code": code, "body": plain(body)}
+    write("creates", answers)
+
+
+def record_updates(server: Server) -> None:
+    """Makes every object of updates.yaml and asks for each of its patches."""
+    server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "lab-record"}})
+    answers = {}
+    for title, case in loaded("updates").items():
+        place = place_of(case["object"])
+        code, before = server.ask("POST", place, case["object"])
+        assert code == 201, before
+        place += "/" + case["object"]["metadata"]["name"]
+        time.sleep(0.5)  # controllers have their say first
+        _, before = server.ask("GET", place)
+        for name, patch in case["patches"].items():
+            code, body = server.ask("PATCH", place + "?dryRun=All", patch, cases.MERGE)
+            answers[f"{title}: {name}"] = {"code": code, "body": plain(body)}
+        server.ask("DELETE", place + "?gracePeriodSeconds=0")
+    write("updates", answers)
+
+
+def loaded(name: str) -> Any:
+    """The cases of a file."""
+    return yaml.safe_load((Path(__file__).parent / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
 def plain(body: Any) -> Any:
     """An answer without what differs from one run to the next."""
     for field in ("managedFields", "uid", "resourceVersion", "creationTimestamp", "generation"):
         body.get("metadata", {}).pop(field, None)
     if body.get("kind") == "Status":
-        return {"message": body.get("message"), "reason": body.get("reason", "")}
+        causes = body.get("details", {}).get("causes", [])
+        return {
+            "message": body.get("message"),
+            "reason": body.get("reason", ""),
+            "causes": [cause.get("reason", "") for cause in causes],
+        }
     return {key: value for key, value in body.items() if key != "status"}
 
 
@@ -222,7 +271,12 @@ def write(name: str, found: Any) -> None:
 def main() -> None:
     _, kubeconfig, what = sys.argv
     server = Server.of(kubeconfig)
-    {"schema": record_schema, "patches": record_patches}[what](server)
+    {
+        "schema": record_schema,
+        "patches": record_patches,
+        "creates": record_creates,
+        "updates": record_updates,
+    }[what](server)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,11 @@ def test_patch_gives_what_a_server_gives(title: str) -> None:
     try:
         found: Any = schema.known(patch.apply(media, before, change, kind), kind)
     except ApiError as error:
-        found = {"message": error.message, "reason": error.reason}
+        found = {
+            "message": error.message,
+            "reason": error.reason,
+            "causes": [cause["reason"] for cause in error.details.get("causes", [])],
+        }
         assert (error.code, found) == (answer["code"], answer["body"])
         return
     finally:

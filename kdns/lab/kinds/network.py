@@ -1,0 +1,151 @@
+"""Ingresses and NetworkPolicies."""
+
+from collections.abc import Iterable
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+from kdns.lab import checks, tables
+from kdns.lab.errors import Cause, Obj
+from kdns.lab.kinds.kind import Kind
+from kdns.lab.rules import Column
+
+if TYPE_CHECKING:
+    from kdns.lab.storage import Storage
+
+_PATHS = ("Exact", "ImplementationSpecific", "Prefix")
+
+
+class Ingresses(Kind):
+    """The rules of Ingresses."""
+
+    columns = (
+        tables.NAME,
+        Column("Class"),
+        Column("Hosts"),
+        Column("Address"),
+        Column("Ports"),
+        tables.AGE,
+    )
+
+    def cells(self, obj: Obj, now: float) -> list[Any]:
+        """NAME, CLASS, HOSTS, ADDRESS, PORTS, AGE."""
+        spec = obj.get("spec") or {}
+        found = (obj.get("status") or {}).get("loadBalancer", {}).get("ingress") or []
+        hosts = [rule["host"] for rule in spec.get("rules") or [] if rule.get("host")]
+        more = f" + {len(hosts) - 3} more..." if len(hosts) > 3 else ""
+        return [
+            obj["metadata"]["name"],
+            spec.get("ingressClassName") or "<none>",
+            ",".join(hosts[:3]) + more if hosts else "*",
+            ",".join(one.get("ip") or one.get("hostname", "") for one in found),
+            "80, 443" if spec.get("tls") else "80",
+            tables.age(obj, now),
+        ]
+
+    def prepare(self, obj: Obj, old: Obj | None, storage: "Storage") -> None:
+        """A new one has no address yet."""
+        del storage
+        obj.setdefault("spec", {})
+        if old is None:
+            obj["status"] = {"loadBalancer": {}}
+
+    def check(self, obj: Obj) -> Iterable[Cause]:
+        """Rules or a backend for all."""
+        spec = obj["spec"]
+        if not spec.get("rules") and not spec.get("defaultBackend"):
+            why = "either `defaultBackend` or `rules` must be specified"
+            yield checks.invalid("spec", None, why)
+        for place, rule in enumerate(spec.get("rules") or []):
+            at = f"spec.rules[{place}]"
+            if rule.get("host"):
+                yield from _check_host(rule["host"], f"{at}.host")
+            if "http" in rule:
+                for number, path in enumerate(rule["http"].get("paths") or []):
+                    yield from _check_path(path, f"{at}.http.paths[{number}]")
+        if spec.get("defaultBackend"):
+            yield from _check_backend(spec["defaultBackend"], "spec.defaultBackend")
+
+
+def _check_host(host: str, at: str) -> Iterable[Cause]:
+    if checks.address(host) is not None:
+        yield checks.invalid(at, host, "must be a DNS name, not an IP address")
+    else:
+        plain = host.removeprefix("*.")
+        yield from (checks.invalid(at, host, why) for why in checks.subdomain(plain))
+
+
+def _check_path(path: Obj, at: str) -> Iterable[Cause]:
+    kind = path.get("pathType")
+    if not kind:
+        yield checks.required(f"{at}.pathType", "pathType must be specified")
+    elif kind not in _PATHS:
+        yield checks.unsupported(f"{at}.pathType", kind, _PATHS)
+    elif kind != "ImplementationSpecific" and not (path.get("path") or "").startswith("/"):
+        yield checks.invalid(f"{at}.path", path.get("path", ""), "must be an absolute path")
+    yield from _check_backend(path.get("backend") or {}, f"{at}.backend")
+
+
+def _check_backend(backend: Obj, at: str) -> Iterable[Cause]:
+    service = backend.get("service")
+    if not service:
+        if not backend.get("resource"):
+            yield checks.required(at, "port name or number is required")
+        return
+    yield from checks.text_of(f"{at}.service.name", service.get("name", ""), checks.label_1035)
+    port = service.get("port") or {}
+    if not port:
+        yield checks.required(at, "port name or number is required")
+    elif port.get("number"):
+        yield from checks.port(f"{at}.service.port.number", port["number"])
+    elif port.get("name"):
+        yield from checks.text_of(f"{at}.service.port.name", port["name"], checks.port_name)
+
+
+class NetworkPolicies(Kind):
+    """The rules of NetworkPolicies."""
+
+    columns = (tables.NAME, Column("Pod-Selector"), tables.AGE)
+
+    def cells(self, obj: Obj, now: float) -> list[Any]:
+        """NAME, POD-SELECTOR, AGE."""
+        chosen = tables.label_selector((obj.get("spec") or {}).get("podSelector"))
+        return [obj["metadata"]["name"], chosen, tables.age(obj, now)]
+
+    def default(self, obj: Obj) -> None:
+        """Protocols, and the policy's types by the rules it has."""
+        spec = obj.setdefault("spec", {})
+        spec.setdefault("podSelector", {})
+        for direction in ("ingress", "egress"):
+            for rule in spec.get(direction) or []:
+                for port in rule.get("ports") or []:
+                    port.setdefault("protocol", "TCP")
+        if not spec.get("policyTypes"):
+            spec["policyTypes"] = ["Ingress", *(["Egress"] if spec.get("egress") else [])]
+
+    def check(self, obj: Obj) -> Iterable[Cause]:
+        """Ports and peers."""
+        for direction, peers in (("ingress", "from"), ("egress", "to")):
+            for place, rule in enumerate(obj["spec"].get(direction) or []):
+                at = f"spec.{direction}[{place}]"
+                for number, port in enumerate(rule.get("ports") or []):
+                    field = f"{at}.ports[{number}]"
+                    if port.get("port") is not None:
+                        yield from checks.port_or_name(f"{field}.port", port["port"])
+                    yield from checks.one_of(
+                        f"{field}.protocol", port["protocol"], checks.PROTOCOLS
+                    )
+                for number, peer in enumerate(rule.get(peers) or []):
+                    yield from _check_peer(peer, f"{at}.{peers}[{number}]")
+
+
+def _check_peer(peer: Obj, at: str) -> Iterable[Cause]:
+    if not peer.keys() & {"podSelector", "namespaceSelector", "ipBlock"}:
+        yield checks.required(at, "must specify a peer")
+    block = peer.get("ipBlock")
+    if block is not None:
+        text = block.get("cidr", "")
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+            yield checks.invalid(f"{at}.ipBlock.cidr", text, why)
