@@ -98,7 +98,8 @@ def unreachable(error: BaseException, *, where: str, ca: str) -> Unreachable:
 
 def _certificate(error: BaseException) -> ssl.SSLError | None:
     """The TLS error inside one that aiohttp raised."""
-    for one in (error, getattr(error, "certificate_error", None), getattr(error, "os_error", None)):
+    # aiohttp's own error comes last: it is an SSLError that says nothing.
+    for one in (getattr(error, "certificate_error", None), getattr(error, "os_error", None), error):
         if isinstance(one, ssl.SSLError):
             return one
     cause = error.__cause__

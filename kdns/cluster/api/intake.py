@@ -98,7 +98,7 @@ class Intake:
         named, self._named = self._named, None
         assert named is not None
         self.ignored = {at: of for at, of in self.ignored.items() if at in named}
-        self._events.append(Prune(self._resource.kind, frozenset(named)))
+        self._events.append(Prune(self._resource.kind, named))
         await self._hand_over(version, is_whole=True)
 
     async def hand_over(self, version: str) -> None:
