@@ -46,6 +46,9 @@ def checked(call: Call, obj: Obj, warnings: list[str]) -> Obj:
     kind = schema.type_of(resource.api_version, resource.kind)
     _check_metadata(call, obj)
     named = {"kind": resource.kind, "apiVersion": resource.api_version} | obj
+    wrong = schema.misfit(named, kind)
+    if wrong:
+        raise _misfit(call, "", wrong)
     unknown = [f'unknown field "{path}"' for path in schema.unknown(named, kind)]
     how = call.query.get("fieldValidation", "")
     if unknown and how == "Strict":
