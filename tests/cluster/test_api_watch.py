@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from kdns.cluster.api.shared import Timing
 from kdns.cluster.objects import Namespace, Service, ServiceImport, Slice
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import parse
