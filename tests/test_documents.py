@@ -1,6 +1,6 @@
 """What the pages and the README show is true: Corefiles are right, answers come as shown.
 
-A ```corefile block is a whole Corefile, read as if it stood beside config/demo/Corefile. A ```dig
+A ```corefile block is a whole Corefile, read as if it stood beside tests/golden/demo/Corefile. A ```dig
 block behind it holds a question, `; name TYPE`, and what that Corefile answers: lines of the answer
 section in any order, or `; NODATA`, `; NXDOMAIN`, `; REFUSED`, `; SERVFAIL`.
 """
@@ -22,7 +22,7 @@ from kdns.server.pipeline import Pipeline
 from tests.fakes import at_work
 
 TOP = Path(__file__).parents[1]
-DEMO = TOP / "config" / "demo" / "Corefile"
+DEMO = TOP / "tests" / "golden" / "demo" / "Corefile"
 PAGES = sorted((TOP / "kdns" / "plugins").glob("*.md"))
 README = [path for path in (TOP / "README.md",) if path.exists()]
 

@@ -13,7 +13,19 @@ from kdns import COREDNS, __version__
 from kdns.cli import check, query, serve
 from kdns.server.registry import implemented
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"check": check.main, "query": query.main}
+
+def _lab(arguments: Sequence[str]) -> int:
+    """The lab's code, HTTP server and all, is loaded for the lab only."""
+    from kdns.cli import lab  # noqa: PLC0415 - as said
+
+    return lab.main(arguments)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "check": check.main,
+    "lab": _lab,
+    "query": query.main,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Serves DNS as a Corefile says; a drop-in for CoreDNS.",
         epilog="Commands of ours: kdns check FILE (is this Corefile right?), "
-        "kdns query NAME [TYPE] [@SERVER] (ask a server, or a Corefile without a socket).",
+        "kdns query NAME [TYPE] [@SERVER] (ask a server, or a Corefile without a socket), "
+        "kdns lab (a Kubernetes control plane to learn and test with).",
     )
     flag = parser.add_argument
     flag("-conf", "--conf", metavar="FILE", default=None, help="Corefile, or stdin (./Corefile)")

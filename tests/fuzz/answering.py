@@ -23,7 +23,7 @@ MOST_CPU_S = 0.05
 MOST_GROWTH_MB = 8.0
 CHECKPOINTS = 20
 HERE = Path(__file__).parent
-COREFILES = (HERE.parents[1] / "config" / "demo" / "Corefile", HERE / "Corefile")
+COREFILES = (HERE.parent / "golden" / "demo" / "Corefile", HERE / "Corefile")
 CLIENTS = (*(bytes((10, 244, at, 7)) for at in range(8)), b"\xfd" + bytes(14) + b"\1")
 
 

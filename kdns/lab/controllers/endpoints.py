@@ -1,8 +1,8 @@
 """Services and pods become endpoints: which pods, on which ports, in which condition, and why.
 
 The rules of the endpoint controllers of Kubernetes: a pod without an address or that has finished
-is none; one that terminates is not ready, though it may serve; a hostname counts only in the service
-that the pod names as its subdomain; a port whose name the pod lacks is left out.
+is none; one that terminates is not ready, though it may serve; a hostname counts only in the
+service that the pod names as its subdomain; a port whose name the pod lacks is left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -231,7 +231,7 @@ def _told(old: Obj | None, new: Obj | None, pod: Obj | None) -> tuple[str, str]:
         return ("added", "it is ready") if old is None else ("added", "became ready")
     if new["conditions"].get("terminating"):
         return "removed", "the pod is being deleted"
-    return ("known, not added", "not ready yet") if old is None else ("removed", "became not ready")
+    return ("is not added", "not ready yet") if old is None else ("removed", "became not ready")
 
 
 def _why_gone(pod: Obj | None) -> str:

@@ -93,7 +93,7 @@ class Garbage(Controller):
             self.desk.delete(obj, Deletion(uid=uid_of(obj), propagation="Foreground"))
 
     def _owner(self, obj: Obj, reference: Obj) -> Obj | None:
-        """The object that a reference means, if it exists; one of a kind we lack counts as there."""
+        """The object that a reference means, if it exists; one of an unknown kind is there."""
         resource = by_kind(reference["apiVersion"], reference["kind"])
         if resource is None:
             return obj

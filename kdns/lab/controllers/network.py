@@ -193,8 +193,11 @@ class Mirroring(Controller):
                 desk.delete(one)
             return None
         labels = {**labels_of(written), SERVICE_NAME: key[1], MANAGED_BY: mirroring.MIRRORING}
-        kept = {name: text for name, text in annotations_of(written).items()
-                if "kubectl.kubernetes.io/" not in name and name != slices.TRIGGER_TIME}  # fmt: skip
+        kept = {
+            name: text
+            for name, text in annotations_of(written).items()
+            if "kubectl.kubernetes.io/" not in name and name != slices.TRIGGER_TIME
+        }
         shared = Frame(key[0], key[1], labels, owner_reference(written), kept)
         groups = mirroring.groups_of(written)
         if write(desk, shared, groups, old):
