@@ -70,8 +70,8 @@ bench: .venv/tests ## CPU per query: hot, cold, NXDOMAIN, large headless
 coverage: .venv/tests ## branch coverage of the tests
 	$(BIN)/pytest -n 2 -m "not peer" --cov --cov-report=term-missing:skip-covered
 
-image:          ## build the container image
-	docker build -t kdns .
+image: .venv/tests ## build the image, start it as kubeadm does, ask it; without docker or podman in a bare root
+	$(BIN)/python -m tests.deploy.image
 
 clean:          ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
