@@ -14,6 +14,8 @@ from kdns.cluster.objects import Port
 from kdns.wire import names
 
 _LABEL = re.compile(r"[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?")
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}")
 _NAME = re.compile(r"[a-z0-9_](?:[-a-z0-9_.:]{0,251}[a-z0-9_])?")
 
 
@@ -58,6 +60,8 @@ def labels(given: Mapping[str, str | None] | None) -> tuple[tuple[str, str], ...
 
 def address(text: str, path: str) -> bytes:
     """A packed address; one with a scope is none."""
+    if _IPV4.fullmatch(text):  # perf: half of ip_address's time, and 150,000 come with a list
+        return bytes(map(int, text.split(".")))
     try:
         return ip_address(text.replace("%", " ")).packed
     except ValueError:

@@ -241,9 +241,11 @@ def _rows(given: Iterable[raw.Endpoint], width: int) -> Iterable[Row]:
     for at, endpoint in enumerate(given):
         path = f"$.endpoints[{at}]"
         ready = endpoint.conditions is None or endpoint.conditions.ready is not False
-        hostname = fields.maybe_label(endpoint.hostname, f"{path}.hostname")
+        hostname = endpoint.hostname or ""
+        if hostname:
+            hostname = fields.label(hostname, f"{path}.hostname")
         name = fields.pod_name(endpoint.target_ref, path)
-        zone = intern((endpoint.zone or "")[:253])
+        zone = intern(endpoint.zone[:253]) if endpoint.zone else ""
         for address in fields.addresses(endpoint.addresses, f"{path}.addresses"):
             if len(address) != width:
                 raise ValueError(f"an address is not of the slice's type - at `{path}`")
