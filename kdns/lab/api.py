@@ -79,8 +79,8 @@ class Api:
             return await self._serve(request)
         except ApiError as error:
             return replies.failure(error)
-        except (asyncio.CancelledError, ConnectionError):
-            raise
+        except ConnectionError:
+            return web.Response()  # the client has gone; nobody reads this
         except Exception as error:
             where = f"{request.method} {request.path}"
             _LOG.error("request failed: %s error=%r", where, error, exc_info=True)

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import yaml
 
-from kdns.lab import errors, schema
+from kdns.lab import errors, protobuf, schema
 from kdns.lab.calls import Call
 from kdns.lab.errors import Cause, Obj
 
-_MEDIA = {"application/json", "application/yaml", ""}
-_ACCEPTED = "application/json, application/yaml"
+_MEDIA = {"application/json", "application/yaml", protobuf.MEDIA, ""}
+_ACCEPTED = f"application/json, application/yaml, {protobuf.MEDIA}"
 _TEXT = (str, "string")
 _SHAPES: dict[str, tuple[type, str]] = {
     **dict.fromkeys(("name", "namespace", "generateName", "resourceVersion", "uid"), _TEXT),
@@ -59,7 +59,9 @@ def checked(call: Call, obj: Obj, warnings: list[str]) -> Obj:
 
 
 def decode(call: Call) -> Obj:
-    """A body as JSON or YAML; raises 400 for what is neither or no object."""
+    """A body as JSON, YAML or protobuf; raises 400 for what is none of these or no object."""
+    if call.media == protobuf.MEDIA:
+        return protobuf.decode(call.body)
     try:
         is_yaml = "yaml" in call.media
         obj = yaml.safe_load(call.body) if is_yaml else msgspec.json.decode(call.body)
