@@ -140,14 +140,13 @@ class Lab:
     async def serve_again(self) -> None:
         """Listens, on the same port as before."""
         server = web.Server(self._api.serve, handler_cancellation=True, access_log=None)
-        runner = web.ServerRunner(server)
+        runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(
             runner,
             self._host,
             self._port,
             ssl_context=self._context(),
-            shutdown_timeout=0.1,
             reuse_address=True,
         )
         await site.start()
