@@ -1,179 +1,168 @@
-"""Bodies in Kubernetes' protobuf form become objects: what `kubectl create` sends since 1.32.
+"""Bodies in protobuf, as kubectl's `create` commands and typed clients of Go send them, as JSON.
 
-Only the kinds and fields that kubectl fills in are read, by numbers that were seen in what it
-sends; a body that says more is refused, never read in part. Everything else speaks JSON.
+Only reading: every client that sends protobuf also takes JSON. The numbers of the fields stand in
+the schema; zeros of fields that are not told apart from them are left out, as in JSON.
 """
 
-import base64
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
-from kdns.lab.errors import ApiError, Obj, bad_request, unsupported
+from kdns.lab import schema
+from kdns.lab.errors import Obj, bad_request
 
 MEDIA = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\0"
-
-_TABLE = """
-Unknown      1 type TypeMeta · 2 raw bytes
-TypeMeta     1 apiVersion string · 2 kind string
-Meta         1 name string · 2 generateName string · 3 namespace string · 11 labels {} ·
-    12 annotations {}
-ConfigMap    1 metadata Meta · 2 data {} · 3 binaryData {}bytes
-Namespace    1 metadata Meta
-ServiceAccount 1 metadata Meta
-Secret       1 metadata Meta · 2 data {}bytes · 3 type string
-Eviction     1 metadata Meta
-TokenRequest 1 metadata Meta · 2 spec TokenRequestSpec
-TokenRequestSpec 1 audiences []string · 4 expirationSeconds number
-Service      1 metadata Meta · 2 spec ServiceSpec
-ServiceSpec  1 ports []ServicePort · 2 selector {} · 3 clusterIP string · 4 type string ·
-    10 externalName string
-ServicePort  1 name string · 2 protocol string · 3 port number · 4 targetPort intstr ·
-    5 nodePort number
-Deployment   1 metadata Meta · 2 spec DeploymentSpec
-DeploymentSpec 1 replicas number? · 2 selector Selector · 3 template Template
-Selector     1 matchLabels {}
-Template     1 metadata Meta · 2 spec PodSpec
-PodSpec      2 containers []Container
-Container    1 name string · 2 image string · 3 command []string · 4 args []string ·
-    6 ports []ContainerPort
-ContainerPort 1 name string · 3 containerPort number · 4 protocol string
-Role         1 metadata Meta · 2 rules []Rule
-ClusterRole  1 metadata Meta · 2 rules []Rule · 3 aggregationRule Aggregation
-Rule         1 verbs []string · 2 apiGroups []string · 3 resources []string ·
-    4 resourceNames []string · 5 nonResourceURLs []string
-Aggregation  1 clusterRoleSelectors []Selector
-RoleBinding  1 metadata Meta · 2 subjects []Subject · 3 roleRef RoleRef
-ClusterRoleBinding 1 metadata Meta · 2 subjects []Subject · 3 roleRef RoleRef
-Subject      1 kind string · 2 apiGroup string · 3 name string · 4 namespace string
-RoleRef      1 apiGroup string · 2 kind string · 3 name string
-Ingress      1 metadata Meta · 2 spec IngressSpec
-IngressSpec  1 defaultBackend Backend · 2 tls []IngressTls · 3 rules []IngressRule ·
-    4 ingressClassName string
-IngressTls   1 hosts []string · 2 secretName string
-IngressRule  1 host string · 2 . RuleValue
-RuleValue    1 http Http
-Http         1 paths []Path
-Path         1 path string · 2 backend Backend · 3 pathType string
-Backend      4 service BackendService
-BackendService 1 name string · 2 port BackendPort
-BackendPort  1 name string · 2 number number
-PodDisruptionBudget 1 metadata Meta · 2 spec BudgetSpec
-BudgetSpec   1 minAvailable intstr · 2 selector Selector · 3 maxUnavailable intstr
-"""
-"""A message, then its fields: number, name, shape. `.`: the fields belong to the message around it;
-`number?`: zero is said, not left out; `{}` maps strings to strings."""
+_SIGNED = 1 << 63
 
 Value = Any  # any JSON value
-Raw = int | bytes
+Part = tuple[int, int | bytes]
+"""The number of a field, and a number or the bytes of anything else."""
 
 
 def decode(body: bytes) -> Obj:
-    """The object in a body; raises 400 for what is no protobuf, 415 for what this does not read."""
+    """The object in a body; raises 400 for what is no protobuf or no kind that is known."""
     if not body.startswith(_MAGIC):
         raise bad_request("the body is not in Kubernetes' protobuf form: its first bytes differ")
     try:
-        unknown = dict(_fields(body[len(_MAGIC) :]))
-        named = _message("TypeMeta", _bytes(unknown[1]))
-        obj = named | _message(named.get("kind", ""), _bytes(unknown[2]))
-    except (IndexError, ValueError, KeyError) as error:
-        raise bad_request(f"the body cannot be read as protobuf: {error!r}") from None
-    return {"metadata": {}} | obj
+        return _decode(body[len(_MAGIC) :])
+    except ValueError as error:
+        raise bad_request(f"the body cannot be read as protobuf: {error}") from None
 
 
-def _tables() -> dict[str, dict[int, tuple[str, str]]]:
-    found: dict[str, dict[int, tuple[str, str]]] = {}
-    for line in _TABLE.replace(" ·\n", " ·").strip().splitlines():
-        message, _, rest = line.partition(" ")
-        fields = [field.split() for field in rest.split("·")]
-        found[message] = {int(number): (name, shape) for number, name, shape in fields}
+def _decode(body: bytes) -> Obj:
+    envelope = dict(_parts(body))
+    names = dict(_parts(_bytes(envelope.get(1, b""))))
+    version, kind = _text(names.get(1, b"")), _text(names.get(2, b""))
+    found = schema.type_of(version, kind) or schema.type_of("meta/v1", kind)
+    if found is None:
+        raise ValueError(f"no kind {kind!r} is known in {version!r}")
+    return {"kind": kind, "apiVersion": version} | _object(_bytes(envelope.get(2, b"")), found)
+
+
+def _object(body: bytes, kind: schema.Type) -> Obj:
+    numbered = {field.number: field for field in kind.fields.values() if field.number}
+    found: Obj = {}
+    for number, raw in _parts(body):
+        if number in kind.inlined:
+            found |= _object(_bytes(raw), schema.types()[kind.inlined[number]])
+        elif number in numbered:
+            _add(found, numbered[number], raw)
     return found
 
 
-_MESSAGES = _tables()
+def _add(found: Obj, field: schema.Field, raw: int | bytes) -> None:
+    shape = field.shape
+    if shape.startswith("[]"):
+        found.setdefault(field.name, []).append(_value(raw, shape[2:]))
+    elif shape.startswith("{}"):
+        entry = dict(_parts(_bytes(raw)))
+        empty: int | bytes = b"" if shape != "{}bool" else 0
+        key = _text(entry.get(1, b""))
+        found.setdefault(field.name, {})[key] = _value(entry.get(2, empty), shape[2:])
+    else:
+        value = _value(raw, shape)
+        if field.is_optional or value not in (0, "", None):
+            found[field.name] = value
 
 
-def _message(message: str, data: bytes) -> Obj:
-    if message not in _MESSAGES:
-        raise _unread(f"objects of kind {message}")
-    fields = _MESSAGES[message]
-    obj: Obj = {}
-    for number, raw in _fields(data):
-        if number not in fields:
-            if not _is_empty(raw):
-                raise _unread(f"field {number} of {message}")
-            continue
-        name, shape = fields[number]
-        value = _value(shape.removeprefix("[]"), raw)
-        if shape.startswith("[]"):
-            obj.setdefault(name, []).append(value)
-        elif shape.startswith("{}"):
-            obj.setdefault(name, {}).update(value)
-        elif name == ".":
-            obj |= value
-        elif value not in ("", 0, {}) or shape == "number?":
-            obj[name] = value
-    return obj
+def _value(raw: int | bytes, shape: str) -> Value:
+    kind = schema.types().get(shape)
+    if kind is not None:
+        return _object(_bytes(raw), kind)
+    if shape.startswith("[]"):  # a list that is a value of a map
+        return [_value(one, shape[2:]) for _, one in _parts(_bytes(raw))]
+    return _SCALARS[shape](raw)
 
 
-def _value(shape: str, raw: Raw) -> Value:
-    if shape in {"number", "number?"}:
-        return raw
-    data = _bytes(raw)
-    if shape == "string":
-        return data.decode()
-    if shape == "intstr":
-        parts = dict(_fields(data))
-        return _bytes(parts.get(3, b"")).decode() if parts.get(1) else parts.get(2, 0)
-    if shape.startswith("{}"):
-        pair = dict(_fields(data))
-        value = _bytes(pair.get(2, b""))
-        shown = base64.b64encode(value) if shape == "{}bytes" else value
-        return {_bytes(pair[1]).decode(): shown.decode()}
-    return _message(shape, data)
+def _number(raw: int | bytes) -> int:
+    if isinstance(raw, bytes):
+        raise ValueError("bytes where a number belongs")  # noqa: TRY004  (the sender's mistake)
+    return raw - 2 * _SIGNED if raw >= _SIGNED else raw
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Raw]]:
-    """Numbers and raw values, as they stand on the wire; there are no other wire types."""
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
-        value, place = _varint(data, place)
-        if key & 7 == 0:
-            yield key >> 3, value
-        elif key & 7 == 2 and place + value <= len(data):
-            yield key >> 3, data[place : place + value]
-            place += value
-        else:
-            raise ValueError(f"byte {place} of a message")
+def _text(raw: int | bytes) -> str:
+    return _bytes(raw).decode()
 
 
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, place
-
-
-def _is_empty(raw: Raw) -> bool:
-    """True for zero, nothing, and messages of nothing else."""
-    if isinstance(raw, int):
-        return raw == 0
-    try:
-        return all(_is_empty(value) for _, value in _fields(raw))
-    except (IndexError, ValueError):
-        return False
-
-
-def _bytes(raw: Raw) -> bytes:
-    if isinstance(raw, int):
-        raise ValueError("a number where bytes belong")  # noqa: TRY004  the body is wrong
+def _bytes(raw: int | bytes) -> bytes:
+    if not isinstance(raw, bytes):
+        raise ValueError("a number where bytes belong")  # noqa: TRY004  (the sender's mistake)
     return raw
 
 
-def _unread(what: str) -> ApiError:
-    return unsupported(f"the lab does not read {what} in protobuf: send JSON (kubectl apply does)")
+def _time(raw: int | bytes) -> str | None:
+    """Seconds and nanoseconds; a message without any is no time."""
+    parts = dict(_parts(_bytes(raw)))
+    if not parts:
+        return None
+    moment = datetime.fromtimestamp(_number(parts.get(1, 0)), UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _microtime(raw: int | bytes) -> str | None:
+    parts = dict(_parts(_bytes(raw)))
+    if not parts:
+        return None
+    seconds = _number(parts.get(1, 0)) + _number(parts.get(2, 0)) / 1e9
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _quantity(raw: int | bytes) -> str:
+    return _text(dict(_parts(_bytes(raw))).get(1, b""))
+
+
+def _int_or_text(raw: int | bytes) -> int | str:
+    parts = dict(_parts(_bytes(raw)))
+    return _text(parts.get(3, b"")) if parts.get(1) else _number(parts.get(2, 0))
+
+
+_SCALARS: dict[str, Callable[[int | bytes], Value]] = {
+    "string": _text,
+    "bytes": lambda raw: b64encode(_bytes(raw)).decode(),
+    "bool": lambda raw: bool(_number(raw)),
+    "int32": _number,
+    "int64": _number,
+    "float": lambda _: None,
+    "time": _time,
+    "microtime": _microtime,
+    "quantity": _quantity,
+    "intstr": _int_or_text,
+    "any": lambda _: None,
+}
+
+
+def _parts(body: bytes) -> Iterator[Part]:
+    """The fields of a message in the order they were sent."""
+    place = 0
+    while place < len(body):
+        tag, place = _varint(body, place)
+        number, wire = tag >> 3, tag & 7
+        if wire == 0:
+            value, place = _varint(body, place)
+            yield number, value
+            continue
+        if wire == 2:
+            size, place = _varint(body, place)
+        elif wire in {1, 5}:
+            size = 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"wire type {wire} is none that Kubernetes uses")
+        if place + size > len(body):
+            raise ValueError("the message is cut off")
+        yield number, body[place : place + size]
+        place += size
+
+
+def _varint(body: bytes, place: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 64, 7):
+        if place >= len(body):
+            raise ValueError("the message is cut off")
+        byte = body[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+    raise ValueError("a number of more than 64 bits")

@@ -5,6 +5,7 @@ a line with a type's name, then its fields, one to a line. From it come strategi
 server-side apply, the detection of unknown fields and the OpenAPI documents.
 """
 
+import dataclasses
 import re
 from base64 import b64decode
 from collections.abc import Iterator
@@ -30,6 +31,10 @@ class Field:
     retains: bool = False
     """A strategic merge may name the fields that stay (`$retainKeys`)."""
     values: tuple[str, ...] = ()
+    number: int = 0
+    """In protobuf; 0 when its holder inlines the type that has it."""
+    is_optional: bool = False
+    """Told apart from its zero value."""
 
     @property
     def base(self) -> str:
@@ -44,6 +49,8 @@ class Type:
     name: str
     fields: dict[str, Field]
     is_atomic: bool = False
+    inlined: dict[int, str] = dataclasses.field(default_factory=dict)
+    """Types whose members stand in the JSON of this one, by their number in protobuf."""
 
 
 @cache
@@ -54,8 +61,14 @@ def types() -> dict[str, Type]:
     for block in _blocks(text):
         name, *lines = block
         is_atomic = lines[:1] == ["atomic"]
-        fields = [_field(line) for line in lines[is_atomic:]]
-        found[name] = Type(name, {field.name: field for field in fields}, is_atomic)
+        inlined = [line.split(" ") for line in lines if line.startswith("+ ")]
+        fields = [_field(line) for line in lines[is_atomic:] if not line.startswith("+ ")]
+        found[name] = Type(
+            name,
+            {field.name: field for field in fields},
+            is_atomic,
+            {int(number[1:]): within for _, number, within in inlined},
+        )
     return found
 
 
@@ -209,4 +222,6 @@ def _field(line: str) -> Field:
         is_atomic="atomic" in said,
         retains="retain" in said,
         values=tuple(said["enum"].split(",")) if "enum" in said else (),
+        number=next((int(note[1:]) for note in notes if note.startswith("#")), 0),
+        is_optional="?" in said,
     )

@@ -1,6 +1,7 @@
 """Asks a real Kubernetes API server what our lab is compared with, and writes it down.
 
-    python -m tests.lab.record KUBECONFIG schema     kdns/lab/schema.txt, the fields of every kind
+    python -m tests.lab.record KUBECONFIG schema GO  kdns/lab/schema.txt, the fields of every kind;
+                                                     GO: a folder with a go.mod that has k8s.io/api
     python -m tests.lab.record KUBECONFIG patches    tests/lab/recorded/patches.json, what it answers to cases.PATCHES
     … creates, updates                              the same for creates.yaml and updates.yaml
 
@@ -10,8 +11,11 @@ own and deleted again.
 
 import base64
 import json
+import shutil
 import ssl
+import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -152,13 +156,49 @@ def notes_of(schema: dict[str, Any]) -> list[str]:
     return notes
 
 
-def record_schema(server: Server) -> None:
+def part_of(schema: dict[str, Any], layout: dict[str, list[str]]) -> list[str]:
+    """The fields of a type whose members stand in the JSON of another."""
+    known = {name: one for name, one in schema["properties"].items() if name in layout}
+    return [
+        "  " + " ".join([name, type_of(one), *layout[name], *notes_of(one)])
+        for name, one in sorted(known.items())
+    ]
+
+
+def layouts(module: str) -> dict[str, dict[str, list[str]]]:
+    """By type and field: `#7` for its number in protobuf, `?` for one told apart from zero."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("go.mod", "go.sum"):
+            shutil.copy(Path(module) / name, folder)
+        shutil.copy(Path(__file__).with_name("fields.go"), Path(folder) / "main.go")
+        Path(folder, "go.mod").chmod(0o644)
+        Path(folder, "go.sum").chmod(0o644)
+        said = subprocess.run(
+            ["go", "run", "-mod=mod", "."], cwd=folder, capture_output=True, text=True, check=True
+        )
+    found: dict[str, dict[str, list[str]]] = {}
+    for line in said.stdout.splitlines():
+        if not line.startswith(" "):
+            fields = found[line] = {}
+            continue
+        field, number, *rest = line.split()
+        if field == "+" and rest[-1].startswith((".", "util.")):
+            continue
+        if field == "+":
+            fields.setdefault("+", []).append(f"#{number} {rest[-1]}")
+        else:
+            fields[field] = [f"#{number}", *(["?"] if "optional" in rest else [])]
+    return found
+
+
+def record_schema(server: Server, module: str) -> None:
     """Writes the fields of the kinds and of all that they are made of."""
     found: dict[str, Any] = {}
     for group in GROUPS.split():
         _, answer = server.ask("GET", f"/openapi/v3/{group}")
         for name, schema in answer["components"]["schemas"].items():
             found[short(name)] = schema
+    layout = layouts(module)
     types: dict[str, list[str]] = {}
     wanted = KINDS.split()
     while wanted:
@@ -171,8 +211,13 @@ def record_schema(server: Server) -> None:
             lines.append("  atomic")
         for field, inner in sorted(schema.get("properties", {}).items()):
             kind = type_of(inner)
-            lines.append("  " + " ".join([field, kind, *notes_of(inner)]))
+            number = layout.get(name, {}).get(field, [])
+            lines.append("  " + " ".join([field, kind, *number, *notes_of(inner)]))
             wanted += [part for part in [kind.replace("[]", "").replace("{}", "")] if "." in part]
+        for one in layout.get(name, {}).get("+", []):  # its members stand in the holder's JSON
+            lines.append(f"  + {one}")
+            within = one.split(" ")[1]
+            types.setdefault(within, part_of(schema, layout[within]))
     path = TOP / "kdns" / "lab" / "schema.txt"
     text = "".join("\n".join([name, *lines, ""]) for name, lines in sorted(types.items()))
     path.write_text(text, encoding="utf-8")
@@ -269,14 +314,15 @@ def write(name: str, found: Any) -> None:
 
 
 def main() -> None:
-    _, kubeconfig, what = sys.argv
+    _, kubeconfig, what, *rest = sys.argv
     server = Server.of(kubeconfig)
-    {
+    tasks = {
         "schema": record_schema,
         "patches": record_patches,
         "creates": record_creates,
         "updates": record_updates,
-    }[what](server)
+    }
+    tasks[what](server, *rest)
 
 
 if __name__ == "__main__":
