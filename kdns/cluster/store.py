@@ -70,10 +70,12 @@ class Prune:
     """A list that came piece by piece, as Puts, is complete: what it did not name is gone.
 
     `named` holds (namespace, name), the namespace empty for what has none. Holds end with it.
+    A set is given away with the event and emptied on the way: 150,000 names that are freed at
+    once hold the loop for 50 ms.
     """
 
     kind: type[Object]
-    named: frozenset[tuple[str, str]]
+    named: set[tuple[str, str]] | frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +295,12 @@ class Store:
 
     def _prune(self, event: Prune, wall: float) -> Iterator[Change]:
         for at in self._names(event.kind):
-            gone = at not in event.named
-            yield self._set(event.kind, *at, None, wall) if gone else NOTHING
+            if at not in event.named:
+                yield self._set(event.kind, *at, None, wall)
+                continue
+            if isinstance(event.named, set):
+                event.named.remove(at)
+            yield NOTHING
         if event.kind is Slice:
             yield from self._release(wall)
 
