@@ -169,13 +169,14 @@ class Cluster:
             log.info("the API server has told everything: answers are fresh again")
             gc.freeze()  # the server did so at its start, when all this was not there
 
-    def _programmed(self, slice_: Slice, seconds: float) -> None:
-        """Counts how long a change of endpoints took from its cause to us."""
+    def _programmed(self, slice_: Slice, caused_at: float) -> None:
+        """Counts how long a change of endpoints took from its cause, a Unix time, to us."""
         service = self.store.services.get(slice_.key)
         if service is not None:
+            took = max(self._lent.wall() - caused_at, 0.0)
             kind = "headless_with_selector" if service.is_headless else "cluster_ip"
             metric = "coredns_kubernetes_dns_programming_duration_seconds"
-            self._lent.counters.histogram(BUCKETS, metric, kind).observe(seconds)
+            self._lent.counters.histogram(BUCKETS, metric, kind).observe(took)
 
     # Where the API fails
 

@@ -21,6 +21,7 @@ from tests.cluster.sources import FakeApi, until
 from tests.cluster.things import ips, ready, service, slice_
 
 OLD = (Namespace("a"), service("s", "1"), slice_("x", "2"), service("gone", "9"))
+WALL = 1_700_000_000.0
 NEW = (Namespace("a"), service("s", "1"), slice_("x", "3"))
 
 
@@ -44,7 +45,7 @@ async def running(of: Origin):
         lambda change: bumped.update(change.keys),
         counters,
         time.monotonic,
-        time.time,
+        lambda: WALL,
         Random(1).random,
     )
     cluster = Cluster(of, lent)
@@ -220,9 +221,9 @@ async def test_the_time_from_cause_to_answer_is_counted_by_kind_of_service():
         api.list_all(service("s", "1"), service("h"))
         await asyncio.wait_for(cluster.synced.wait(), 5)
         for name in ("s", "h", "unknown"):
-            api.lent["triggered"](slice_("x", "2", of=name), 0.003)
+            api.lent["triggered"](slice_("x", "2", of=name), WALL - 0.003)
     counted = {
-        labels: (one.counts[2], one.sum) for labels, one in cluster.counters.histograms.items()
+        labels: (one.counts[2], round(one.sum, 4)) for labels, one in cluster.counters.histograms.items()
     }
     metric = "coredns_kubernetes_dns_programming_duration_seconds"
     assert counted == {
