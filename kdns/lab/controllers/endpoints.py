@@ -204,8 +204,8 @@ def news(before: Iterable[Obj], after: Iterable[Obj], pods: Iterable[Obj]) -> li
     lines = []
     for address in sorted(old.keys() | new.keys(), key=ip_address):
         is_up, was_up = _is_ready(new.get(address)), _is_ready(old.get(address))
-        if is_up == was_up and (address in old) == (address in new):
-            continue
+        if is_up == was_up and (is_up or address not in new or address in old):
+            continue  # what was not ready may go without a word
         who = ((new.get(address) or old[address]).get("targetRef") or {}).get("name", "")
         where = f"{address} (pod {who})" if who else address
         verb, why = _told(old.get(address), new.get(address), named.get(who))

@@ -1,0 +1,104 @@
+"""Walks through a document: runs its ```console blocks in order and compares what they print.
+
+`$ command` is followed by what it prints. What differs from run to run (addresses of pods, ages,
+random names) is normalised on both sides, order does not count, and a line `...` stands for lines
+that are not shown. Commands that only look are tried again until they show it, for PATIENCE_S.
+"""
+
+import os
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+PATIENCE_S = 8.0
+LOOKS = re.compile(r"(dig|kubectl( -n \S+)? (get|describe|events)|\S*kdns query)\b")
+SETS = re.compile(r"([A-Z]+)=\$\((.*)\)")
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+LETTERS = "[bcdfghjklmnpqrstvwxz2456789]"
+NORMAL = (
+    (re.compile(r"\b10\.244\.\d+\.\d+\b"), "10.244.0.0"),
+    (re.compile(r"\b10-244-\d+-\d+\b"), "10-244-0-0"),
+    (re.compile(rf"-{LETTERS}{{10}}-{LETTERS}{{5}}\b"), "-HASH"),
+    (re.compile(rf"-{LETTERS}{{10}}\b"), "-HASH"),
+    (re.compile(rf"-{LETTERS}{{5}}\b"), "-HASH"),
+    (re.compile(r"\b\d+(ms|s|m)(\d+s)?( \(x\d+ over \d+s\))?(?=\s|$)"), "AGE"),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, where it stands, and what the document says it prints."""
+
+    line: int
+    command: str
+    shown: tuple[str, ...]
+
+
+@dataclass
+class Shell:
+    """Where commands run; `replace` turns what a document says into what a test must use."""
+
+    environ: dict[str, str]
+    folder: str
+    replace: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, command: str) -> str:
+        """What a command prints, errors too."""
+        for old, new in self.replace.items():
+            command = command.replace(old, new)
+        done = subprocess.run(
+            ["bash", "-c", command], env={**os.environ, **self.environ}, cwd=self.folder,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+        said = done.stdout + done.stderr
+        for old, new in self.replace.items():
+            said = said.replace(new, old)
+        return said
+
+
+def steps(text: str) -> Iterator[Step]:
+    """The commands of a document."""
+    for block in BLOCK.finditer(text):
+        first = text.count("\n", 0, block.start()) + 2
+        lines = block[1].splitlines()
+        starts = [at for at, line in enumerate(lines) if line.startswith("$ ")]
+        for at, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+            shown = tuple(line for line in lines[at + 1 : end] if line.strip())
+            yield Step(first + at, lines[at][2:], shown)
+
+
+def normal(line: str) -> str:
+    """A line without what differs from run to run."""
+    for pattern, word in NORMAL:
+        line = pattern.sub(word, line)
+    return " ".join(line.split())
+
+
+def difference(shown: tuple[str, ...], printed: str) -> str:
+    """What is otherwise than shown, empty when nothing is."""
+    wanted = Counter(normal(line) for line in shown if line.strip() != "...")
+    found = Counter(normal(line) for line in printed.splitlines() if line.strip())
+    missing, extra = wanted - found, found - wanted
+    if "..." in (line.strip() for line in shown):
+        extra = Counter()
+    told = [f"missing: {line}" for line in missing] + [f"not shown: {line}" for line in extra]
+    return "\n".join(told)
+
+
+def walk(step: Step, shell: Shell) -> str:
+    """Runs a step; gives what is otherwise than shown."""
+    if step.command.startswith("export "):
+        return ""
+    if match := SETS.fullmatch(step.command):
+        shell.environ[match[1]] = shell.run(match[2]).strip()
+        return ""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        wrong = difference(step.shown, shell.run(step.command))
+        if not wrong or not LOOKS.match(step.command) or time.monotonic() > until:
+            return wrong
+        time.sleep(0.05)
