@@ -136,7 +136,7 @@ def gone(message: str) -> ApiError:
 
 def too_large(wanted: int, current: int) -> ApiError:
     """504 for a version that the lab has not reached."""
-    message = f"Too large resource version: {wanted}, current: {current}"
+    message = f"Timeout: Too large resource version: {wanted}, current: {current}"
     causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
     details: Obj = {"causes": causes}
     return ApiError(504, "Timeout", message, details=details, retry_s=1)
