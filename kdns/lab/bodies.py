@@ -58,6 +58,38 @@ def checked(call: Call, obj: Obj, warnings: list[str]) -> Obj:
     return named if kind is None else schema.known(named, kind)
 
 
+def applied(call: Call, config: Any, warnings: list[str]) -> Obj:  # Any: JSON or YAML
+    """The configuration of a server-side apply; raises for one that says too little."""
+    resource = call.resource
+    if not call.query.get("fieldManager"):
+        words = "Required value: is required for apply patch"
+        causes = [Cause("fieldManager", "FieldValueRequired", words)]
+        raise errors.invalid("PatchOptions", "", causes, "meta.k8s.io")
+    if not isinstance(config, dict):
+        raise errors.bad_request("error decoding YAML: it is no object")
+    version, kind = config.get("apiVersion", ""), config.get("kind", "")
+    if (version, kind) != (resource.api_version, resource.kind):
+        raise errors.bad_request(f"invalid object type: {version or '/'}, Kind={kind}")
+    if not (config.get("metadata") or {}).get("name"):
+        name = call.target.name
+        raise errors.bad_request(
+            f"the name of the object ({name} based on URL) was undeterminable: "
+            "name must be provided"
+        )
+    for path in schema.unknown(config, schema.type_of(version, kind)):
+        inside, full = (
+            config["metadata"].get("namespace", ""),
+            f"{resource.group}/{resource.version}",
+        )
+        raise errors.ApiError(
+            500,
+            "",
+            f"failed to create typed patch object ({inside}/{config['metadata']['name']}; {full}, "
+            f"Kind={kind}): .{path}: field not declared in schema",
+        )
+    return checked(call, config, warnings)
+
+
 def decode(call: Call) -> Obj:
     """A body as JSON, YAML or protobuf; raises 400 for what is none of these or no object."""
     if call.media == protobuf.MEDIA:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import msgspec
 import yaml
 
-from kdns.lab import bodies, errors, patch, schema
+from kdns.lab import apply, bodies, errors, patch, schema
 from kdns.lab.calls import Call, selection
 from kdns.lab.errors import Cause, Obj
-from kdns.lab.storage import Deletion, Storage
+from kdns.lab.storage import Deletion, Storage, timestamp
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """No vowels and nothing that looks like them, as in names that Kubernetes makes up."""
@@ -48,6 +48,7 @@ class Writer:
         if not metadata.get("name"):
             metadata["name"] = self._name(call, metadata.get("generateName", ""))
         aim = call.target
+        self._track(call, obj, None)
         new = self._storage.create(aim.resource, aim.namespace, obj, is_dry=_is_dry(call))
         return Written(201, new, not _is_dry(call), warnings)
 
@@ -60,6 +61,8 @@ class Writer:
     def patch(self, call: Call) -> Written:
         """PATCH in any of its forms; only an apply creates what does not exist."""
         bodies.options(call, "PatchOptions")
+        if call.media in patch.APPLY:
+            return self._apply(call)
         aim = call.target
         old = self._storage.get(aim.resource, aim.namespace, aim.name)
         kind = schema.type_of(aim.resource.api_version, aim.resource.kind)
@@ -97,9 +100,44 @@ class Writer:
             self._storage.delete(call.resource, namespace, name, how, is_dry=is_dry)
         return found
 
-    def _put(self, call: Call, obj: Obj, warnings: list[str]) -> Written:
+    def _apply(self, call: Call) -> Written:
+        """Server-side apply: an object that is not there yet is made."""
+        aim, warnings = call.target, list[str]()
+        config = bodies.applied(call, _patch_of(call), warnings)
+        old = self._storage.find(aim.resource, aim.namespace, aim.name)
+        kind = schema.type_of(aim.resource.api_version, aim.resource.kind)
+        if kind is None:
+            raise errors.unsupported("415: Unsupported Media Type")
+        manager, forces = call.query["fieldManager"], call.is_set("force")
+        new = apply.applied(old, config, kind, manager, forces=forces)
+        managed = new["metadata"]["managedFields"]
+        now = timestamp(self._storage.now())
+        new["metadata"]["managedFields"] = apply.stamped(managed, old, now)
+        if old is not None:
+            return self._put(call, new, warnings, is_tracked=True)
+        made = self._storage.create(aim.resource, aim.namespace, new, is_dry=_is_dry(call))
+        return Written(201, made, not _is_dry(call), warnings)
+
+    def _track(self, call: Call, obj: Obj, old: Obj | None) -> None:
+        """Notes who set which field, for writers that say who they are."""
+        manager, resource = call.query.get("fieldManager", ""), call.resource
+        kind = schema.type_of(resource.api_version, resource.kind)
+        managed = (old or {}).get("metadata", {}).get("managedFields") or []
+        if manager and kind is not None:
+            resource.rules.default(obj)
+            part = call.target.part if call.target.part == "status" else ""
+            found = apply.tracked(obj, old, kind, manager, part)
+            managed = apply.stamped(found, old, timestamp(self._storage.now()))
+        obj["metadata"]["managedFields"] = managed
+
+    def _put(
+        self, call: Call, obj: Obj, warnings: list[str], *, is_tracked: bool = False
+    ) -> Written:
         aim = call.target
         part = aim.part if aim.part == "status" else ""
+        if not is_tracked:
+            old = self._storage.get(aim.resource, aim.namespace, aim.name)
+            self._track(call, obj, old)
         new = self._storage.update(
             aim.resource, aim.namespace, aim.name, obj, part=part, is_dry=_is_dry(call)
         )
