@@ -1,0 +1,131 @@
+"""The lab's data directory: what it keeps, when it writes, and what it does with a damaged file."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdns.lab import keeping
+from kdns.lab.keeping import DataError, Directory
+from kdns.lab.lab import Lab
+from kdns.lab.resources import CONFIGMAPS, SERVICEACCOUNTS
+from tests.lab.serving import change, make
+
+FILE = "objects.json"
+
+
+def lab(path: Path) -> Lab:
+    return Lab(has_controllers=False, data=path)
+
+
+async def test_objects_versions_and_tokens_survive(tmp_path: Path) -> None:
+    async with lab(tmp_path) as first:
+        make(first, "a", "b")
+        change(first, "a", x="y")
+        first.storage.create(SERVICEACCOUNTS, "default", {"metadata": {"name": "bot"}})
+        token = first.tokens.issue("default", "bot", seconds=None)
+        before = first.storage.get(CONFIGMAPS, "default", "a")
+    async with lab(tmp_path) as second:
+        assert second.storage.get(CONFIGMAPS, "default", "a") == before
+        assert second.storage.version == first.storage.version
+        assert second.token == first.token
+        user = second.tokens.user(token)
+        assert user is not None
+        assert user.name == "system:serviceaccount:default:bot"
+
+
+async def test_changes_are_written_while_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "EVERY_S", 0.01)
+    async with lab(tmp_path) as running:
+        make(running, "a")
+        async with asyncio.timeout(5):
+            while not (tmp_path / FILE).exists() or b'"a"' not in (tmp_path / FILE).read_bytes():
+                await asyncio.sleep(0.01)
+        written = (tmp_path / FILE).stat().st_mtime_ns
+        await asyncio.sleep(0.05)
+        assert (tmp_path / FILE).stat().st_mtime_ns == written
+
+
+async def test_a_killed_lab_comes_back_with_its_last_good_state(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys
+from pathlib import Path
+from kdns.lab import keeping
+from kdns.lab.lab import Lab
+from tests.lab.serving import make
+keeping.EVERY_S = 0.01
+async def main():
+    async with Lab(has_controllers=False, data=Path(sys.argv[1])) as lab:
+        number = 0
+        while True:
+            make(lab, f"n{number}")
+            number += 1
+            print(number, flush=True)
+            await asyncio.sleep(0.001)
+asyncio.run(main())
+"""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    while not (tmp_path / FILE).exists():
+        assert await child.stdout.readline()
+    for _ in range(50):
+        assert await child.stdout.readline()
+    os.kill(child.pid, signal.SIGKILL)
+    await child.communicate()
+    async with lab(tmp_path) as again:
+        names = [obj["metadata"]["name"] for obj in again.storage.list(CONFIGMAPS)]
+        assert len(names) > 1
+        assert set(names) == {f"n{number}" for number in range(len(names))}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"nonsense",
+        b'{"format":"kdns-lab/9","version":1,"objects":[]}',
+        b'{"format":"kdns-lab/1","version":1,"objects":[{"kind":"No","apiVersion":"v1"}]}',
+        b'{"format":"kdns-lab/1","version":1,"objects":[{"kind":"Pod","apiVersion":"v1"}]}',
+    ],
+    ids=["empty", "no-json", "another-format", "unknown-kind", "no-metadata"],
+)
+async def test_a_damaged_file_is_named_and_never_written_over(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / FILE).write_bytes(text)
+    with pytest.raises(DataError, match=rf"{FILE} is damaged.*put a copy back, or move it away"):
+        async with lab(tmp_path):
+            pass
+    assert (tmp_path / FILE).read_bytes() == text
+
+
+def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"cannot use .*file/below for the lab's data"):
+        lab(tmp_path / "file" / "below")
+
+
+async def test_a_full_disk_is_one_line_and_the_old_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with lab(tmp_path) as running:
+        make(running, "a")
+    before = (tmp_path / FILE).read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    directory = Directory(tmp_path)
+    async with lab(tmp_path) as running:
+        make(running, "b")
+        with monkeypatch.context() as patched:
+            patched.setattr("kdns.lab.keeping.os.fsync", full)
+            await directory.write(running.storage)
+        assert "No space left on device" in caplog.text
+        assert (tmp_path / FILE).read_bytes() == before
+    assert b'"b"' in (tmp_path / FILE).read_bytes()
