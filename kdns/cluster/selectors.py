@@ -39,6 +39,8 @@ class Requirement:
         """As Kubernetes reads it."""
         values = ",".join(sorted(self.values))
         match self.operator:
+            case "in" | "notin" if len(self.values) == 1:
+                return f"{self.key}{'=' if self.operator == 'in' else '!='}{values}"
             case "in" | "notin":
                 return f"{self.key} {self.operator} ({values})"
             case "exists" | "absent":

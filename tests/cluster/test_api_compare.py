@@ -6,7 +6,7 @@ import pytest
 
 from kdns.cluster.api.shared import Timing
 from kdns.cluster.selection import Selection
-from tests.cluster.following import QUIET, following, until
+from tests.cluster.following import following, until
 from tests.cluster.scripted_api import Reply, ScriptedApi, namespace, pod, refused, service, slice_
 
 OFTEN = Timing(compare_s=0.05, settle_s=0.1)

@@ -345,7 +345,7 @@ async def test_only_what_is_selected_is_watched(api):
     async with following(api.url, selection=chosen):
         asked = {one.resource: one.query for one in api.asked("watchlist")}
     assert set(asked) == {"namespaces", "services", "pods"}
-    assert asked["namespaces"]["labelSelector"] == "team in (dns)"
+    assert asked["namespaces"]["labelSelector"] == "team=dns"
     assert asked["services"]["labelSelector"] == "app in (a,b),!x"
     assert asked["pods"]["labelSelector"] == "app in (a,b),!x"
     phases = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown"
