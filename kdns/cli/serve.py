@@ -15,7 +15,7 @@ from pathlib import Path
 from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
 from kdns.server.assembly import Assembly, Services, build, read
-from kdns.server.reload import Reloader, version_of
+from kdns.server.reload import Reloader
 from kdns.server.service import Service
 from kdns.server.sockets import StartError
 
@@ -39,8 +39,6 @@ def run(options: Options, *, banner: str) -> int:
     try:
         text, path = corefile(options.corefile, options.port)
         assembly = build(text, path, services, errors, port=options.port, warn=logs.warn)
-        if not errors:
-            services.life.version = version_of(text, path)
     except ConfigError as error:
         errors.append(error)
     if errors:

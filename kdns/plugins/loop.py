@@ -26,7 +26,7 @@ HINFO: Final = types.parse_type("HINFO")
 MOST_SEEN: Final = 2
 ANSWER_S: Final = 2.0
 START_S: Final = 30.0
-"""How long the first probe is repeated until it gets through (CoreDNS)."""
+"""How long the first probe is repeated until one gets through and comes to no loop."""
 RETRY_S: Final = 0.5
 EVERY_S: Final = 60.0
 EVERY_LOOPING_S: Final = 10.0
@@ -62,10 +62,14 @@ class Loop(Filter):
 
     def __init__(self, settings: Settings, site: Site) -> None:
         super().__init__(settings, site)
-        self.probes = {zone: Probe(zone) for zone in site.zones}
+        self.probes = {zone: self._share(zone) for zone in site.zones}
         self._refused = Answer(
             rcode=types.SERVFAIL, ede=((0, "a forwarding loop"),), plugin=self.name
         )
+
+    def _share(self, zone: Key) -> Probe:
+        """The probe of a zone, one through reloads: what loops does so during the next one, too."""
+        return self.site.share(("loop", self.site.listen, zone), lambda: Probe(zone))
 
     async def start(self) -> None:
         """Publishes the zones that loop."""
@@ -88,9 +92,11 @@ class Loop(Filter):
         return self._refused if probe.is_looping else await next_(query)
 
     async def _watch(self, probe: Probe) -> None:
+        while self not in self.site.life.plugins:  # noqa: ASYNC110 - rare, and for a moment
+            await asyncio.sleep(RETRY_S / 10)
         clock, chance = self.site.clock, self.site.chance
         end = clock() + START_S
-        while not await self._ask(probe) and clock() < end:  # noqa: ASYNC110 - a retry
+        while clock() < end and not (await self._ask(probe) and not probe.is_looping):  # noqa: ASYNC110 - a retry
             await asyncio.sleep(RETRY_S)
         while True:
             every_s = EVERY_LOOPING_S if probe.is_looping else EVERY_S

@@ -46,6 +46,8 @@ class Reload(Monitor):
         life = self.site.life
         if life.reload is None:
             return  # a Corefile that came from elsewhere than a file
+        while self not in life.plugins:  # noqa: ASYNC110 - rare, and for a moment
+            await asyncio.sleep(0.05)
         log.info("Running configuration SHA512 = %s", life.version)
         while True:
             await asyncio.sleep(self.interval_s)

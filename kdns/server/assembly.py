@@ -29,6 +29,7 @@ from kdns.plugins.base import Life, Monitor, Observer, Plugin, Site, Stamps
 from kdns.server.chain import join
 from kdns.server.registry import implemented, plugin_class
 from kdns.server.router import Block, Router
+from kdns.server.version import version
 from kdns.wire import names, types
 from kdns.wire.names import ROOT
 
@@ -60,6 +61,8 @@ class Assembly:
     """By the address and port to listen on; an empty host is every address."""
     served: list[str] = field(default_factory=list)
     """A line per zone, for the log at start."""
+    version: str = ""
+    """See `Life.version`."""
     shared: dict[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
     """What its plugins share, taken over from `kept` or made for this one."""
     kept: dict[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
@@ -92,13 +95,14 @@ def build(
     except ConfigError as error:
         errors.append(error)
         return Assembly()
+    found = version(parsed)
     if not parsed:
         # CoreDNS: a Corefile without server blocks serves the default.
         parsed = parse(
             DEFAULT.format(port=port), path, environ={}, read=read_text, glob=hidden_glob
         )
     blocks = read_blocks(parsed, errors, port=port, warn=warn)
-    assembly = Assembly(kept=dict(services.shared))
+    assembly = Assembly(kept=dict(services.shared), version=found)
     bound = []
     zones: dict[tuple[str, int], dict[bytes, Block]] = {}
     for block in blocks:

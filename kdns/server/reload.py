@@ -6,18 +6,17 @@ tried again until it differs.
 """
 
 import asyncio
-import hashlib
-import json
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from kdns.corefile.parser import parse
-from kdns.corefile.tree import Block, ConfigError, Directive
+from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
 from kdns.server.assembly import Services, build, hidden_glob, read_text
 from kdns.server.service import Service, Stopping
 from kdns.server.sockets import StartError
+from kdns.server.version import version
 
 log = logging.getLogger("kdns")
 
@@ -33,7 +32,7 @@ class Reloader:
         self._services = services
         self._source = source
         self._port = port
-        self._tried = services.life.version
+        self._tried = ""
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[bool]] = set()
 
@@ -54,9 +53,9 @@ class Reloader:
 
     async def _reload(self, *, is_ordered: bool) -> bool:
         async with self._turn:
-            text, path, version, mistake = await asyncio.to_thread(self._read)
-            is_known = version in {self._tried, self._services.life.version}
-            self._tried = version
+            text, path, found, mistake = await asyncio.to_thread(self._read)
+            is_known = found in {self._tried, self._services.life.version}
+            self._tried = found
             if is_known and not is_ordered:
                 return False
             log.info("Reloading")
@@ -69,7 +68,6 @@ class Reloader:
                     log.error("%s", error)
                 log.error("the Corefile is not taken over; what served before serves on")
                 return False
-            self._services.life.version = version
             log.info("Reloading complete")
             return True
 
@@ -103,22 +101,5 @@ class Reloader:
 
 
 def version_of(text: str, path: str) -> str:
-    """SHA-512 of a Corefile as parsed: no comments, no line numbers. Raises ConfigError."""
-    blocks = parse(text, path, environ=os.environ, read=read_text, glob=hidden_glob)
-    plain = json.dumps([_plain(block) for block in blocks])
-    return hashlib.sha512(plain.encode()).hexdigest()
-
-
-Plain = list["str | Plain"]
-
-
-def _plain(part: Block | Directive) -> Plain:
-    """Words only; files too, since some options are relative to the one they stand in."""
-    if isinstance(part, Block):
-        return [[word.text for word in part.keys], *_all(part.directives)]
-    words: Plain = [part.name.file, part.name.text, *(word.text for word in part.args)]
-    return words if part.body is None else [words, *_all(part.body)]
-
-
-def _all(parts: Iterable[Directive]) -> Plain:
-    return [_plain(part) for part in parts]
+    """The version of a Corefile as it is now; raises ConfigError."""
+    return version(parse(text, path, environ=os.environ, read=read_text, glob=hidden_glob))

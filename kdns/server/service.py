@@ -162,8 +162,9 @@ class Service:
     def _introduce(self, assembly: Assembly) -> None:
         """Tells plugins who serves now."""
         assembly.kept.clear()
-        self.services.life.plugins = tuple(assembly.plugins)
-        self.services.life.heard_at = self._heard_at
+        life = self.services.life
+        life.plugins, life.version = tuple(assembly.plugins), assembly.version
+        life.heard_at = self._heard_at
 
     def _heard_at(self) -> float:
         return max((one.heard_at for one in self._listeners.values()), default=float("-inf"))

@@ -71,7 +71,7 @@ def turn_away(sock: socket.socket) -> None:
 def _say_shared(host: str, port: int) -> None:
     where = f"{host or 'every address'}, port {port}"
     log.warning(
-        "%s is shared with another process: each gets a part of the queries until one of them"
+        "%s is shared with another process: each gets a part of what is sent there until one"
         " stops; if that is not a rolling restart, stop one",
         where,
     )

@@ -208,6 +208,27 @@ async def test_a_probe_that_does_not_get_through_is_repeated_and_proves_nothing(
         await until(lambda: server.probe.is_looping)
 
 
+async def test_a_reload_keeps_the_isolation_and_tries_again_at_once(hurried: None) -> None:
+    async with Server() as server:
+        server.watch()
+        await until(lambda: server.probe.is_looping)
+        [new] = fakes.plugins("loop", server.site, Loop)
+        assert new.probes[names.ROOT] is server.probe
+        [watching] = [asyncio.ensure_future(work) for work in new.tasks()]
+        name = server.probe.name
+        server.work[0].cancel()
+        await asyncio.sleep(0.02)
+        assert server.probe.name == name  # it does not serve yet, and asks nothing
+        server.loop = new
+        server.site.life.plugins = (new, server.forward)
+        await until(lambda: server.probe.name != name)
+        assert server.probe.is_looping
+        server.forward.loops = False
+        await until(lambda: not server.probe.is_looping)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
 def test_probes_have_names_that_nobody_can_guess() -> None:
     probe = loop.Probe(CLUSTER)
     packets = {probe.renew() for _ in range(100)}

@@ -61,6 +61,7 @@ async def test_it_asks_the_server_at_every_interval(
     monkeypatch.setattr(reload.asyncio, "sleep", tick)
     caplog.set_level("INFO", "kdns.reload")
     made = plugin("reload 10s 0s", life=Life(reload=ask, version="abc"))
+    made.site.life.plugins = (made,)
     [looking] = [asyncio.ensure_future(work) for work in made.tasks()]
     while len(asked) < 3:
         await sleep(0)

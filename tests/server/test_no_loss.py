@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kdns.server.assembly import Services, build
-from kdns.server.reload import Reloader, version_of
+from kdns.server.reload import Reloader
 from kdns.server.service import Service
 from tests.running import Running, free_port
 from tests.server.load import Load
@@ -54,7 +54,6 @@ class Reloading:
         self.port = port
         self.text = self.corefile(1)
         self.services = Services()
-        self.services.life.version = version_of(self.text, "Corefile")
         errors: list[Exception] = []
         self.service = Service(build(self.text, "Corefile", self.services, errors), self.services)
         assert not errors

@@ -33,7 +33,6 @@ class World:
         self.file = file
         self.services = Services()
         text, path = self.source()
-        self.services.life.version = version_of(text, path)
         errors: list[Exception] = []
         self.service = Service(build(text, path, self.services, errors), self.services)
         assert not errors
