@@ -33,10 +33,15 @@ class Namespaces(Kind):
             metadata.setdefault("labels", {})[_NAMED] = metadata["name"]
 
     def prepare(self, obj: Obj, old: Obj | None, storage: "Storage") -> None:
-        """A finalizer that holds it until it is empty; updates do not change the spec."""
+        """A finalizer that holds it until it is empty; it may go once that is asked for."""
         del storage
         if old is not None:
-            obj["spec"] = old.get("spec", {})
+            held, left, is_said = old.get("spec") or {}, obj.get("spec") or {}, "spec" in obj
+            obj["spec"] = held
+            if "deletionTimestamp" in old["metadata"] and is_said:
+                wanted = left.get("finalizers") or ()
+                kept = [one for one in held.get("finalizers") or () if one in wanted]
+                obj["spec"] = {"finalizers": kept}
             return
         given = (obj.get("spec") or {}).get("finalizers") or []
         obj["spec"] = {
