@@ -114,8 +114,11 @@ def _apply(storage: Storage, obj: Obj, desk: Desk) -> None:
     if resource.is_namespaced and storage.find(NAMESPACES, "", namespace) is None:
         home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         desk.create(home)
-    said = json.dumps(obj, sort_keys=True, separators=(",", ":")) + "\n"
-    annotations = {**(metadata.get("annotations") or {}), LAST_APPLIED: said}
+    given = metadata.get("annotations") or {}
+    # As kubectl notes it, so that its next apply finds nothing changed.
+    noted = {**obj, "metadata": {**metadata, "annotations": given}}
+    said = json.dumps(noted, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+    annotations = {**given, LAST_APPLIED: said}
     new = {**obj, "metadata": {**metadata, "annotations": annotations}}
     old = storage.find(resource, namespace, metadata["name"])
     if old is None:

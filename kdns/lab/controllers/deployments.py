@@ -9,6 +9,8 @@ from kdns.lab.controllers.bodies import (
     controller_of,
     is_controlled_by,
     is_terminating,
+    labels_of,
+    matches,
     name_of,
     owner_reference,
     spec_of,
@@ -56,9 +58,19 @@ class Deployments(Controller):
         return None
 
     def _sets(self, deployment: Obj) -> list[Obj]:
-        found = self.desk.storage.list(REPLICASETS, deployment["metadata"]["namespace"])
-        return [one for one in found
-                if is_controlled_by(one, deployment) and not is_terminating(one)]  # fmt: skip
+        """Its replica sets, and orphans that fit, which it takes in."""
+        found = []
+        for one in self.desk.storage.list(REPLICASETS, deployment["metadata"]["namespace"]):
+            if is_terminating(one):
+                continue
+            if is_controlled_by(one, deployment):
+                found.append(one)
+            elif controller_of(one) is None and _fits(deployment, one):
+                owned = [*(one["metadata"].get("ownerReferences") or ()),
+                         owner_reference(deployment)]  # fmt: skip
+                metadata = {**one["metadata"], "ownerReferences": owned}
+                found.append(self.desk.update({**one, "metadata": metadata}))
+        return found
 
     def _newest(self, deployment: Obj, new: Obj | None, old: Sequence[Obj]) -> Obj:
         """The replica set of the present template, with the highest revision."""
@@ -91,3 +103,7 @@ class Deployments(Controller):
             word = "up" if after > before else "down"
             said = f"Scaled {word} replica set {name_of(one)} from {before} to {after}"
             self.desk.tell(deployment, "ScalingReplicaSet", said, source=self.name)
+
+
+def _fits(deployment: Obj, one: Obj) -> bool:
+    return matches(spec_of(deployment).get("selector"), labels_of(one))
