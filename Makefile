@@ -54,6 +54,7 @@ differential: .venv/tests ## ask CoreDNS 1.15.0 and kdns QUESTIONS (5000) genera
 	  { command -v go >/dev/null || { echo "make differential needs Go, to build CoreDNS 1.15.0" >&2; exit 1; }; \
 	    cd / && go install github.com/coredns/coredns@v1.15.0; }
 	$(BIN)/python -m tests.differential --questions $(QUESTIONS) --seed $(SEED) --seconds 300 --live 60
+	$(BIN)/python -m tests.differential.metrics $(SEED)
 
 e2e: .venv/tests ## the tests on a real cluster: KDNS_E2E_KUBECONFIG, or a control plane of its own
 	$(BIN)/python -m tests.e2e

@@ -154,8 +154,7 @@ class Template(Backend):
 
     async def answer(self, query: Query) -> Result:
         """Answers what matches; what is ours but does not match fails, or falls through."""
-        cls = query.cls if self.cls == _ANY else self.cls
-        type_ = query.type if self.type == types.ANY else self.type
+        cls, type_ = self._kind(query)
         if query.cls not in (_ANY, cls) or query.type not in (types.ANY, type_):
             return SKIP
         zone = zone_of(query.key, self.zones)
@@ -194,12 +193,17 @@ class Template(Backend):
             _join(sections[line.section], _owned(rrset, query.key))
         return {section: tuple(rrsets) for section, rrsets in sections.items()}
 
+    def _kind(self, query: Query) -> tuple[int, int]:
+        """The class and type it answers for: its own, those of the question where it says ANY."""
+        cls = query.cls if self.cls == _ANY else self.cls
+        return cls, query.type if self.type == types.ANY else self.type
+
     def _labels(self, zone: Key, cls: int, type_number: int) -> tuple[str, ...]:
-        of_question = (types.class_name(cls), types.type_name(type_number))
-        return (self.site.label, names.format(zone), "", *of_question)
+        kind = (types.class_name(cls), types.type_name(type_number))
+        return (self.site.label, names.format(zone), "", *kind)
 
     def _tally(self, zone: Key, query: Query) -> Tally:
-        key = (zone, query.cls, query.type)
+        key = (zone, *self._kind(query))
         tally = self._tallies.get(key)
         if tally is None:
             labels = self._labels(*key)
@@ -208,7 +212,7 @@ class Template(Backend):
         return tally
 
     def _count_failure(self, kind: str, line: _Line, query: Query, zone: Key) -> None:
-        labels = self._labels(zone, query.cls, query.type)
+        labels = self._labels(zone, *self._kind(query))
         metric = f"coredns_template_{kind}_failures_total"
         self.site.counters.add(metric, *labels, line.section, line.text)
 

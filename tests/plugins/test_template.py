@@ -215,3 +215,11 @@ async def test_hits_of_the_table_are_counted_too() -> None:
     credit.hits += 4
     labels = ("dns://:53", "example.org.", "", "IN", "A")
     assert made.site.counters.values[("coredns_template_matches_total", *labels)] == 5
+
+
+async def test_metrics_name_the_type_of_the_template() -> None:
+    made = chain('template IN AAAA {\nanswer "{{ .Name }} 60 IN AAAA fd00::1"\n}')
+    await made.ask("a.example", "ANY")
+    await made.ask("a.example", "AAAA")
+    labels = ("dns://:53", ".", "", "IN", "AAAA")
+    assert made.site.counters.values[("coredns_template_matches_total", *labels)] == 2

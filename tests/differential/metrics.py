@@ -1,0 +1,293 @@
+"""Two servers on one Corefile are asked the same, one question at a time; then their metrics are compared.
+
+`python -m tests.differential.metrics` prints the table. Compared are names, kinds, label sets, and how much each
+number grew; what differs on purpose stands in KNOWN, by name. Times and how sockets are kept are each server's own.
+"""
+
+import asyncio
+import re
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import dns.flags
+import dns.message
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.differential import peer
+from tests.differential.api import Api
+from tests.differential.ask import ask
+from tests.differential.upstream import Upstream
+
+QUESTIONS = 200
+COREFILE = """
+.:PORT {
+    prometheus 127.0.0.1:METRICS
+    errors
+    cache 30 {
+        disable success cluster.local 10.in-addr.arpa
+        disable denial cluster.local 10.in-addr.arpa
+    }
+    kubernetes cluster.local 10.in-addr.arpa {
+        endpoint URL
+        pods insecure
+        fallthrough 10.in-addr.arpa
+    }
+    forward . UPSTREAM
+    loadbalance
+}
+example.test:PORT {
+    prometheus 127.0.0.1:METRICS
+    acl {
+        block type TXT
+        filter type LOC
+        drop type MX
+    }
+    hosts FOLDER/hosts {
+        10.0.0.1 a.example.test
+        fallthrough
+    }
+    template IN AAAA {
+        match ^t[0-9]*\\.example\\.test\\.$
+        answer "{{ .Name }} 60 IN AAAA fd00::1"
+        fallthrough
+    }
+    whoami
+}
+quiet.test:PORT {
+    whoami
+}
+empty.test:PORT {
+}
+"""
+HOSTS = "10.0.0.2 b.example.test\n10.0.0.3 c.example.test c2.example.test\n"
+OBJECTS = [
+    {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}},
+    {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
+     "spec": {"type": "ClusterIP", "clusterIP": "10.96.0.20", "clusterIPs": ["10.96.0.20"],
+              "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}},
+]  # fmt: skip
+NAMES = (
+    "web.shop.svc.cluster.local", "no.shop.svc.cluster.local", "10-0-0-1.shop.pod.cluster.local",
+    "20.0.96.10.in-addr.arpa", "a.example.test", "b.example.test", "c2.example.test",
+    "t1.example.test", "t2.example.test", "x.example.test", "a.quiet.test", "a.empty.test",
+    "www.outside.test", "two.outside.test", "missing.outside.test", "refused.outside.test",
+    "servfail.outside.test", "big.outside.test", "elsewhere.invalid",
+)  # fmt: skip
+TYPES = ("A", "A", "A", "AAAA", "AAAA", "TXT", "MX", "LOC", "SRV", "PTR", "HTTPS", "ANY", "CAA")
+
+Labels = tuple[tuple[str, str], ...]
+Page = dict[str, dict[Labels, float]]
+
+KNOWN = {
+    "plugin": "the label says who made the answer; CoreDNS says who stands behind prometheus",
+    "response size": "octets sent; CoreDNS counts them before compression and EDNS",
+    "sockets": "how many sockets are kept, and probes of upstreams, are each server's own affair",
+    "ours": "metrics that only kdns has",
+    "theirs": "Go's runtime, native histograms, and directives we do not have",
+    "process": "numbers of the process itself",
+    "build": "what was built",
+    "cache": "hits of the answer table are counted when the entry is looked at next, cluster names never",
+    "rest client": "how long calls of the API take; CoreDNS 1.15.0 documents it and publishes nothing",
+}
+"""The differences that are meant."""
+LATER = (
+    "coredns_cache_requests_total", "coredns_cache_hits_total", "coredns_cache_misses_total",
+)  # fmt: skip
+REST = re.compile(r"coredns_kubernetes_rest_client_(request|rate_limiter)_duration_seconds")
+THEIRS = re.compile(r"go_|process_network_|process_virtual_memory_max|coredns_local_|promhttp_")
+OWN_AFFAIR = re.compile(r"coredns_proxy_conn_cache_(hits|misses)|coredns_proxy_healthcheck")
+SERVER = re.compile(r":\d+$")
+
+
+@dataclass
+class Compared:
+    """What was found."""
+
+    equal: int = 0
+    known: dict[str, int] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def know(self, name: str) -> None:
+        assert name in KNOWN
+        self.known[name] = self.known.get(name, 0) + 1
+
+
+def questions(rng: Random, count: int) -> Iterator[tuple[bytes, bool]]:
+    """Packets, and whether they go over TCP: few names again and again, answered alike by both."""
+    for _ in range(count):
+        name = rng.choice(NAMES)
+        type_ = "PTR" if name.endswith(".arpa") else rng.choice(TYPES)
+        query = dns.message.make_query(name, type_)
+        query.id = rng.randrange(65536)
+        if rng.random() < 0.4:
+            query.use_edns(0, rng.choice((0, 0, dns.flags.DO)), payload=1232)
+        wire = query.to_wire()
+        yield wire, rng.random() < 0.2
+
+
+def scrape(port: int) -> Page:
+    """The samples of a page, numbers that are alike for both servers."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+        text = reply.read().decode()
+    page: Page = {}
+    for family in text_string_to_metric_families(text):
+        for one in family.samples:
+            if not one.name.endswith("_created"):
+                page.setdefault(one.name, {})[_labels(one.labels)] = one.value
+    return page
+
+
+def _labels(labels: dict[str, str]) -> Labels:
+    alike = {**labels}
+    if "server" in alike:
+        alike["server"] = SERVER.sub(":PORT", alike["server"])
+    return tuple(sorted(alike.items()))
+
+
+def grown(before: Page, after: Page) -> Page:
+    """How much each number grew; gauges as they are."""
+    return {
+        name: {
+            labels: value - before.get(name, {}).get(labels, 0) if _is_count(name) else value
+            for labels, value in series.items()
+        }
+        for name, series in after.items()
+    }
+
+
+def _is_count(name: str) -> bool:
+    return name.endswith(("_total", "_bucket", "_count", "_sum"))
+
+
+def without(series: dict[Labels, float], *names: str) -> dict[Labels, float]:
+    """The series with labels taken away, what then coincides added up; none of nothing."""
+    out: dict[Labels, float] = {}
+    for labels, value in series.items():
+        left = tuple(pair for pair in labels if pair[0] not in names)
+        out[left] = out.get(left, 0) + value
+    return {labels: value for labels, value in out.items() if value}
+
+
+def compare(theirs: Page, ours: Page) -> Compared:
+    """Every metric of either, by name."""
+    found = Compared()
+    for name in sorted({*theirs, *ours}):
+        a, b = theirs.get(name, {}), ours.get(name, {})
+        if name.startswith(("kdns_", "python_")):
+            found.know("ours")
+        elif THEIRS.match(name):
+            found.know("theirs")
+        elif name.startswith("process_"):
+            _judge(found, name, set(a) == set(b), "process", f"{a} / {b}")
+        elif name == "coredns_build_info":
+            is_alike = {key for labels in a for key, _ in labels} == {
+                key for labels in b for key, _ in labels
+            }
+            _judge(found, name, is_alike, "build", f"{a} / {b}")
+        elif OWN_AFFAIR.match(name):
+            found.know("sockets")
+        elif REST.match(name) and not a:
+            found.know("rest client")
+        elif name in LATER:
+            is_later = set(a) == set(b) and all(0 < b[labels] <= a[labels] for labels in a)
+            _judge(found, name, is_later, "cache", f"{a} / {b}")
+        else:
+            _compare_one(found, name, a, b)
+    return found
+
+
+def _compare_one(
+    found: Compared, name: str, a: dict[Labels, float], b: dict[Labels, float]
+) -> None:
+    if name.endswith("_seconds_bucket"):
+        a, b = without(a, "le"), without(b, "le")
+        bounds_match = not a or bool(b)
+        _judge(found, name, bounds_match and set(a) == set(b), "", f"{a} / {b}")
+        return
+    if name.endswith("_seconds_sum"):
+        _judge(found, name, set(a) == set(b), "", f"{set(a)} / {set(b)}")
+        return
+    if name == "coredns_dns_responses_total":
+        found.know("plugin")
+        a, b = without(a, "plugin"), without(b, "plugin")
+    elif name in ("coredns_dns_response_size_bytes_bucket", "coredns_dns_response_size_bytes_sum"):
+        found.know("response size")
+        a = dict.fromkeys(a, 0.0)
+        b = dict.fromkeys(b, 0.0)
+    else:
+        a, b = without(a), without(b)
+    differing = {
+        labels: (a.get(labels), b.get(labels))
+        for labels in {*a, *b}
+        if a.get(labels) != b.get(labels)
+    }
+    for labels, (theirs, ours) in sorted(differing.items()):
+        found.wrong.append(f"{name}{dict(labels)}: CoreDNS {theirs}, kdns {ours}")
+    found.equal += len({*a, *b}) - len(differing)
+
+
+def _judge(found: Compared, name: str, is_alike: bool, known: str, text: str) -> None:
+    if not is_alike:
+        found.wrong.append(f"{name}: {text}")
+    elif known:
+        found.know(known)
+    else:
+        found.equal += 1
+
+
+async def run(seed: str = "1", count: int = QUESTIONS) -> Compared:
+    """Starts both, asks both, compares."""
+    upstream = Upstream()
+    upstream_port = await upstream.start()
+    with ExitStack() as stack:
+        stack.callback(upstream.stop)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="metrics-")))
+        (folder / "hosts").write_text(HOSTS)
+        api = stack.enter_context(Api(OBJECTS))
+        ports, pages = [], []
+        for begin in (peer.start_coredns, peer.start_kdns):
+            page = peer.free_port()
+            text = COREFILE
+            for name, value in (
+                ("METRICS", page), ("URL", api.url), ("FOLDER", folder),
+                ("UPSTREAM", f"127.0.0.1:{upstream_port}"),
+            ):  # fmt: skip
+                text = text.replace(name, str(value))
+            server = await asyncio.to_thread(begin, text)
+            stack.callback(server.stop)
+            ports.append(server.port)
+            pages.append(page)
+        await asyncio.sleep(0.3)  # the questions that asked whether they answer are counted too
+        before = [await asyncio.to_thread(scrape, page) for page in pages]
+        for packet, tcp in questions(Random(seed), count):
+            await ask(packet, ports, tcp=tcp, wait_s=1.0)
+        await asyncio.sleep(0.1)
+        after = [await asyncio.to_thread(scrape, page) for page in pages]
+        return compare(*(grown(*pair) for pair in zip(before, after, strict=True)))
+
+
+def main() -> int:
+    """Prints what was found; 1 on any difference that is not known."""
+    if peer.coredns() is None:
+        print("CoreDNS is not installed: go install github.com/coredns/coredns@v1.15.0")
+        return 1
+    began = time.monotonic()
+    found = asyncio.run(run(*sys.argv[1:2]))
+    for line in found.wrong:
+        print(f"--- metrics: {line}")
+    print(f"metrics: {found.equal} equal, {len(found.wrong)} unexpected; known differences:")
+    for name, count in found.known.items():
+        print(f"  {name:16}{count:6}  {KNOWN[name]}")
+    print(f"{time.monotonic() - began:.0f} s")
+    return int(bool(found.wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
