@@ -1,6 +1,7 @@
 """The TCP transport on real sockets: framing, pipelining, half-close, bounds and time."""
 
 import asyncio
+import os
 import socket
 import struct
 from pathlib import Path
@@ -243,3 +244,32 @@ async def test_stop_answers_what_waits_for_a_slow_reader() -> None:
     writer.close()
     await asyncio.sleep(0.01)
     assert not failures
+
+
+async def test_connections_that_nobody_has_accepted_yet_are_answered_at_the_stop() -> None:
+    async with Served(plain()) as served:
+        socks = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(30)]
+        for id_, sock in enumerate(socks):
+            sock.sendall(frame("a", id_))
+        await served.listener.stop(1)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", served.port))
+        for id_, sock in enumerate(socks):
+            with sock, sock.makefile("rb") as file:
+                sock.settimeout(2)
+                size = int.from_bytes(file.read(2), "big")
+                assert dns.message.from_wire(file.read(size)).id == id_
+                assert file.read() == b""
+
+
+async def test_what_was_just_sent_on_an_open_connection_is_answered_at_the_stop() -> None:
+    async with Served(plain()) as served:
+        reader, writer = await served.connect()
+        writer.write(frame("a", 1))
+        assert (await message(reader)).id == 1
+        with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as sock:
+            sock.send(frame("a", 2))
+        await served.listener.stop(1)
+        assert (await message(reader)).id == 2
+        assert await reader.read() == b""
+        writer.close()
