@@ -20,6 +20,7 @@ from kdns.lab import (
     openapi,
     reading,
     replies,
+    reviews,
     subresources,
     watching,
 )
@@ -100,6 +101,10 @@ class Api:
         if user is None:
             raise errors.unauthorized()
         aim = calls.target(path)
+        if aim is None and request.method == "POST":
+            media = request.headers.get("Content-Type", "")
+            review = reviews.reply(path, media, await request.read(), user)
+            return replies.plain(review, code=201)
         if aim is None:
             return _document(path, request.headers.get("Accept", ""))
         call = await _call(request, aim, user)

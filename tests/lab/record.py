@@ -3,7 +3,7 @@
     python -m tests.lab.record KUBECONFIG schema GO  kdns/lab/schema.txt, the fields of every kind;
                                                      GO: a folder with a go.mod that has k8s.io/api
     python -m tests.lab.record KUBECONFIG patches    tests/lab/recorded/patches.json, what it answers to cases.PATCHES
-    … creates, updates                              the same for creates.yaml and updates.yaml
+    … creates, updates, tables                      the same for creates.yaml, updates.yaml …
 
 The kubeconfig is that of an administrator, with a token. Objects are made in namespaces of their
 own and deleted again.
@@ -287,6 +287,36 @@ def record_updates(server: Server) -> None:
     write("updates", answers)
 
 
+def record_tables(server: Server) -> None:
+    """Makes every object of tables.yaml, gives it its status, and asks for its row."""
+    server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "lab-record"}})
+    answers = {}
+    form = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    for title, obj in loaded("tables").items():
+        place = place_of(obj)
+        code, body = server.ask("POST", place, obj)
+        assert code == 201, body
+        place += "/" + obj["metadata"]["name"]
+        time.sleep(0.3)  # controllers have their say first
+        if "status" in obj:
+            part = {"status": obj["status"]}
+            code, body = server.ask("PATCH", place + "/status", part, cases.MERGE)
+            assert code == 200, body
+        _, table = server.ask("GET", place + "?includeObject=Object", accept=form)
+        told = ("name", "type", "format", "priority")
+        (row,) = table["rows"]
+        row["object"]["metadata"].pop("managedFields", None)
+        answers[title] = {
+            "columns": [[one[name] for name in told] for one in table["columnDefinitions"]],
+            "cells": row["cells"],
+            "object": row["object"],
+        }
+        server.ask("PATCH", place, {"metadata": {"finalizers": None}}, cases.MERGE)
+        server.ask("DELETE", place + "?gracePeriodSeconds=0")
+        time.sleep(0.2)
+    write("tables", answers)
+
+
 def loaded(name: str) -> Any:
     """The cases of a file."""
     return yaml.safe_load((Path(__file__).parent / f"{name}.yaml").read_text(encoding="utf-8"))
@@ -321,6 +351,7 @@ def main() -> None:
         "patches": record_patches,
         "creates": record_creates,
         "updates": record_updates,
+        "tables": record_tables,
     }
     tasks[what](server, *rest)
 

@@ -28,7 +28,7 @@ class ConfigMaps(Kind):
     def cells(self, obj: Obj, now: float) -> list[Any]:
         """NAME, DATA, AGE."""
         count = len(obj.get("data") or {}) + len(obj.get("binaryData") or {})
-        return [obj["metadata"]["name"], str(count), tables.age(obj, now)]
+        return [obj["metadata"]["name"], count, tables.age(obj, now)]
 
     def check(self, obj: Obj) -> Iterable[Cause]:
         """Keys, once each."""
@@ -52,7 +52,7 @@ class Secrets(Kind):
 
     def cells(self, obj: Obj, now: float) -> list[Any]:
         """NAME, TYPE, DATA, AGE."""
-        count = str(len(obj.get("data") or {}))
+        count = len(obj.get("data") or {})
         return [obj["metadata"]["name"], obj.get("type", ""), count, tables.age(obj, now)]
 
     def default(self, obj: Obj) -> None:
@@ -96,7 +96,7 @@ class ServiceAccounts(Kind):
 
     def cells(self, obj: Obj, now: float) -> list[Any]:
         """NAME, SECRETS, AGE."""
-        count = str(len(obj.get("secrets") or []))
+        count = len(obj.get("secrets") or [])
         return [obj["metadata"]["name"], count, tables.age(obj, now)]
 
 

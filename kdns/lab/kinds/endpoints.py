@@ -190,7 +190,7 @@ def _check_ports(ports: list[Obj]) -> Iterable[Cause]:
 
 
 def _port_cell(port: Obj) -> str:
-    return str(port["port"]) if port.get("port") is not None else "*"
+    return str(port["port"]) if port.get("port") is not None else port.get("name") or "*"
 
 
 def _counted(ones: list[str], none: str) -> str:

@@ -22,7 +22,7 @@ class Events(Kind):
         Column("Message"),
         Column("First Seen", priority=1),
         Column("Count", priority=1),
-        Column("Name", priority=1),
+        Column("Name", format="name", priority=1),
     )
 
     def cells(self, obj: Obj, now: float) -> list[Any]:
@@ -32,7 +32,7 @@ class Events(Kind):
         series = obj.get("series") or {}
         last = series.get("lastObservedTime") or obj.get("lastTimestamp") or first
         component = source.get("component") or obj.get("reportingComponent") or ""
-        where = source.get("host")
+        where = source.get("host") or obj.get("reportingInstance")
         kind, name = target.get("kind", "").lower(), target.get("name", "")
         return [
             tables.since(last, now),

@@ -152,6 +152,9 @@ def _quality(spec: Obj) -> str:
 def _state(obj: Obj, states: list[Obj]) -> str:
     """The STATUS column: the phase, or why a container does not run."""
     status = obj.get("status") or {}
+    found = _first_state(status, len(obj["spec"].get("initContainers") or []))
+    if found:
+        return "Terminating" if "deletionTimestamp" in obj["metadata"] else found
     found = str(status.get("reason") or status.get("phase") or "Unknown")
     has_running = False
     for one in reversed(states):
@@ -175,6 +178,23 @@ def _state(obj: Obj, states: list[Obj]) -> str:
     if "deletionTimestamp" in obj["metadata"]:
         return "Unknown" if status.get("reason") == "NodeLost" else "Terminating"
     return found
+
+
+def _first_state(status: Obj, count: int) -> str:
+    """What holds the init containers up; "" once they are through."""
+    for place, one in enumerate(status.get("initContainerStatuses") or []):
+        state = one.get("state") or {}
+        waiting, ended = state.get("waiting") or {}, state.get("terminated")
+        if ended is not None and not ended.get("exitCode"):
+            continue
+        if ended is not None:
+            signal = ended.get("signal")
+            code = f"Signal:{signal}" if signal else f"ExitCode:{ended['exitCode']}"
+            return f"Init:{ended.get('reason') or code}"
+        if waiting.get("reason", "PodInitializing") != "PodInitializing":
+            return f"Init:{waiting['reason']}"
+        return f"Init:{place}/{count}"
+    return ""
 
 
 def _restarts(count: int, states: list[Obj], now: float) -> str:
