@@ -47,7 +47,7 @@ class Body:
         except TimeoutError:
             raise
         except (aiohttp.ClientError, OSError) as error:
-            said = " ".join(str(error).split())[:100]
+            said = getattr(error, "strerror", None) or "in the middle of an answer"
             raise Broken(f"the connection to {self._where} broke: {said}") from None
         finally:
             self._limit = None
