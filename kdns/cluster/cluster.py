@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from kdns.cluster.api.connection import Access
 from kdns.cluster.feed import Feed, Source
@@ -195,8 +196,9 @@ class Cluster:
 
     async def _restore(self, api: Api) -> None:
         origin = self.origin
+        snapshot = Snapshot(origin.snapshot, origin.owner)
         try:
-            async for event in Snapshot(origin.snapshot, origin.owner):
+            async for event in snapshot:
                 if self._has_heard:
                     return
                 if not self.is_restored:
@@ -208,7 +210,8 @@ class Cluster:
             log.warning("snapshot %s: not served: %s", origin.snapshot, error)
             return
         why = api.failure or "it does not answer"
-        log.warning("API server: %s; serving the snapshot %s", why, origin.snapshot)
+        written = datetime.fromtimestamp(snapshot.written_at, UTC).isoformat(" ", "seconds")
+        log.warning("API server: %s; serving %s, written %s", why, origin.snapshot, written)
 
     def _may_restore(self, event: Event) -> bool:
         """True for what the API has not spoken of."""

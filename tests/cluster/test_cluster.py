@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -74,7 +75,8 @@ async def test_a_snapshot_is_served_at_once_when_the_api_server_fails(tmp_path, 
         assert ready(cluster.store) == set(ips("2"))
         assert cluster.flag in cluster.bumped
         await until(lambda: caplog.records)
-    assert f"connection refused; serving the snapshot {tmp_path}/kept" in caplog.text
+    at = datetime.fromtimestamp((tmp_path / "kept").stat().st_mtime, UTC)
+    assert f"refused; serving {tmp_path}/kept, written {at:%Y-%m-%d %H:%M:%S}+00:00" in caplog.text
 
 
 async def test_a_snapshot_is_served_when_the_api_server_says_nothing(tmp_path):
@@ -223,7 +225,8 @@ async def test_the_time_from_cause_to_answer_is_counted_by_kind_of_service():
         for name in ("s", "h", "unknown"):
             api.lent["triggered"](slice_("x", "2", of=name), WALL - 0.003)
     counted = {
-        labels: (one.counts[2], round(one.sum, 4)) for labels, one in cluster.counters.histograms.items()
+        labels: (one.counts[2], round(one.sum, 4))
+        for labels, one in cluster.counters.histograms.items()
     }
     metric = "coredns_kubernetes_dns_programming_duration_seconds"
     assert counted == {

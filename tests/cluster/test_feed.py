@@ -67,6 +67,29 @@ async def test_the_loop_has_its_turn_within_a_long_list():
     assert len(told(changes)) == 6000
 
 
+async def test_the_loop_has_its_turn_within_many_short_events():
+    """A source that never has to wait must not hold the loop."""
+    many = [Put(slice_(f"x{n}", f"10.1.{n // 250}.{n % 250}", of=f"s{n}")) for n in range(3000)]
+    store, told_at, turns = Store(), [], 0
+
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def changed(change: Change) -> None:
+        told_at.append(turns)
+        assert all(store.slices(key) for key in change.keys if isinstance(key, str))
+
+    ticker = asyncio.create_task(tick())
+    await feed(Source(*many), store, wall=lambda: 1.0, changed=changed)
+    ticker.cancel()
+    assert len(told_at) == 3000, "each is told before anything else runs"
+    assert len(set(told_at)) > 3
+    assert max(map(told_at.count, set(told_at))) < 3000
+
+
 async def test_held_endpoints_are_let_go_when_their_time_is_up(monkeypatch):
     monkeypatch.setattr("kdns.cluster.slices.QUIET_S", 0.03)
     monkeypatch.setattr("kdns.cluster.moves.QUIET_S", 0.03)

@@ -37,6 +37,8 @@ class Snapshot:
     def __init__(self, path: str, owner: str) -> None:
         self._path = path
         self._owner = owner
+        self.written_at = 0.0
+        """Unix time of the file, known once it has been opened."""
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         """A Put for every object, then Synced. Raises SnapshotError, before anything else."""
@@ -45,6 +47,7 @@ class Snapshot:
         except OSError as error:
             raise SnapshotError(error.strerror) from error
         with file:
+            self.written_at = os.fstat(file.fileno()).st_mtime
             try:
                 await asyncio.to_thread(_check, file, self._owner)
                 while objects := await asyncio.to_thread(_objects, file):
