@@ -171,6 +171,7 @@ class Lab:
     # Private
 
     def _run(self) -> None:
+        self._tasks.append(asyncio.create_task(self.tokens.fill()))
         if self._has_controllers:
             self._tasks.append(asyncio.create_task(Crew(self.storage).run()))
         if self._directory:

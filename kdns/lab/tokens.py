@@ -8,14 +8,18 @@ import base64
 import binascii
 import hashlib
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 
-from kdns.lab.resources import SERVICEACCOUNTS
+from kdns.lab.errors import ApiError, Obj
+from kdns.lab.resources import SECRETS, SERVICEACCOUNTS
 from kdns.lab.storage import Storage
 
 ADMIN = "kubernetes-admin"
+_HOLDER = "kubernetes.io/service-account-token"
+_ACCOUNT = "kubernetes.io/service-account.name"
 ISSUER = "https://kubernetes.default.svc"
 _ENCODE = msgspec.json.Encoder().encode
 
@@ -59,6 +63,28 @@ class Tokens:
         head = _armour(_ENCODE({"alg": "HS256", "typ": "JWT"}))
         body = f"{head}.{_armour(_ENCODE(claims))}"
         return f"{body}.{_armour(self._signature(body))}"
+
+    async def fill(self) -> None:
+        """Gives a token to every Secret that is made to hold one, without an end."""
+        while True:
+            with suppress(ApiError):  # a watch that fell behind begins again
+                async for event in self._storage.watch(SECRETS):
+                    if event.type != "DELETED" and event.object.get("type") == _HOLDER:
+                        self._give(event.object)
+
+    def _give(self, seen: Obj) -> None:
+        namespace, name = seen["metadata"]["namespace"], seen["metadata"]["name"]
+        account = seen["metadata"].get("annotations", {}).get(_ACCOUNT, "")
+        secret = self._storage.find(SECRETS, namespace, name)
+        if secret is None or "token" in secret.get("data", {}):
+            return
+        if self._storage.find(SERVICEACCOUNTS, namespace, account) is None:
+            return
+        token = self.issue(namespace, account, seconds=None)
+        added = {"namespace": namespace, "token": token}
+        data = {key: base64.b64encode(text.encode()).decode() for key, text in added.items()}
+        new = secret | {"data": secret.get("data", {}) | data}
+        self._storage.update(SECRETS, namespace, name, new)
 
     def user(self, token: str) -> User | None:
         """Who has this token; None when it is not ours, has ended, or its account is gone."""

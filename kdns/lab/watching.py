@@ -7,7 +7,7 @@ DELETED.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -76,10 +76,18 @@ class Stream:
         if self.is_list and self._asked > self._storage.version:
             await asyncio.sleep(TOO_LARGE_S)
             raise errors.too_large(self._asked, self._storage.version)
-        watch = self._open()
+        since = self._asked or self._storage.version
+        namespace = self._call.target.namespace
+        watch = self._storage.watch(
+            self._call.resource,
+            namespace,
+            since=self._storage.version if self._is_initial else since,
+        )
         reached = self._storage.version
-        async for piece in self._pieces(watch.taken()):
-            yield piece
+        if self._is_initial:
+            items = self._storage.items(self._call.resource, namespace)
+            async for piece in self._pieces(Event("ADDED", item, None) for item in items):
+                yield piece
         if self.is_list and self._has_bookmarks:
             end = self._bookmark(reached, is_end=True)
             if end:
@@ -90,12 +98,6 @@ class Stream:
                 yield piece
         finally:
             self._faults.leave(watch.wake)
-
-    def _open(self) -> Watch:
-        since: int | None = None
-        if not self._is_initial:
-            since = self._asked or self._storage.version
-        return self._storage.watch(self._call.resource, self._call.target.namespace, since=since)
 
     async def _following(self, watch: Watch) -> AsyncGenerator[bytes, None]:
         due = perf_counter() + self._pace.bookmark_s
@@ -113,7 +115,7 @@ class Stream:
                     yield line
             await watch.wait(min(due, self._ends) - perf_counter())
 
-    async def _pieces(self, events: list[Event]) -> AsyncGenerator[bytes, None]:
+    async def _pieces(self, events: Iterable[Event]) -> AsyncGenerator[bytes, None]:
         """Lines joined, with turns for others in between."""
         lines: list[bytes] = []
         size = 0

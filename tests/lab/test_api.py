@@ -262,6 +262,23 @@ async def test_only_who_has_a_token_gets_in(api: Client) -> None:
     assert (await api.ask("GET", "/readyz", Authorization=""))[0] == 200
 
 
+async def test_a_secret_made_for_a_token_gets_one(api: Client) -> None:
+    api.lab.storage.create(SERVICEACCOUNTS, "default", {"metadata": {"name": "bot"}})
+    named = {"kubernetes.io/service-account.name": "bot"}
+    secret = {
+        "metadata": {"name": "s", "annotations": named},
+        "type": "kubernetes.io/service-account-token",
+    }
+    path = "/api/v1/namespaces/default/secrets"
+    await api.ask("POST", path, secret)
+    async with api.watch(path, "fieldSelector=metadata.name%3Ds") as lines:
+        data = (await lines.next())["object"].get("data", {})
+        while "token" not in data:
+            data = (await lines.next())["object"].get("data", {})
+    token = base64.b64decode(data["token"]).decode()
+    assert (await api.ask("GET", MAPS, Authorization=f"Bearer {token}"))[0] == 200
+
+
 async def test_an_open_lab_lets_everybody_read_and_nobody_write() -> None:
     async with served(is_open=True) as api:
         assert (await api.ask("GET", MAPS, Authorization=""))[0] == 200
