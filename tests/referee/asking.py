@@ -67,7 +67,7 @@ def look(port: int, name: str, type_: str = "A", *, wait_s: float = 3.0) -> Read
         reply = ask(port, name, type_, wait_s=wait_s)
     except (dns.exception.Timeout, OSError):
         return Reading(name, sent, None)
-    return _reading(name, sent, time.monotonic(), reply.to_wire())
+    return reading_of(name, sent, time.monotonic(), reply.to_wire())
 
 
 def eventually(
@@ -154,7 +154,7 @@ class Steady:
             return
         asked = waiting.pop(int.from_bytes(wire[:2], "big"), None)
         if asked:
-            self.readings.append(_reading(*asked, time.monotonic(), wire))
+            self.readings.append(reading_of(*asked, time.monotonic(), wire))
 
     def _give_up(self, waiting: dict[int, tuple[str, float]]) -> None:
         limit = time.monotonic() - self.patience_s
@@ -173,7 +173,8 @@ def _connected(port: int) -> socket.socket:
     return sock
 
 
-def _reading(name: str, sent: float, got: float, wire: bytes) -> Reading:
+def reading_of(name: str, sent: float, got: float, wire: bytes) -> Reading:
+    """A reply as a reading."""
     reply = dns.message.from_wire(wire)
     found = [
         str(ip_address(record.address))
