@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from kdns.lab import checks, tables
-from kdns.lab.errors import Cause, Obj
+from kdns.lab.errors import Cause, Obj, forbidden
 from kdns.lab.kinds.kind import Kind
 from kdns.lab.rules import Column
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kdns.lab.storage import Storage
 
 _NAMED = "kubernetes.io/metadata.name"
+_IMMORTAL = {"default", "kube-public", "kube-system"}
 _ROLE = "node-role.kubernetes.io/"
 
 
@@ -54,7 +55,10 @@ class Namespaces(Kind):
         return bool(super().is_held(obj) or (obj.get("spec") or {}).get("finalizers"))
 
     def terminate(self, obj: Obj) -> None:
-        """The phase says so."""
+        """The phase says so; those that every cluster has cannot go."""
+        name = obj["metadata"]["name"]
+        if name in _IMMORTAL:
+            raise forbidden("namespaces", name, "this namespace may not be deleted")
         obj["status"] = (obj.get("status") or {}) | {"phase": "Terminating"}
 
     def fields(self, obj: Obj) -> dict[str, str]:
