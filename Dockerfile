@@ -8,9 +8,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends libcap2-bin
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY kdns kdns
-# The interpreter is a copy that may bind port 53. Where a container runtime grants NET_BIND_SERVICE to another user than root it
-# stays within reach of the file's capability, with no_new_privs too; where all ports are free (containerd's default for
-# pods) nothing is needed. Started in a container whose bounding set lacks it, this interpreter is refused by the kernel.
+# The interpreter is a copy that may bind port 53, by a capability of its file. With no_new_privs that has effect where the runtime
+# leaves NET_BIND_SERVICE permitted to the user it starts; where the ports of a pod are free (Docker, containerd 2) nothing is
+# needed. The kernel refuses to start it in a container whose bounding set lacks the capability.
 RUN python -m venv --copies /opt/kdns \
  && PIP_CONSTRAINT=/src/constraints.txt /opt/kdns/bin/pip install --no-cache-dir --no-compile . \
  && /opt/kdns/bin/pip uninstall --yes pip \

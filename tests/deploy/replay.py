@@ -1,7 +1,7 @@
 """The image without a container engine: the installed package in a bare root, in kubeadm's context.
 
 Three starts, each in a network of its own: the interpreter with its file capability, without it where all ports are
-free (what containerd gives to pods), and without both, which must fail with a line that says why.
+free (what containerd 2 and Docker give), and without both, which must fail with a line that says why.
 """
 
 import json

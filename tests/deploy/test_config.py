@@ -129,8 +129,11 @@ def test_containers_are_confined(path):
         for container in spec["containers"]:
             context = {**spec["securityContext"], **container["securityContext"]}
             assert context["readOnlyRootFilesystem"]
-            assert context["runAsNonRoot"]
-            assert context["runAsUser"] == 65532
+            is_on_host = spec.get("hostNetwork", False)
+            assert context["runAsUser"] == (0 if is_on_host else 65532)
+            assert context.get("runAsNonRoot", False) != is_on_host
+            ports = [one["value"] for one in context.get("sysctls", ())]
+            assert ports == ([] if is_on_host else ["53"])
             assert not context["allowPrivilegeEscalation"]
             assert context["capabilities"] == {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}
             assert container["args"] == ["-conf", "/etc/coredns/Corefile"]
@@ -250,3 +253,11 @@ def test_the_node_cache_reaches_the_servers_of_base():
     assert pod["hostNetwork"]
     assert pod["initContainers"][0]["command"][-1] in text
     assert pod["containers"][0]["livenessProbe"]["httpGet"]["host"] in text
+
+
+def test_the_readme_names_every_overlay():
+    text = (TOP / "README.md").read_text()
+    section = text.partition("## In a cluster\n")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)) == [
+        path.name for path in OVERLAYS
+    ]
