@@ -6,12 +6,15 @@ with an error is told to `failed`, which ends the server.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Mapping
+import logging
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from typing import Any
 
 from kdns.plugins.base import Plugin
 from kdns.server.assembly import Assembly
 from kdns.server.http import Address, Offer, offers
+
+log = logging.getLogger("kdns.server")
 
 Failed = Callable[[BaseException], None]
 
@@ -99,9 +102,16 @@ class Crew:
 
     async def wind_down(self) -> None:
         """Lets every plugin prepare for the stop, all at once."""
-        await asyncio.gather(*(plugin.wind_down() for plugin in self._started))
+        await _all(plugin.wind_down() for plugin in self._started)
 
     async def stop(self) -> None:
         """Ends the tasks, then stops the plugins that started."""
         await self._tasks.cancel()
-        await asyncio.gather(*(plugin.stop() for plugin in self._started))
+        await _all(plugin.stop() for plugin in self._started)
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:  # Any: a coroutine's types
+    """Does everything, whatever fails of it: the end of one plugin is not that of the others."""
+    for result in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(result, Exception):
+            log.error("a plugin failed while it was stopped", exc_info=result)

@@ -113,13 +113,13 @@ class Pipeline:
         block = chosen if chosen is not None and chosen.has_handlers else router.stray
         try:
             answer = await self._asked(question, query, chosen)
-            reply = self._written(question, query, answer, fold, limit, block)
+            reply = self._written(question, query, answer, fold, limit, router, block)
             offered = ledger.metadata
             metadata = {label: value() for label, value in offered.items()} if offered else None
         except Exception as error:
             self._failed(question, query, error)
             answer, metadata = FAILED, None
-            reply = self._written(question, query, answer, fold, limit, block)
+            reply = self._written(question, query, answer, fold, limit, router, block)
         if answer.error or router.is_observed:
             self._see(block, packet, client, reply, now, answer.plugin, metadata, answer.error)
         return reply
@@ -131,6 +131,7 @@ class Pipeline:
         answer: Answer,
         fold: bytes,
         limit: int,
+        router: Router,
         block: Block,
     ) -> bytes | None:
         """The answer as this asker gets it, remembered on the way if it may be."""
@@ -141,7 +142,7 @@ class Pipeline:
         flags = types.QR | question.flags & _KEPT | answer.flags & _SAID
         if flags & 0x7800:
             flags &= ~(types.RD | types.CD)  # CoreDNS: a NOTIFY gets neither back
-        if self.router.recurses and question.flags & types.RD:
+        if router.recurses and question.flags & types.RD:
             flags |= types.RA
         turn = self._chance.random() if answer.rotate else 0.0
         wire = encode(question, answer, flags, now=query.now, turn=turn)

@@ -35,6 +35,8 @@ class Reloader:
         self._tried = ""
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[bool]] = set()
+        self._is_ordered = False
+        """An order waits for its turn; another one would find nothing else."""
 
     async def check(self) -> bool:
         """Reloads if the Corefile differs from the one that serves and from the last one tried."""
@@ -42,7 +44,9 @@ class Reloader:
 
     def order(self) -> None:
         """Reloads, whether it differs or not."""
-        self._begin(is_ordered=True)
+        if not self._is_ordered:
+            self._is_ordered = True
+            self._begin(is_ordered=True)
 
     def _begin(self, *, is_ordered: bool) -> asyncio.Task[bool]:
         """Works in a task of its own: who asks is often a plugin that the reload will stop."""
@@ -53,6 +57,8 @@ class Reloader:
 
     async def _reload(self, *, is_ordered: bool) -> bool:
         async with self._turn:
+            if is_ordered:
+                self._is_ordered = False
             text, path, found, mistake = await asyncio.to_thread(self._read)
             is_known = found in {self._tried, self._services.life.version}
             self._tried = found

@@ -97,3 +97,23 @@ async def test_what_the_last_corefile_shared_is_taken_over_and_the_rest_forgotte
     made = site.share("new", object)
     assert site.share("new", object) is made
     assert site.shared == {"kept": before["kept"], "new": made}
+
+
+async def test_a_plugin_that_fails_to_stop_does_not_keep_the_others_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Breaks(Uses):
+        async def wind_down(self) -> None:
+            raise RuntimeError("too tired")
+
+        async def stop(self) -> None:
+            raise RuntimeError("not now")
+
+    runner = Works()
+    good, bad = Uses(runner), Breaks(runner)
+    service = Service(Assembly(plugins=[bad, good], shared={"one": runner}), Services())
+    await service.start()
+    await service.wind_down()
+    await service.stop()
+    assert (good.stopped, runner.ended) == (1, 1)
+    assert [record.exc_info[1].args[0] for record in caplog.records] == ["too tired", "not now"]

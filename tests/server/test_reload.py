@@ -90,6 +90,18 @@ async def test_an_equal_one_is_left_alone_unless_it_is_ordered(
         assert said == [("INFO", "Reloading"), ("INFO", "Reloading complete")]
 
 
+async def test_orders_that_wait_are_one(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with World(hosts(1)) as world:
+        for _ in range(100):
+            world.reloader.order()
+        await asyncio.sleep(0)
+        world.reloader.order()  # the first has begun to read; this may be for something newer
+        world.reloader.order()
+        await asyncio.gather(*world.reloader._tasks)
+        assert [one.getMessage() for one in caplog.records].count("Reloading") == 2
+
+
 @pytest.fixture
 def taken():
     with socket.socket() as foreign:
