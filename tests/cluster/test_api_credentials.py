@@ -202,6 +202,30 @@ def test_outside_of_a_pod_the_remedy_is_named(files):
         InCluster(str(files.folder), {}).read(False)
 
 
+async def test_what_cannot_be_read_is_not_tried_for_each_resource(files, session):
+    clock, runs = Clock(), []
+
+    def read(_: bool):
+        runs.append(1)
+        return InCluster(str(files.folder), {}).read(False)
+
+    one = session(read, clock)
+    for _ in range(5):
+        with pytest.raises(SourceError, match="are not set"):
+            await ask(one)
+    assert len(runs) == 1
+    clock.now += RENEW_S
+    with pytest.raises(SourceError, match="are not set"):
+        await ask(one)
+    assert len(runs) == 2
+
+
+async def test_a_plugin_that_hangs_is_named(session, monkeypatch):
+    monkeypatch.setattr("kdns.cluster.api.credentials.LIMIT_S", 0.05)
+    with pytest.raises(SourceError, match=r"more than 0\.05 s: does an exec plugin hang"):
+        await ask(session(lambda _: time.sleep(0.2)))
+
+
 # endpoint and tls
 
 

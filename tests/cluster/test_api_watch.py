@@ -307,6 +307,50 @@ async def test_a_server_that_was_away_is_found_again(api):
         await until(lambda: not seen.api.failure)
 
 
+async def test_a_list_that_ends_too_early_is_a_failure(api):
+    api.fail("watchlist services", Reply(body=b""), times=99)
+    async with following(api.url, synced=False) as seen:
+        await until(lambda: seen.api.failure)
+        assert seen.api.failure == "the API server ended a watch in the middle"
+
+
+async def test_a_line_that_is_cut_in_good_order_is_a_failure_too(api, caplog):
+    async with following(api.url):
+        api.open("services")[0].send_raw(b'{"type":')
+        api.open("services")[0].end()
+        await until(lambda: api.asked("watch services"))
+    assert "the API server ended a watch in the middle" in caplog.text
+
+
+async def test_a_watch_that_broke_after_some_time_is_no_failure(api, caplog):
+    now = [0.0]
+    async with following(api.url, clock=lambda: now[0]) as seen:
+        now[0] = 60.0
+        api.open("services")[0].cut()
+        api.put("services", service("new", "10.96.0.3"))
+        await until(lambda: "default/new" in seen.services)
+    assert not [one for one in caplog.records if one.levelname != "INFO"]
+
+
+async def test_one_request_tries_for_all_while_the_server_is_away(api):
+    async with following(api.url) as seen:
+        key = "coredns_kubernetes_rest_client_requests_total", "<error>", "GET"
+        host = f"127.0.0.1:{api.port}"
+        await api.stop()
+        await until(lambda: seen.count(*key, host) >= 3)
+        before = seen.count(*key, host)
+        await _pause(1)
+        # After 0, 0.25, 0.5 and 0.75 s; three watchers on their own would make three times that.
+        assert 1 <= seen.count(*key, host) - before <= 4
+
+
+async def test_what_does_not_answer_does_not_hold_up_the_rest(api, monkeypatch):
+    monkeypatch.setattr("kdns.cluster.api.session.ANSWER_S", 0.1)
+    api.fail("watchlist services", Reply(is_silent=True), times=2)
+    async with following(api.url) as seen:
+        assert seen.services == {"default/web"}
+
+
 # What the server asks us to do
 
 

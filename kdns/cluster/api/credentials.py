@@ -20,7 +20,8 @@ log = logging.getLogger("kdns.kubernetes")
 FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 REREAD_S = 60.0
 RENEW_S = 5.0
-"""A refusal makes us read again, but not more often than this: a plugin may be behind it."""
+"""A refusal or failure makes us read again, but not sooner: a plugin may be behind it."""
+LIMIT_S = 60.0
 EARLY_S = 30.0
 """How long before it expires a credential is renewed."""
 
@@ -79,15 +80,19 @@ class Credentials:
         async with self._lock:
             if self._identity is not None and not self._is_due():
                 return self._identity
+            if self._identity is None and self._trouble and self._is_young():
+                raise SourceError(self._trouble)
             return await self._renew(refused=False)
 
     async def renew(self, refused: Identity) -> bool:
         """Reads again because the server refused this one; True when it is another now."""
         async with self._lock:
-            young = self._clock() - self._read_at < RENEW_S
-            if self._identity is refused and not young:
+            if self._identity is refused and not self._is_young():
                 await self._renew(refused=True)
             return self._identity != refused
+
+    def _is_young(self) -> bool:
+        return self._clock() - self._read_at < RENEW_S
 
     def _is_due(self) -> bool:
         assert self._identity is not None
@@ -98,17 +103,26 @@ class Credentials:
     async def _renew(self, *, refused: bool) -> Identity:
         self._read_at = self._clock()
         try:
-            new = await asyncio.to_thread(self._make, refused)
+            new = await self._make_in_thread(refused)
         except SourceError as error:
+            is_new, self._trouble = str(error) != self._trouble, str(error)
             if self._identity is None:
                 raise
-            if str(error) != self._trouble:
+            if is_new:
                 log.warning("%s; what was read before is used on", error)
-            self._trouble = str(error)
             return self._identity
         self._trouble = ""
         self._identity = new
         return new
+
+    async def _make_in_thread(self, refused: bool) -> Identity:
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                return await asyncio.to_thread(self._make, refused)
+        except TimeoutError:
+            raise SourceError(
+                f"reading the credentials took more than {LIMIT_S:g} s: does an exec plugin hang?"
+            ) from None
 
     def _make(self, refused: bool) -> Identity:
         """In a thread: reads, and makes a TLS context if what it is made of has changed."""

@@ -23,7 +23,7 @@ from kdns.observe.counters import Counters
 
 CONNECT_S = 4.0
 """So that a packet that got lost is sent again at least every 3 s."""
-ANSWER_S = 30.0
+ANSWER_S = 15.0
 """Until an answer begins, and between its pieces (but for watches, which have a deadline)."""
 DOWN_S = 1.5
 JSON = "application/json"
@@ -179,6 +179,7 @@ class Session:
                 )
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+                self._is_down = False  # it listens, so the others may try as well
                 raise Broken(f"{secrets.url} did not answer in {ANSWER_S:g} s") from None
             self._is_down = True
             self.has_watch_lists = True

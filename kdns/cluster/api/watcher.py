@@ -66,6 +66,7 @@ class Watcher:
                 failure = error
             if clock() - began >= SOUND_S:
                 self._backoff.reset()
+                failure = self._coped(failure)
             await asyncio.sleep(await self._delay(failure))
 
     def resync(self, stale: Stale) -> None:
@@ -73,6 +74,13 @@ class Watcher:
         self._demand = stale
         if self._body is not None:
             self._body.interrupt()
+
+    def _coped(self, error: SourceError | None) -> SourceError | None:
+        """A watch that broke after some time is no failure if the next one succeeds."""
+        if not isinstance(error, Broken):
+            return error
+        self._shared.report.say(logging.INFO, f"{error}: watching {self.resource.title} again")
+        return None
 
     async def _delay(self, error: SourceError | None) -> float:
         """Notes how a watch ended; how long to wait before the next."""
