@@ -36,6 +36,8 @@ from kdns.lab.writing import Writer, Written
 _LOG = logging.getLogger("kdns.lab")
 BY_PATH = "/as/"
 """kubectl sends no credentials over plain HTTP: there the token stands in the server's URL."""
+LARGEST = 3 * 1024 * 1024
+"""Of a body, as on a real server."""
 _HEALTH = {"/healthz", "/livez", "/readyz"}
 _BODIES: tuple[What, ...] = ("slow", "cut", "garble")
 _READS = {"get", "list", "watch"}
@@ -226,8 +228,18 @@ async def _call(request: web.BaseRequest, aim: Target, user: User) -> Call:
     if query.get("includeObject"):
         form = replace(form, rows_of=query["includeObject"])
     media = request.headers.get("Content-Type", "").partition(";")[0].strip()
-    body = await request.read() if request.method != "GET" else b""
+    body = await _body(request) if request.method != "GET" else b""
     return Call(verb, aim, form, query, user.name, media, body)
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    parts = bytearray()
+    async for part in request.content.iter_any():
+        parts += part
+        if len(parts) > LARGEST:
+            message = f"Request entity too large: limit is {LARGEST}"
+            raise ApiError(413, "RequestEntityTooLarge", message)
+    return bytes(parts)
 
 
 def _subject(call: Call, query: str) -> Subject:

@@ -42,6 +42,7 @@ class ApiError(Exception):
         self.reason = reason
         self.message = message
         self.details = details or {}
+        self._has_details = details is not None or retry_s > 0
         self.metadata = metadata or {}
         self.retry_s = retry_s
 
@@ -56,9 +57,9 @@ class ApiError(Exception):
             "reason": self.reason,
             "code": self.code,
         }
-        details = self.details | ({"retryAfterSeconds": self.retry_s} if self.retry_s else {})
-        if details:
-            status["details"] = details
+        if self._has_details:
+            again = {"retryAfterSeconds": self.retry_s} if self.retry_s else {}
+            status["details"] = self.details | again
         return {key: value for key, value in status.items() if value != ""}
 
 
@@ -71,7 +72,7 @@ def not_found(plural: str, name: str, group: str = "") -> ApiError:
 def no_such_path() -> ApiError:
     """404 for a path that no resource answers to."""
     message = "the server could not find the requested resource"
-    return ApiError(404, "NotFound", message)
+    return ApiError(404, "NotFound", message, details={})
 
 
 def already_exists(plural: str, name: str, group: str = "") -> ApiError:
@@ -146,7 +147,7 @@ def not_allowed(
     message: str = "the server does not allow this method on the requested resource",
 ) -> ApiError:
     """405 for a verb that a resource does not have."""
-    return ApiError(405, "MethodNotAllowed", message)
+    return ApiError(405, "MethodNotAllowed", message, details={})
 
 
 def unsupported(message: str) -> ApiError:
@@ -156,7 +157,7 @@ def unsupported(message: str) -> ApiError:
 
 def unprocessable(message: str) -> ApiError:
     """422 without causes, as for a patch that does not apply."""
-    return ApiError(422, "Invalid", message)
+    return ApiError(422, "Invalid", message, details={})
 
 
 def too_many(message: str, retry_s: int = 1) -> ApiError:

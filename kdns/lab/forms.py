@@ -51,7 +51,7 @@ def accepted(accept: str, *, is_list: bool) -> Form:
         if is_meta and wanted == (PARTIAL + "List" if is_list else PARTIAL):
             return Form(PARTIAL)
     message = f"406: Not Acceptable\n\nAvailable representations: {_AVAILABLE}"
-    raise errors.ApiError(406, "NotAcceptable", message)
+    raise errors.ApiError(406, "NotAcceptable", message, details={})
 
 
 def whole(item: Item) -> bytes:

@@ -290,15 +290,17 @@ def _key(obj: Obj) -> Key:
 
 def _require(resource: Resource, old: Obj, how: Deletion) -> None:
     metadata = old["metadata"]
-    for word, key, wanted in (
-        ("UID", "uid", how.uid),
-        ("ResourceVersion", "resourceVersion", how.version),
+    for word, key, wanted, perhaps in (
+        ("UID", "uid", how.uid, "deleted and then recreated"),
+        ("ResourceVersion", "resourceVersion", how.version, "modified"),
     ):
-        if wanted and wanted != metadata[key]:
-            why = f"Precondition failed: {word} in precondition: {wanted}, {word} in object meta: "
-            raise errors.conflict(
-                resource.plural, metadata["name"], resource.group, why + metadata[key]
+        found = metadata[key]
+        if wanted and wanted != found:
+            why = (
+                f"the {word} in the precondition ({wanted}) does not match the {word} in record "
+                f"({found}). The object might have been {perhaps}"
             )
+            raise errors.conflict(resource.kind, metadata["name"], resource.group, why)
 
 
 def _finalizers(old: Obj, propagation: str) -> list[str]:

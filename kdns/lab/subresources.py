@@ -63,6 +63,7 @@ def _scaled(call: Call, storage: Storage) -> tuple[int, Obj]:
 def _scale(obj: Obj) -> Obj:
     keys = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     status: Obj = {"replicas": obj.get("status", {}).get("replicas", 0)}
+    replicas = obj["spec"].get("replicas", 0)
     selector = _selector(obj["spec"].get("selector") or {})
     if selector:
         status["selector"] = selector
@@ -70,7 +71,7 @@ def _scale(obj: Obj) -> Obj:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {key: obj["metadata"][key] for key in keys},
-        "spec": {"replicas": obj["spec"].get("replicas", 0)},
+        "spec": {"replicas": replicas} if replicas else {},
         "status": status,
     }
 

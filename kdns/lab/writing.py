@@ -18,6 +18,9 @@ from kdns.lab.storage import Deletion, Storage, timestamp
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """No vowels and nothing that looks like them, as in names that Kubernetes makes up."""
 
+_PROPAGATIONS = ("", "Foreground", "Background", "Orphan")
+_SHOWN = '"Foreground", "Background", "Orphan", "nil"'
+
 RETURNED = {"services", "pods", "namespaces", "persistentvolumeclaims", "serviceaccounts"}
 """A delete of these replies with the object, of others with a Status."""
 
@@ -172,6 +175,10 @@ def _deletion(call: Call) -> tuple[Deletion, bool]:
     if grace is None and query.get("gracePeriodSeconds"):
         grace = call.number("gracePeriodSeconds")
     propagation = body.get("propagationPolicy") or query.get("propagationPolicy", "")
+    if propagation not in _PROPAGATIONS:
+        words = f'Unsupported value: "{propagation}": supported values: {_SHOWN}'
+        cause = Cause("propagationPolicy", "FieldValueNotSupported", words)
+        raise errors.invalid("DeleteOptions", "", [cause], "meta.k8s.io")
     if body.get("orphanDependents"):
         propagation = "Orphan"
     how = Deletion(

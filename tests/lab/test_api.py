@@ -50,7 +50,7 @@ async def api() -> AsyncIterator[Client]:
         ("PUT", MAPS, {}, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"),
         ("POST", MAPS, b'{"metadata":', 400, "BadRequest", "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error"),
         ("POST", MAPS, {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "x"}}, 400, "BadRequest", 'Pod in version "v1" cannot be handled as a ConfigMap'),
-        ("DELETE", f"{MAPS}/a", {"preconditions": {"uid": "123"}}, 409, "Conflict", "Operation cannot be fulfilled on"),
+        ("DELETE", f"{MAPS}/a", {"preconditions": {"uid": "123"}}, 409, "Conflict", 'Operation cannot be fulfilled on ConfigMap "a": the UID in the precondition (123) does not match the UID in record'),
         ("GET", f"{MAPS}?labelSelector=a+b", None, 400, "BadRequest", "unable to parse requirement"),
         ("GET", f"{MAPS}?fieldSelector=foo%3Dbar", None, 400, "BadRequest", "field label not supported: foo"),
         ("GET", f"{MAPS}?continue=xxx", None, 400, "BadRequest", "invalid continue token"),
@@ -103,6 +103,12 @@ async def test_dry_runs_reply_as_if(api: Client) -> None:
     code, made = await api.ask("POST", f"{MAPS}?dryRun=All", {"metadata": {"name": "a"}})
     assert (code, made["metadata"]["name"]) == (201, "a")
     assert (await api.ask("GET", f"{MAPS}/a"))[0] == 404
+
+
+async def test_a_body_may_be_large_but_not_too_large(api: Client) -> None:
+    for size, code in [(2_000_000, {201, 422}), (4_000_000, {413})]:
+        body = {"metadata": {"name": "big"}, "data": {"x": "y" * size}}
+        assert (await api.ask("POST", MAPS, body))[0] in code
 
 
 async def test_selectors_choose(api: Client) -> None:
