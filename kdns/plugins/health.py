@@ -6,11 +6,14 @@ does. `lameduck` is a least time: what still comes in at its end is waited for, 
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from kdns.corefile.options import Settings, Shape, Syntax, duration, host_port
 from kdns.plugins.base import Endpoint, HttpReply, Monitor, Site
+
+log = logging.getLogger("kdns.health")
 
 BUCKETS: Final = tuple(0.00025 * 10**n for n in range(5))
 PROBE_S: Final = 5.0
@@ -46,6 +49,8 @@ class Health(Monitor):
 
     async def wind_down(self) -> None:
         """Lets the server answer on until the queries have found another one."""
+        if self.lameduck_s:
+            log.info("lameduck: queries are answered for %g s more", self.lameduck_s)
         await asyncio.sleep(self.lameduck_s)
         clock, heard_at = self.site.clock, self.site.life.heard_at
         end = clock() + min(self.lameduck_s, MORE_S)

@@ -4,10 +4,13 @@ Of all blocks, not only its own. A plugin says so by its `is_ready`; those that 
 are no part of it.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from kdns.corefile.options import Settings, Shape, Syntax, choice, host_port
 from kdns.plugins.base import Endpoint, HttpReply, Monitor, Plugin, Site
+
+log = logging.getLogger("kdns.ready")
 
 OK = HttpReply()
 STOPPING = HttpReply(503, b"Shutting down")
@@ -29,6 +32,7 @@ class Ready(Monitor):
         self._is_strict = settings.get("monitor") == "continuously"
         self._were_ready: set[Plugin] = set()
         """Plugins that need not be asked again."""
+        self._said = ""
 
     def endpoints(self) -> Sequence[Endpoint]:
         """/ready: 200, or 503 with the names of the plugins that are not ready."""
@@ -40,6 +44,9 @@ class Ready(Monitor):
             return STOPPING
         missing = [plugin.name for plugin in life.plugins if not self._is_ready(plugin)]
         names = ",".join(sorted(dict.fromkeys(missing)))
+        if names != self._said:
+            self._said = names
+            log.info("Plugins not ready: %s", names or "none any more")
         return HttpReply(503, names.encode()) if names else OK
 
     def _is_ready(self, plugin: Plugin) -> bool:

@@ -63,7 +63,7 @@ class Service:
         try:
             await self._crew.start()
             gc.collect()
-            gc.freeze()
+            gc.freeze()  # once: after a reload it would keep what the old plugins leave for ever
             if listen:
                 await self._open(self._crew)
         except BaseException:

@@ -61,14 +61,21 @@ async def test_plugins_that_report_nothing_are_not_waited_for() -> None:
     assert await said(made) == (200, "OK")
 
 
-async def test_it_names_who_is_not_ready_each_once() -> None:
+async def test_it_names_who_is_not_ready_each_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "kdns.ready")
     one, two, three = Loads(), Loads("erratic"), Loads()
     made, _ = probe("ready", one, Silent(), two, three)
     assert await said(made) == (503, "erratic,kubernetes")
     one.is_ready = three.is_ready = True
     assert await said(made) == (503, "erratic")
+    assert await said(made) == (503, "erratic")
     two.is_ready = True
     assert await said(made) == (200, "OK")
+    assert [one.getMessage() for one in caplog.records] == [
+        "Plugins not ready: erratic,kubernetes",
+        "Plugins not ready: erratic",
+        "Plugins not ready: none any more",
+    ]
 
 
 @pytest.mark.parametrize(
