@@ -7,7 +7,6 @@ since others share the machine. Every bound of issue 4 is printed with what beca
 """
 
 import argparse
-import http.client
 import multiprocessing
 import os
 import statistics
@@ -16,149 +15,24 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import DEVNULL, STDOUT, Popen
 
 from tests.bench.cluster import address
 from tests.bench.hot import Hot
+from tests.bench.sides import NAMESPACE, Server
 from tests.differential import peer
-from tests.referee.asking import ask, eventually, texts
+from tests.referee.asking import eventually
 from tests.referee.between import Between
 from tests.referee.controlplane import HOW, ControlPlane, program
-from tests.referee.kube import Kube, Object
+from tests.referee.inside import write_account
+from tests.referee.kube import Kube, Object, ca_of
 from tests.referee.names import serve_nothing
 
-NAMESPACE = "bench"
-COREFILE = """.:PORT {
-    bind 127.0.0.1
-    errors
-    health 127.0.0.1:HEALTH {
-        lameduck 5s
-    }
-    ready 127.0.0.1:READY
-    kubernetes cluster.local in-addr.arpa ip6.arpa {
-        endpoint URL
-        pods insecure
-        fallthrough in-addr.arpa ip6.arpa
-        ttl 30
-    }
-    prometheus 127.0.0.1:METRICS
-    forward . UPSTREAM {
-        max_concurrent 1000
-    }
-    cache 30 {
-        disable success cluster.local
-        disable denial cluster.local
-    }
-    loop
-    reload
-    loadbalance
-}
-"""
 RELIST_S = 60
 KINDS = 3
 """Kinds that kubeadm's Corefile has a server watch: services, slices, namespaces."""
-
-
-@dataclass
-class Server:
-    """One of the two, running."""
-
-    command: list[str]
-    between: Between
-    upstream: int
-    folder: Path
-    last: str
-    """The service that was created last."""
-    port: int = 0
-    ready_port: int = 0
-    process: "Popen[bytes] | None" = None
-
-    def start(self) -> tuple[float, float]:
-        """Starts it; returns seconds to the first right answer and to ready."""
-        ports = [peer.free_port() for _ in range(4)]
-        self.port, self.ready_port = ports[:2]
-        text = COREFILE
-        for word, value in zip(("PORT", "READY", "HEALTH", "METRICS"), ports, strict=True):
-            text = text.replace(word, str(value))
-        text = text.replace("URL", self.between.url)
-        text = text.replace("UPSTREAM", f"127.0.0.1:{self.upstream}")
-        path = self.folder / "Corefile"
-        path.write_text(text)
-        began = time.monotonic()
-        with (self.folder / "log").open("ab") as log:
-            self.process = Popen(
-                [*self.command, "-conf", str(path), "-dns.port", str(self.port)],
-                stdout=log, stderr=STDOUT, stdin=DEVNULL, env=peer.environment(),
-            )  # fmt: skip
-        ready = Waiting(lambda: is_ready(self.ready_port))
-        answered = Waiting(lambda: bool(self.addresses(self.last, wait_s=0.05)))
-        return answered.at() - began, ready.at() - began
-
-    def addresses(self, service: str, *, wait_s: float = 0.5) -> list[str]:
-        """What it answers for a service; nothing while it does not."""
-        with suppress(Exception):
-            return texts(ask(self.port, f"{service}.{NAMESPACE}.svc.cluster.local", wait_s=wait_s))
-        return []
-
-    def stop(self) -> None:
-        """Ends it."""
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def memory(self, field_: str = "VmRSS") -> float:
-        """MB of it, or of its peak as VmHWM."""
-        assert self.process
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith(field_):
-                return int(line.split()[1]) / 1024
-        raise AssertionError(field_)
-
-    def forget_peak(self) -> None:
-        """Peaks are counted from here on."""
-        assert self.process
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
-
-    def cpu_s(self) -> float:
-        """CPU time so far, all threads."""
-        assert self.process
-        total = 0
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            with suppress(OSError):
-                total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
-
-
-class Waiting:
-    """The moment at which something holds, found by a thread."""
-
-    def __init__(self, holds: Callable[[], bool]) -> None:
-        self._found: list[float] = []
-        self._thread = threading.Thread(target=self._run, args=(holds,), daemon=True)
-        self._thread.start()
-
-    def _run(self, holds: Callable[[], bool]) -> None:
-        eventually(holds, within_s=120, every_s=0.005)
-        self._found.append(time.monotonic())
-
-    def at(self) -> float:
-        """The moment."""
-        self._thread.join()
-        assert self._found, "it never did"
-        return self._found[0]
-
-
-def is_ready(port: int) -> bool:
-    """True when /ready says so."""
-    with suppress(OSError, http.client.HTTPException):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-        connection.request("GET", "/ready")
-        return connection.getresponse().status == 200
-    return False
 
 
 @dataclass
@@ -199,6 +73,7 @@ def rows() -> dict[str, Row]:
     table = {
         "answer": Row("start → first right answer", "s", _no_more),
         "ready": Row("start → ready", "s", _no_more),
+        "cpu": Row("start → ready, CPU time", "s"),
         "rss": Row("memory, steady", "MB", _share, 0.5),
         "peak": Row("memory, peak of a relist ÷ steady", "×", _fixed, 1.15),
         "idle": Row("CPU, idle", "%"),
@@ -235,16 +110,20 @@ class Bench:
     def run(self) -> None:
         """Everything, in rounds."""
         for at in range(self.rounds):
-            answer, ready = self.server.start()
+            answer, ready = self.server.start(direct=True)
             self.note("answer", answer)
             self.note("ready", ready)
+            self.note("cpu", self.server.cpu_s())
             time.sleep(4)
-            if at == 0:
-                self.propagation()
             self.note("rss", self.server.memory())
             before, since = self.server.cpu_s(), time.monotonic()
             time.sleep(4)
             self.note("idle", (self.server.cpu_s() - before) / (time.monotonic() - since) * 100)
+            self.server.stop()
+            self.server.start(direct=False)
+            time.sleep(4)
+            if at == 0:
+                self.propagation()
             with Hot(self.server.port, hot_names()) as hot:
                 time.sleep(4)
             self.note("quiet99", hot.percentile(99))
@@ -415,12 +294,13 @@ def main() -> int:
         kube = stack.enter_context(plane.kube)
         fill(kube, options.services, 15)
         print(f"filled in {time.monotonic() - began:.0f} s", flush=True)
+        account = write_account(folder / "account", kube.token, Path(ca_of(plane.kubeconfig)))
         last = f"svc-{options.services - 1}"
         upstream = stack.enter_context(serve_nothing())
         for side in [each for each in commands if options.only in ("", each)]:
             (folder / side).mkdir()
             between = stack.enter_context(Between(kube))
-            server = Server(commands[side], between, upstream, folder / side, last)
+            server = Server(commands[side], between, upstream, folder / side, last, account)
             stack.callback(server.stop)
             bench = Bench(server, kube, options.rounds, options.events)
             bench.run()

@@ -75,11 +75,12 @@ def _steps(rng: Random, start: dict[Key, Object]) -> Iterator[Step]:
 def _clashes(each: Object, current: dict[Key, Object]) -> bool:
     """Whether its addresses belong to another service: an API server gives no address twice, and
     whom CoreDNS names then is chance."""
-    mine = _addresses(each)
-    return any(mine & _addresses(one) for key, one in current.items() if key != key_of(each))
+    mine = addresses(each)
+    return any(mine & addresses(one) for key, one in current.items() if key != key_of(each))
 
 
-def _addresses(each: Object) -> set[str]:
+def addresses(each: Object) -> set[str]:
+    """The addresses that a service or import was given."""
     spec = each.get("spec") or {}
     given = {*spec.get("clusterIPs", ()), *spec.get("ips", ()), spec.get("clusterIP")}
     return given - {"None", None}

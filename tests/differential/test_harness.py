@@ -9,7 +9,7 @@ import dns.message
 import dns.rrset
 import pytest
 
-from tests.differential import acceptance, clusters, corefiles, packets, rounds, upstream
+from tests.differential import acceptance, clusters, corefiles, live, packets, rounds, upstream
 from tests.differential.api import Api, selects
 from tests.differential.compare import Case
 from tests.differential.expected import explain
@@ -156,3 +156,19 @@ def test_the_scripted_resolver_truncates_over_udp_only():
     whole = dns.message.from_wire(upstream.reply(asked, 65535))
     assert small.flags & dns.flags.TC
     assert len(whole.answer[0]) == len(upstream.BIG)
+
+
+def test_live_rounds_repeat_and_give_no_address_twice():
+    for seed in ("1.live.0", "1.live.1", "1.live.2"):
+        this, steps = live.make(seed)
+        again = live.make(seed)
+        assert this.config == again[0].config
+        assert steps == again[1]
+        assert any(step.puts for step in steps)
+        current = {live.key_of(each): each for each in this.cluster.objects}
+        for step in steps:
+            for key in step.deletes:
+                current.pop(key)
+            current |= {live.key_of(each): each for each in step.puts}
+            given = [ip for each in current.values() for ip in live.addresses(each)]
+            assert len(given) == len(set(given))
