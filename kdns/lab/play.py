@@ -198,7 +198,8 @@ class Play(Controller):
             change = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
                       "message": said}  # fmt: skip
             conditions = with_conditions(status_of(pod), [change], desk.now())
-            desk.set_status(pod, {**status_of(pod), "conditions": conditions})
+            if desk.set_status(pod, {**status_of(pod), "conditions": conditions}) is pod:
+                return LATER_S
             desk.tell(pod, "FailedScheduling", said, source="default-scheduler", is_warning=True)
             return LATER_S
         node = name_of(min(nodes, key=lambda one: self._load(name_of(one))))

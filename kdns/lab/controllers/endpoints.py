@@ -202,7 +202,7 @@ def news(before: Iterable[Obj], after: Iterable[Obj], pods: Iterable[Obj]) -> li
     old, new = _by_address(before), _by_address(after)
     named = {name_of(pod): pod for pod in pods}
     lines = []
-    for address in sorted(old.keys() | new.keys(), key=ip_address):
+    for address in sorted(old.keys() | new.keys(), key=_order):
         is_up, was_up = _is_ready(new.get(address)), _is_ready(old.get(address))
         if is_up == was_up and (is_up or address not in new or address in old):
             continue  # what was not ready may go without a word
@@ -211,6 +211,11 @@ def news(before: Iterable[Obj], after: Iterable[Obj], pods: Iterable[Obj]) -> li
         verb, why = _told(old.get(address), new.get(address), named.get(who))
         lines.append(News(is_up, f"{where} {verb}: {why}"))
     return lines
+
+
+def _order(address: str) -> tuple[int, int]:
+    found = ip_address(address)
+    return found.version, int(found)
 
 
 def _by_address(endpoints: Iterable[Obj]) -> dict[str, Obj]:

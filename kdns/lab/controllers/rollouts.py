@@ -161,7 +161,8 @@ def _shrunk(deployment: Obj, new: Obj, old: Sequence[Obj]) -> dict[str, int]:
         unhealthy = max(0, min(replicas_of(one) - _available(one), spare))
         left[name_of(one)] -= unhealthy
         spare -= unhealthy
-    healthy = sum(_available(one) for one in [*old, new]) - least
+    # Statuses lag behind: what was given up a moment ago may still be counted as available.
+    healthy = min(spare, sum(_available(one) for one in [*old, new]) - least)
     for one in sorted(old, key=revision_of):
         fewer = max(0, min(left[name_of(one)], healthy))
         left[name_of(one)] -= fewer
@@ -170,7 +171,7 @@ def _shrunk(deployment: Obj, new: Obj, old: Sequence[Obj]) -> dict[str, int]:
 
 
 def _available(one: Obj) -> int:
-    return int(status_of(one).get("availableReplicas", 0))
+    return min(replicas_of(one), int(status_of(one).get("availableReplicas", 0)))
 
 
 def status(deployment: Obj, new: Obj | None, old: Sequence[Obj], now: str) -> Obj:
