@@ -1,5 +1,6 @@
 """A lab without controllers, and a client that asks it over HTTP."""
 
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +29,8 @@ class Client:
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         if body is not None:
             named.setdefault("Content-Type", "application/json")
-        async with self.session.request(method, path, data=body, headers=named) as reply:
+        sent = None if body is None else io.BytesIO(body)
+        async with self.session.request(method, path, data=sent, headers=named) as reply:
             text = await reply.read()
             self.headers = reply.headers
             return reply.status, json.loads(text) if text[:1] in b"{[" else text.decode()
