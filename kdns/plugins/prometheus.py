@@ -44,7 +44,7 @@ _BUCKETS = _buckets()
 @lru_cache(4096)
 def _asked(tail: bytes) -> int:
     """What a packet asks, from behind its ID: four times the type's place, plus 1 for DO."""
-    # perf: bench observed; clients repeat themselves. A packet that was answered scans.
+    # perf: bench counted; clients repeat themselves. A packet that was answered scans.
     at = 10
     while size := tail[at]:
         at += size + 1
@@ -83,7 +83,7 @@ class Slots:
 
     def count(self, batch: Sequence[Seen], stray: int | None = types.REFUSED) -> list[Seen]:
         """Counts a batch, but for what has the code `stray` and no plugin: that it gives back."""
-        # perf: bench observed; every look-up that can be made once for a batch is made once
+        # perf: bench counted; every look-up that can be made once for a batch is made once
         requests, responses, buckets = self.requests, self.responses, _BUCKETS
         sizes, replies, durations = self.sizes.counts, self.replies.counts, self.durations.counts
         strays: list[Seen] = []
