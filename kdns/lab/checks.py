@@ -7,6 +7,7 @@ the others give Causes for a field. Kinds put them together.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
@@ -233,28 +234,35 @@ def kept(field: str, new: Value, old: Value) -> list[Cause]:
 
 def address(text: Value) -> IPv4Address | IPv6Address | None:
     """An address, also with the leading zeros that servers still read; None for anything else."""
-    parts = str(text).split(".")
-    if len(parts) == 4 and all(part.isascii() and part.isdecimal() for part in parts):
-        text = ".".join(str(int(part)) for part in parts)
+    return _address(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=1024)  # an address is looked at three times in a row
+def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        found = ip_address(str(text))
+        return None if "%" in text else ip_address(text)
     except ValueError:
-        return None
-    return None if "%" in str(text) else found
+        parts = text.split(".")
+        bare = ".".join(part.lstrip("0") or "0" for part in parts)
+        has_digits = all(part.isascii() and part.isdecimal() for part in parts)
+        return _address(bare) if has_digits and bare != text else None
 
 
 def endpoint_address(field: str, text: str) -> list[Cause]:
     """An address that something outside can be sent to."""
     found = address(text)
-    if found is None:
-        return [invalid(field, text, NO_ADDRESS)]
+    why = NO_ADDRESS if found is None else _no_endpoint(found)
+    return [invalid(field, text, why)] if why else []
+
+
+@lru_cache(maxsize=1024)
+def _no_endpoint(found: IPv4Address | IPv6Address) -> str:
     if found.is_unspecified:
-        return [invalid(field, text, f"may not be unspecified ({text})")]
+        return f"may not be unspecified ({found})"
     if found.is_loopback:
-        return [invalid(field, text, LOOPBACK)]
+        return LOOPBACK
     if found.is_link_local:
-        why = "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
-        return [invalid(field, text, why)]
+        return "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
     if found.is_multicast:
-        return [invalid(field, text, "may not be in the multicast range (224.0.0.0/4, ff00::/10)")]
-    return []
+        return "may not be in the multicast range (224.0.0.0/4, ff00::/10)"
+    return ""

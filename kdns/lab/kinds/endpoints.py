@@ -1,5 +1,6 @@
 """Endpoints and EndpointSlices: defaults, checks, and their lines in `kubectl get`."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,8 @@ _MOST_ENDPOINTS = 1000
 _MOST_PORTS = 100
 _MOST_ADDRESSES = 100
 _TYPES = ("FQDN", "IPv4", "IPv6")
+_USUAL = re.compile(r"(?:10|172|192)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}")
+"""Addresses that need no second look: at 150,000 endpoints the long way takes seconds."""
 _SHOWN = 3
 """How many endpoints `kubectl get` names before it counts."""
 
@@ -165,6 +168,8 @@ def _check_endpoint(endpoint: Obj, kind: str, at: str) -> Iterable[Cause]:
         field = f"{at}.addresses[{place}]"
         if kind == "FQDN":
             yield from checks.text_of(field, text, checks.subdomain)
+            continue
+        if kind == "IPv4" and _USUAL.fullmatch(text):
             continue
         found = checks.address(text)
         if found is not None and f"IPv{found.version}" != kind:
