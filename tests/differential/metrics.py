@@ -30,6 +30,13 @@ COREFILE = """
 .:PORT {
     prometheus 127.0.0.1:METRICS
     errors
+    log
+    metadata
+    rewrite name exact old.outside.test www.outside.test
+    health 127.0.0.1:HEALTH
+    ready 127.0.0.1:READY
+    reload
+    loop
     cache 30 {
         disable success cluster.local 10.in-addr.arpa
         disable denial cluster.local 10.in-addr.arpa
@@ -77,7 +84,7 @@ NAMES = (
     "web.shop.svc.cluster.local", "no.shop.svc.cluster.local", "10-0-0-1.shop.pod.cluster.local",
     "20.0.96.10.in-addr.arpa", "a.example.test", "b.example.test", "c2.example.test",
     "t1.example.test", "t2.example.test", "x.example.test", "a.quiet.test", "a.empty.test",
-    "www.outside.test", "two.outside.test", "missing.outside.test", "refused.outside.test",
+    "old.outside.test", "www.outside.test", "two.outside.test", "missing.outside.test", "refused.outside.test",
     "servfail.outside.test", "big.outside.test", "elsewhere.invalid",
 )  # fmt: skip
 TYPES = ("A", "A", "A", "AAAA", "AAAA", "TXT", "MX", "LOC", "SRV", "PTR", "HTTPS", "ANY", "CAA")
@@ -88,11 +95,12 @@ Page = dict[str, dict[Labels, float]]
 KNOWN = {
     "plugin": "the label says who made the answer; CoreDNS says who stands behind prometheus",
     "response size": "octets sent; CoreDNS counts them before compression and EDNS",
-    "sockets": "how many sockets are kept, and probes of upstreams, are each server's own affair",
+    "sockets": "how many sockets are kept, and when who is probed, is each server's own affair",
     "ours": "metrics that only kdns has",
     "theirs": "Go's runtime, native histograms, and directives we do not have",
     "process": "numbers of the process itself",
     "build": "what was built",
+    "version": "the Corefile that serves is named from the start; by CoreDNS from the first reload on",
     "cache": "hits of the answer table are counted when the entry is looked at next, cluster names never",
     "rest client": "how long calls of the API take; CoreDNS 1.15.0 documents it and publishes nothing",
 }
@@ -102,7 +110,9 @@ LATER = (
 )  # fmt: skip
 REST = re.compile(r"coredns_kubernetes_rest_client_(request|rate_limiter)_duration_seconds")
 THEIRS = re.compile(r"go_|process_network_|process_virtual_memory_max|coredns_local_|promhttp_")
-OWN_AFFAIR = re.compile(r"coredns_proxy_conn_cache_(hits|misses)|coredns_proxy_healthcheck")
+OWN_AFFAIR = re.compile(
+    r"coredns_proxy_conn_cache_(hits|misses)|coredns_(proxy_healthcheck|health_request)"
+)
 SERVER = re.compile(r":\d+$")
 
 
@@ -195,6 +205,8 @@ def compare(theirs: Page, ours: Page) -> Compared:
             found.know("sockets")
         elif REST.match(name) and not a:
             found.know("rest client")
+        elif name == "coredns_reload_version_info" and not a and len(b) == 1:
+            found.know("version")
         elif name in LATER:
             is_later = set(a) == set(b) and all(0 < b[labels] <= a[labels] for labels in a)
             _judge(found, name, is_later, "cache", f"{a} / {b}")
@@ -256,7 +268,8 @@ async def run(seed: str = "1", count: int = QUESTIONS) -> Compared:
             page = peer.free_port()
             text = COREFILE
             for name, value in (
-                ("METRICS", page), ("URL", api.url), ("FOLDER", folder),
+                ("METRICS", page), ("HEALTH", peer.free_port()), ("READY", peer.free_port()),
+                ("URL", api.url), ("FOLDER", folder),
                 ("UPSTREAM", f"127.0.0.1:{upstream_port}"),
             ):  # fmt: skip
                 text = text.replace(name, str(value))
