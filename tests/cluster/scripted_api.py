@@ -58,6 +58,8 @@ class Reply:
     """True to break the connection after the body."""
     is_stuck: bool = False
     """True to stop in the middle of the body, the connection open."""
+    when: asyncio.Event | None = None
+    """Held back until this is set."""
     is_silent: bool = False
     """True to say nothing at all."""
 
@@ -223,6 +225,8 @@ class ScriptedApi:
         reply = reply or self._list(request)
         if reply.is_silent:
             return False
+        if reply.when is not None:
+            await reply.when.wait()
         length = len(reply.body) + (100 if reply.is_cut or reply.is_stuck else 0)
         head = [f"HTTP/1.1 {reply.status} X", f"Content-Length: {length}"]
         head += [f"{name}: {value}" for name, value in reply.headers.items()]

@@ -1,5 +1,7 @@
 """What a watch missed is found by comparing with a list, and nothing else is."""
 
+import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -82,6 +84,23 @@ async def test_what_changed_during_the_comparison_is_left_alone(api):
         api.put("services", service("new", "10.96.0.8"), tell=False)
         await compared(api, 0)
         api.delete("services", "default", "new")
+        await compared(api)
+        assert "default/new" not in seen.services
+        assert not seen.count(*REPAIRED)
+
+
+async def test_what_changed_while_it_was_fetched_is_left_alone(api):
+    """What was fetched is older than what the watch said meanwhile."""
+    async with following(api.url, timing=OFTEN) as seen:
+        api.put("services", service("new", "10.96.0.8"), tell=False)
+        page = {"metadata": {}, "items": [api.objects["services"]["default", "new"]]}
+        held = asyncio.Event()
+        api.fail("list services", Reply(body=json.dumps(page).encode(), when=held))
+        await until(lambda: api.asked("list services"))
+        api.delete("services", "default", "new")
+        api.put("services", service("mark", "10.96.0.9"))
+        await until(lambda: "default/mark" in seen.services)
+        held.set()
         await compared(api)
         assert "default/new" not in seen.services
         assert not seen.count(*REPAIRED)

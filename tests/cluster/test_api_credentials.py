@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import ssl
 import subprocess
 import sys
@@ -281,6 +282,19 @@ def test_a_wrong_key_is_named(files):
 
 
 # What the other side may be
+
+
+async def test_a_token_that_fits_in_no_header_is_named(files, session):
+    files.write_token("one\ntwo")
+    async with ScriptedApi(files.server()) as api:
+        with pytest.raises(SourceError, match=r"cannot log in at .*"):
+            await ask(session(in_cluster(files, api)))
+
+
+@pytest.mark.parametrize("url", ["http://[bad", "http://a:port", "ftp://a", "http://"])
+async def test_what_is_no_address_is_named(session, url):
+    with pytest.raises(SourceError, match=re.escape(url.rstrip("/"))):
+        await ask(session(reader(Access(endpoint=url))))
 
 
 async def test_a_server_of_another_authority_is_named_with_the_file(files, session):

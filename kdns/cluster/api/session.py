@@ -139,7 +139,10 @@ class Session:
         self, identity: Identity, path: str, query: Mapping[str, str], what: str, accept: str
     ) -> tuple[aiohttp.ClientResponse, str]:
         secrets = identity.secrets
-        url = URL(secrets.url + path).with_query(query)
+        try:
+            url = URL(secrets.url + path).with_query(query)
+        except ValueError as error:
+            raise SourceError(f"{secrets.url} is no URL of an API server: {error}") from None
         host = url.authority
         delay = self._throttle.delay()
         self._observe("coredns_kubernetes_rest_client_rate_limiter_duration_seconds", host, delay)
@@ -185,6 +188,8 @@ class Session:
             self.has_watch_lists = True
             ca = secrets.pair.ca_file or "the system's store"
             raise unreachable(error, where=secrets.url, ca=ca) from None
+        except ValueError as error:  # a header that is none: the only one of ours is the token
+            raise SourceError(f"cannot log in at {secrets.url}: {error}") from None
         self._is_down = False
         self._pause.reset()
         return response
