@@ -5,6 +5,7 @@ file that cannot be read is never written over: the lab does not start.
 """
 
 import asyncio
+import fcntl
 import logging
 import os
 import secrets
@@ -27,7 +28,7 @@ _LOG = logging.getLogger("kdns.lab")
 _FORMAT = "kdns-lab/1"
 
 
-class DataError(Exception):
+class DataError(OSError):
     """The directory cannot be used; the message names the file and the remedy."""
 
 
@@ -46,6 +47,28 @@ class Directory:
         self._path = path
         self._file = path / "objects.json"
         self._written = -1
+        self._lock = -1
+
+    def claim(self) -> None:
+        """Makes the directory this lab's own until `release`; raises DataError if it is another's."""
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self._path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise DataError(f"cannot use {self._path} for the lab's data: {error}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.release()
+            raise DataError(
+                f"another lab uses {self._path}: end it, or use a directory of its own"
+            ) from None
+
+    def release(self) -> None:
+        """Lets others have the directory."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def secret(self) -> bytes:
         """The same bytes in every life of this lab."""

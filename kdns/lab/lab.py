@@ -81,10 +81,16 @@ class Lab:
         self._api = Api(self.storage, access, self.faults, pace=pace, chance=random.randrange)
 
     async def __aenter__(self) -> Self:
-        if not (self._directory and self._directory.load(self.storage)):
-            for name in FIRST_NAMESPACES:
-                self.storage.create(NAMESPACES, "", {"metadata": {"name": name}})
-        await self.serve_again()
+        if self._directory:
+            self._directory.claim()
+        try:
+            if not (self._directory and self._directory.load(self.storage)):
+                for name in FIRST_NAMESPACES:
+                    self.storage.create(NAMESPACES, "", {"metadata": {"name": name}})
+            await self.serve_again()
+        except BaseException:
+            self._leave()
+            raise
         self._run()
         return self
 
@@ -93,6 +99,11 @@ class Lab:
         await self.stop_serving()
         if self._directory:
             await self._directory.write(self.storage)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._directory:
+            self._directory.release()
 
     @property
     def url(self) -> str:

@@ -104,6 +104,15 @@ async def test_a_damaged_file_is_named_and_never_written_over(tmp_path: Path, te
     assert (tmp_path / FILE).read_bytes() == text
 
 
+async def test_a_directory_serves_one_lab_at_a_time(tmp_path: Path) -> None:
+    async with lab(tmp_path):
+        with pytest.raises(DataError, match="another lab uses"):
+            async with lab(tmp_path):
+                pass
+    async with lab(tmp_path):
+        pass
+
+
 def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"cannot use .*file/below for the lab's data"):
