@@ -50,7 +50,7 @@ class Directory:
         self._lock = -1
 
     def claim(self) -> None:
-        """Makes the directory this lab's own until `release`; raises DataError if it is another's."""
+        """Makes the directory this lab's own until `release`; DataError if it is another's."""
         try:
             self._path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self._path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
