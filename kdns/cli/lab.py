@@ -84,9 +84,11 @@ def _parse(arguments: Sequence[str]) -> _Words:
 
 
 def _reason(error: OSError, words: _Words) -> str:
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
     if error.errno in {errno.EADDRINUSE, errno.EACCES}:
         return f"cannot listen on 127.0.0.1:{words.port}: {os.strerror(error.errno)}; try --port 0"
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return str(error)
 
 
 async def _run(words: _Words, found: Sequence[manifests.Found]) -> int:

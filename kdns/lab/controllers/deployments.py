@@ -76,13 +76,17 @@ class Deployments(Controller):
         """The replica set of the present template, with the highest revision."""
         highest = max(map(rollouts.revision_of, old), default=0)
         if new is None:
-            owner = owner_reference(deployment)
-            return self.desk.create(rollouts.made_set(deployment, highest + 1, owner))
+            made = rollouts.made_set(deployment, highest + 1, owner_reference(deployment))
+            size = rollouts.sizes(deployment, made, old)[name_of(made)]
+            self._tell(deployment, made, 0, size)
+            return self.desk.create({**made, "spec": {**made["spec"], "replicas": size}})
         revision = rollouts.revision_of(new)
         if revision <= highest:  # an undo: an old template is the newest again
             revision = highest + 1
         told = {**annotations_of(new), **rollouts.annotations_for(deployment, revision)}
-        spec = {**new["spec"], "minReadySeconds": spec_of(deployment).get("minReadySeconds", 0)}
+        spec = {key: value for key, value in new["spec"].items() if key != "minReadySeconds"}
+        if least := spec_of(deployment).get("minReadySeconds"):
+            spec["minReadySeconds"] = least
         metadata = {**new["metadata"], "annotations": told}
         return self.desk.update({**new, "metadata": metadata, "spec": spec})
 
@@ -100,9 +104,14 @@ class Deployments(Controller):
             if before == after:
                 continue
             self.desk.update({**one, "spec": {**one["spec"], "replicas": after}})
-            word = "up" if after > before else "down"
-            said = f"Scaled {word} replica set {name_of(one)} from {before} to {after}"
-            self.desk.tell(deployment, "ScalingReplicaSet", said, source=self.name)
+            self._tell(deployment, one, before, after)
+
+    def _tell(self, deployment: Obj, one: Obj, before: int, after: int) -> None:
+        if before == after:
+            return
+        word = "up" if after > before else "down"
+        said = f"Scaled {word} replica set {name_of(one)} from {before} to {after}"
+        self.desk.tell(deployment, "ScalingReplicaSet", said, source=self.name)
 
 
 def _fits(deployment: Obj, one: Obj) -> bool:

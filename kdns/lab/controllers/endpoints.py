@@ -21,7 +21,7 @@ from kdns.lab.controllers.bodies import (
     status_of,
     uid_of,
 )
-from kdns.lab.controllers.slices import Group, freeze
+from kdns.lab.controllers.slices import Group, Ports, freeze
 from kdns.lab.errors import Obj
 
 ZONE = "topology.kubernetes.io/zone"
@@ -158,7 +158,7 @@ def _container_ports(pod: Obj) -> Iterable[Obj]:
 def subsets_of(service: Obj, pods: Iterable[Obj]) -> list[Obj]:
     """The subsets of the Endpoints object, of the service's first family."""
     family = families_of(service)[0]
-    found: dict[tuple[object, ...], tuple[list[Obj], list[Obj]]] = {}
+    found: dict[Ports, tuple[list[Obj], list[Obj]]] = {}
     for pod in selected(service, pods):
         address = addresses_of(pod).get(family)
         is_leaving = is_terminating(pod) and not shows_unready(service)
@@ -179,14 +179,14 @@ def _address(service: Obj, pod: Obj, address: str) -> Obj:
     return {**made, "targetRef": reference(pod)}
 
 
-def _subset(ports: tuple[object, ...], ready: Sequence[Obj], waiting: Sequence[Obj]) -> Obj:
+def _subset(ports: Ports, ready: Sequence[Obj], waiting: Sequence[Obj]) -> Obj:
     subset: Obj = {}
     if ready:
         subset["addresses"] = sorted(ready, key=lambda one: ip_address(one["ip"]))
     if waiting:
         subset["notReadyAddresses"] = sorted(waiting, key=lambda one: ip_address(one["ip"]))
     if ports:
-        subset["ports"] = [dict(port) for port in ports]  # type: ignore[call-overload]  # frozen
+        subset["ports"] = [{key: value for key, value in port if value != ""} for port in ports]
     return subset
 
 

@@ -56,9 +56,11 @@ def service_of_slice(event: Event, manager: str) -> Iterable[Key]:
             yield namespace_of(one), labels_of(one)[SERVICE_NAME]
 
 
-def write(desk: Desk, frame: Frame, groups: dict[Group, list[Obj]], old: Sequence[Obj]) -> bool:
+def write(
+    desk: Desk, frame: Frame, groups: dict[Group, list[Obj]], old: Sequence[Obj], *, now: str
+) -> bool:
     """Makes slices hold the groups; True when anything had to change."""
-    todo = slices.plan(frame, groups, old, now=desk.now(), suffix=desk.suffix)
+    todo = slices.plan(frame, groups, old, now=now, suffix=desk.suffix)
     for one in todo.create:
         desk.create(one)
     for one in todo.update:
@@ -100,7 +102,7 @@ class EndpointSlices(Controller):
         zones = {name_of(node): labels_of(node).get(endpoints_.ZONE, "")
                  for node in desk.storage.list(NODES)}  # fmt: skip
         groups = endpoints_.groups_of(service, pods, zones)
-        if write(desk, frame(service, MANAGER), groups, old):
+        if write(desk, frame(service, MANAGER), groups, old, now=desk.now()):
             self._tell(service, old, groups, pods)
         return None
 
@@ -161,12 +163,14 @@ class LegacyEndpoints(Controller):
             "labels": labels,
             "annotations": {slices.TRIGGER_TIME: desk.now()},
         }
-        made = {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": subsets}
+        made: Obj = {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata}
+        if subsets:
+            made["subsets"] = subsets
         if old is None:
             desk.create(made)
         elif (old.get("subsets") or []) != subsets or labels_of(old) != labels:
             metadata["annotations"] = {**annotations_of(old), **metadata["annotations"]}
-            desk.update({**old, "metadata": {**old["metadata"], **metadata}, "subsets": subsets})
+            desk.update({**made, "metadata": {**old["metadata"], **metadata}})
         return None
 
 
@@ -200,7 +204,7 @@ class Mirroring(Controller):
         }
         shared = Frame(key[0], key[1], labels, owner_reference(written), kept)
         groups = mirroring.groups_of(written)
-        if write(desk, shared, groups, old):
+        if write(desk, shared, groups, old, now=""):
             before = [one for part in old for one in part.get("endpoints") or ()]
             after = [one for group in groups.values() for one in group]
             for news in endpoints_.news(before, after, ()):

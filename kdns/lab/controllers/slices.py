@@ -58,7 +58,7 @@ def plan(
     now: str,
     suffix: Callable[[], str],
 ) -> Plan:
-    """What makes `existing` hold exactly the endpoints of the groups."""
+    """What makes `existing` hold exactly the endpoints of the groups; `now` is noted if given."""
     by_group: dict[Group, list[Obj]] = {group: [] for group in groups}
     unwanted: list[Obj] = []
     for one in sorted(existing, key=name_of):
@@ -147,7 +147,7 @@ def _written(frame: Frame, one: Obj, group: Group, endpoints: Sequence[Obj], now
     metadata = {
         **one["metadata"],
         "labels": dict(frame.labels),
-        "annotations": {**frame.annotations, TRIGGER_TIME: now},
+        "annotations": {**frame.annotations, **({TRIGGER_TIME: now} if now else {})},
     }
     return {
         **one,
