@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import BinaryIO, Final
 
@@ -54,7 +54,7 @@ class Keeper:
         self,
         path: str,
         owner: str,
-        objects: Callable[[], Sequence[Object]],
+        objects: Callable[[], Iterable[list[Object]]],
         clock: Callable[[], float],
     ) -> None:
         self._path = path
@@ -88,7 +88,10 @@ class Keeper:
             return
         self._changed.clear()
         self._written_at = self._clock()
-        objects = self._objects()
+        objects: list[Object] = []
+        for part in self._objects():
+            objects += part
+            await asyncio.sleep(0)
         try:
             await asyncio.to_thread(self._write, objects)
         except OSError as error:

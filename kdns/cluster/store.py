@@ -192,13 +192,14 @@ class Store:
         table = self.services if kind is Service else self.imports
         return table.get(f"{namespace}/{name}")
 
-    def objects(self) -> list[Object]:
-        """Every object as it was put, kind by kind."""
-        found: list[Object] = [*self.namespaces.values(), *self.services.values()]
-        found += self._slices.all()
-        for pods in self._pods.values():
-            found += pods.values()
-        return [*found, *self.imports.values()]
+    def objects(self) -> Iterator[list[Object]]:
+        """Every object as it was put, kind by kind, in parts that take a short time each."""
+        yield [*self.namespaces.values()]
+        yield [*self.services.values()]
+        yield [*self._slices.all()]
+        for namespace in list(self._pods):
+            yield [*self._pods.get(namespace, {}).values()]
+        yield [*self.imports.values()]
 
     def versions(self, kind: type[Object]) -> Iterator[tuple[str, str, str]]:
         """Namespace, name and resource version of every object of a kind."""

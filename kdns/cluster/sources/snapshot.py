@@ -9,8 +9,9 @@ import asyncio
 import os
 import time
 import zlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from hashlib import blake2b
+from itertools import chain, islice
 from sys import intern
 from typing import Any, BinaryIO
 
@@ -23,6 +24,8 @@ from kdns.cluster.snapshot import DIGEST_BYTES, KINDS, LENGTH_BYTES, MAGIC, PAUS
 from kdns.cluster.store import Event, Put, Synced
 
 _BITE = 1 << 18
+_AT_ONCE = 10
+"""Frames that are read before somebody may apply them."""
 _LONGEST = 64 << 20
 """No hundred objects are as long."""
 
@@ -50,8 +53,9 @@ class Snapshot:
             self.written_at = os.fstat(file.fileno()).st_mtime
             try:
                 await asyncio.to_thread(_check, file, self._owner)
-                while objects := await asyncio.to_thread(_objects, file):
-                    for one in objects:
+                frames = _frames(file)
+                while some := await asyncio.to_thread(list, islice(frames, _AT_ONCE)):
+                    for one in chain.from_iterable(some):
                         yield Put(one, is_chosen=True)
             except (OSError, ValueError, zlib.error, msgspec.DecodeError) as error:
                 raise SnapshotError(f"it cannot be read: {error}") from error
@@ -75,17 +79,14 @@ def _check(file: BinaryIO, owner: str) -> None:
     file.seek(len(head))
 
 
-def _objects(file: BinaryIO) -> list[Object]:
-    """The objects of the next frame, none at the end."""
-    length = int.from_bytes(file.read(LENGTH_BYTES), "big")
-    if not length:
-        return []
-    inflate = zlib.decompressobj()
-    packed = inflate.decompress(file.read(length), _LONGEST)
-    kind = KINDS[packed[0]]
-    found = msgpack.decode(memoryview(packed)[1:], type=list[kind])  # type: ignore[valid-type]  # a kind by its number
-    time.sleep(PAUSE_S)
-    return [kind(*map(_interned, astuple(one))) for one in found]
+def _frames(file: BinaryIO) -> Iterator[list[Object]]:
+    """The objects of each frame."""
+    while length := int.from_bytes(file.read(LENGTH_BYTES), "big"):
+        packed = zlib.decompressobj().decompress(file.read(length), _LONGEST)
+        kind = KINDS[packed[0]]
+        found = msgpack.decode(memoryview(packed)[1:], type=list[kind])  # type: ignore[valid-type]  # a kind by its number
+        time.sleep(PAUSE_S)
+        yield [kind(*map(_interned, astuple(one))) for one in found]
 
 
 def _interned(value: Any) -> Any:  # Any: a field of any object, as it was
