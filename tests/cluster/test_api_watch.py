@@ -418,6 +418,25 @@ async def test_a_cluster_without_imports_has_none_and_the_rest_is_followed(api, 
     ]
 
 
+async def test_imports_that_are_served_no_more_are_gone_after_a_while(api, monkeypatch):
+    """A server that has just started does not serve them yet."""
+    monkeypatch.setattr("kdns.cluster.api.watcher.FAULT_S", 0.01)
+    monkeypatch.setattr("kdns.cluster.api.watcher.REFUSAL_S", 0.01)
+    api.put("serviceimports", {"metadata": {"name": "far", "namespace": "default"}})
+    now = [0.0]
+    chosen = Selection(pods=False, imports=True)
+    async with following(api.url, selection=chosen, clock=lambda: now[0]) as seen:
+        assert set(seen.store.imports) == {"default/far"}
+        api.serves_imports = False
+        api.open("serviceimports")[0].end()
+        await until(lambda: len(api.asked("metadata serviceimports")) == 3)
+        assert set(seen.store.imports) == {"default/far"}
+        now[0] = 31.0
+        await until(lambda: not seen.store.imports)
+        api.serves_imports = True
+        await until(lambda: set(seen.store.imports) == {"default/far"})
+
+
 async def test_a_pod_that_ends_is_gone(api):
     api.put("pods", pod("a", "10.1.0.1"))
     async with following(api.url, selection=Selection(imports=False)) as seen:
