@@ -5,7 +5,7 @@ msgspec uses for a wrong type.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from sys import intern
 
@@ -14,8 +14,8 @@ from kdns.cluster.objects import Port
 from kdns.wire import names
 
 _LABEL = re.compile(r"[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?")
-_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4 = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}")
+_OCTETS = {str(octet): octet for octet in range(256)}
+"""Every octet of an IPv4 address as it is written, and no other way to write it."""
 _NAME = re.compile(r"[a-z0-9_](?:[-a-z0-9_.:]{0,251}[a-z0-9_])?")
 
 
@@ -60,16 +60,21 @@ def labels(given: Mapping[str, str | None] | None) -> tuple[tuple[str, str], ...
 
 def address(text: str, path: str) -> bytes:
     """A packed address; one with a scope is none."""
-    if _IPV4.fullmatch(text):  # perf: half of ip_address's time, and 150,000 come with a list
-        return bytes(map(int, text.split(".")))
+    try:  # perf: an eighth of ip_address's time, and 150,000 come with a list
+        one, two, three, four = text.split(".")
+        return bytes((_OCTETS[one], _OCTETS[two], _OCTETS[three], _OCTETS[four]))
+    except (KeyError, ValueError):
+        pass
     try:
         return ip_address(text.replace("%", " ")).packed
     except ValueError:
         raise ValueError(wrong("an IP address", text, path)) from None
 
 
-def addresses(texts: Iterable[str] | None, path: str) -> Iterable[bytes]:
+def addresses(texts: Sequence[str] | None, path: str) -> Iterable[bytes]:
     """Each address once, in order."""
+    if texts and len(texts) == 1:
+        return (address(texts[0], f"{path}[0]"),)
     found = [address(text, f"{path}[{at}]") for at, text in enumerate(texts or ())]
     return dict.fromkeys(found)
 

@@ -90,7 +90,7 @@ def slice_(given: raw.RawSlice) -> Slice | None:
     width = _WIDTHS.get(given.address_type or "")
     if width is None:
         raise ValueError(fields.wrong("IPv4, IPv6 or FQDN", given.address_type, "$.addressType"))
-    rows = list(_rows(given.endpoints or [], width)) if width else []
+    rows = _rows(given.endpoints or [], width) if width else []
     return Slice(
         where,
         name,
@@ -236,20 +236,28 @@ def _targets(given: Iterable[raw.ServicePort], ports: Iterable[Port]) -> Iterabl
 Row = tuple[bytes, bool, str, str, str]
 
 
-def _rows(given: Iterable[raw.Endpoint], width: int) -> Iterable[Row]:
+def _rows(given: Iterable[raw.Endpoint], width: int) -> list[Row]:
     """Address, readiness, hostname, pod and zone of every endpoint."""
-    for at, endpoint in enumerate(given):
-        path = f"$.endpoints[{at}]"
-        ready = endpoint.conditions is None or endpoint.conditions.ready is not False
-        hostname = endpoint.hostname or ""
-        if hostname:
-            hostname = fields.label(hostname, f"{path}.hostname")
-        name = fields.pod_name(endpoint.target_ref, path)
-        zone = intern(endpoint.zone[:253]) if endpoint.zone else ""
-        for address in fields.addresses(endpoint.addresses, f"{path}.addresses"):
-            if len(address) != width:
-                raise ValueError(f"an address is not of the slice's type - at `{path}`")
-            yield address, ready, hostname, name, zone
+    try:
+        return [row for endpoint in given for row in _endpoint(endpoint, width, "")]
+    except ValueError:  # perf: only now is it worth to know where
+        for at, endpoint in enumerate(given):
+            _endpoint(endpoint, width, f"$.endpoints[{at}]")
+        raise
+
+
+def _endpoint(given: raw.Endpoint, width: int, path: str) -> list[Row]:
+    """A row for each of its addresses."""
+    ready = given.conditions is None or given.conditions.ready is not False
+    hostname = fields.label(given.hostname, f"{path}.hostname") if given.hostname else ""
+    name = fields.pod_name(given.target_ref, path)
+    zone = intern(given.zone[:253]) if given.zone else ""
+    rows = []
+    for address in fields.addresses(given.addresses, f"{path}.addresses"):
+        if len(address) != width:
+            raise ValueError(f"an address is not of the slice's type - at `{path}`")
+        rows.append((address, ready, hostname, name, zone))
+    return rows
 
 
 def _column(values: list[str]) -> tuple[str, ...] | None:
