@@ -58,6 +58,8 @@ class Reply:
     """True to break the connection after the body."""
     is_stuck: bool = False
     """True to stop in the middle of the body, the connection open."""
+    pause_s: float = 0
+    """Between any two bytes."""
     when: asyncio.Event | None = None
     """Held back until this is set."""
     is_silent: bool = False
@@ -230,8 +232,12 @@ class ScriptedApi:
         length = len(reply.body) + (100 if reply.is_cut or reply.is_stuck else 0)
         head = [f"HTTP/1.1 {reply.status} X", f"Content-Length: {length}"]
         head += [f"{name}: {value}" for name, value in reply.headers.items()]
-        writer.write("\r\n".join([*head, "", ""]).encode() + reply.body)
-        await writer.drain()
+        writer.write("\r\n".join([*head, "", ""]).encode())
+        step = 1 if reply.pause_s else max(1, len(reply.body))
+        for at in range(0, len(reply.body), step):
+            writer.write(reply.body[at : at + step])
+            await writer.drain()
+            await asyncio.sleep(reply.pause_s)
         if reply.is_cut:
             writer.close()
         return not (reply.is_cut or reply.is_stuck)

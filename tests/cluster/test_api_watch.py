@@ -351,6 +351,14 @@ async def test_what_does_not_answer_does_not_hold_up_the_rest(api, monkeypatch):
         assert seen.services == {"default/web"}
 
 
+async def test_an_answer_that_trickles_in_is_asked_for_again(api, monkeypatch):
+    monkeypatch.setattr("kdns.cluster.api.session.WHOLE_S", 0.1)
+    api.has_watch_lists = False
+    api.fail("list services", Reply(body=b'{"metadata":{},"items":[]}' + b" " * 99, pause_s=0.05))
+    async with following(api.url) as seen:
+        assert seen.services == {"default/web"}
+
+
 # What the server asks us to do
 
 

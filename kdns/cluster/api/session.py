@@ -25,6 +25,8 @@ CONNECT_S = 4.0
 """So that a packet that got lost is sent again at least every 3 s."""
 ANSWER_S = 15.0
 """Until an answer begins, and between its pieces (but for watches, which have a deadline)."""
+WHOLE_S = 60.0
+"""Until an answer that is no watch has come whole: one that trickles in is no better than none."""
 DOWN_S = 1.5
 JSON = "application/json"
 METADATA = f"{JSON};as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,{JSON}"
@@ -61,8 +63,9 @@ class Body:
         """All of it."""
         pieces: list[bytes] = []
         try:
-            while piece := await self.read(ANSWER_S):
-                pieces.append(piece)
+            async with asyncio.timeout(WHOLE_S):
+                while piece := await self.read(ANSWER_S):
+                    pieces.append(piece)
         except TimeoutError:
             raise Broken(f"{self._where} stopped in the middle of an answer") from None
         return b"".join(pieces)
