@@ -302,9 +302,6 @@ class Plugin:
         self.settings = settings
         self.site = site
 
-    def check(self) -> None:
-        """Raises ConfigError for what its lines leave out and `start` needs."""
-
     async def start(self) -> None:
         """Runs once before the sockets open; may read files and wait a bounded time."""
 

@@ -93,15 +93,6 @@ def test_check_of_a_missing_file_is_one_line(
     assert said == f"{file}: cannot read the Corefile: No such file or directory\n"
 
 
-def test_check_names_what_would_keep_it_from_starting(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "Corefile"
-    file.write_text(".:53 {\n    kubernetes cluster.local\n}\n")
-    assert main(["check", str(file)]) == 2
-    assert f"{file}:2: kubernetes: an API server" in capsys.readouterr().err
-
-
 def test_check_without_a_corefile_calls_none_fine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
