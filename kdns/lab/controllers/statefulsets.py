@@ -19,7 +19,6 @@ from kdns.lab.controllers.bodies import (
     spec_of,
     status_of,
 )
-from kdns.lab.controllers.replicasets import remove
 from kdns.lab.controllers.work import Controller
 from kdns.lab.errors import Obj
 from kdns.lab.history import Event
@@ -160,7 +159,9 @@ class StatefulSets(Controller):
             todo = step(owner, pods, now)
             pods += [self._make(owner, ordinal) for ordinal in todo.create]
             for pod in todo.delete:
-                remove(desk, owner, pod, self.name)
+                desk.delete(pod)
+                said = f"delete Pod {name_of(pod)} in StatefulSet {name_of(owner)} successful"
+                desk.tell(owner, "SuccessfulDelete", said, source=self.name)
         current = [pod for pod in map(desk.present, pods) if pod]
         desk.set_status(owner, status(owner, current, now))
         return pods_.soonest(current, owner, now)
