@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from kdns.lab.errors import Cause, Obj
@@ -23,7 +23,9 @@ _QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
 _KEY = r"[-._a-zA-Z0-9]+"
 
+_OPERATORS = {"In", "NotIn", "Exists", "DoesNotExist"}
 PROTOCOLS = ("SCTP", "TCP", "UDP")
+_LOCAL_MULTICAST = {4: ip_network("224.0.0.0/24"), 6: ip_network("ff02::/16")}
 LOOPBACK = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
 NO_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 IMMUTABLE = "field is immutable"
@@ -34,7 +36,8 @@ IMMUTABLE = "field is immutable"
 
 def invalid(field: str, value: Value, why: str) -> Cause:
     """A value that does not do."""
-    return Cause(field, "FieldValueInvalid", f"Invalid value: {_shown(value)}: {why}")
+    reason = f": {why}" if why else ""
+    return Cause(field, "FieldValueInvalid", f"Invalid value: {_shown(value)}{reason}")
 
 
 def required(field: str, why: str = "") -> Cause:
@@ -208,6 +211,25 @@ def labels(field: str, given: Obj) -> Iterator[Cause]:
         yield from text_of(field, given[key], label_value)
 
 
+def selector(field: str, given: Obj) -> Iterator[Cause]:
+    """A label selector with labels and expressions."""
+    yield from labels(f"{field}.matchLabels", given.get("matchLabels") or {})
+    for place, term in enumerate(given.get("matchExpressions") or []):
+        at, operator = f"{field}.matchExpressions[{place}]", term.get("operator", "")
+        values = term.get("values") or []
+        if operator in {"In", "NotIn"} and not values:
+            why = "must be specified when `operator` is 'In' or 'NotIn'"
+            yield required(f"{at}.values", why)
+        elif operator in {"Exists", "DoesNotExist"} and values:
+            why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            yield forbidden(f"{at}.values", why)
+        elif operator not in _OPERATORS:
+            yield invalid(f"{at}.operator", operator, "not a valid selector operator")
+        yield from text_of(f"{at}.key", term.get("key", ""), qualified)
+        for number, value in enumerate(values):
+            yield from text_of(f"{at}.values[{number}]", value, label_value)
+
+
 def port(field: str, number: Value) -> list[Cause]:
     """The number of a port."""
     if isinstance(number, int) and 1 <= number <= 65535:
@@ -263,6 +285,6 @@ def _no_endpoint(found: IPv4Address | IPv6Address) -> str:
         return LOOPBACK
     if found.is_link_local:
         return "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
-    if found.is_multicast:
-        return "may not be in the multicast range (224.0.0.0/4, ff00::/10)"
+    if found in _LOCAL_MULTICAST[found.version]:
+        return "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
     return ""

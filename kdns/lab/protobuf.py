@@ -27,7 +27,7 @@ def decode(body: bytes) -> Obj:
         raise bad_request("the body is not in Kubernetes' protobuf form: its first bytes differ")
     try:
         return _decode(body[len(_MAGIC) :])
-    except ValueError as error:
+    except (ValueError, OverflowError, OSError) as error:  # the last two: times beyond all years
         raise bad_request(f"the body cannot be read as protobuf: {error}") from None
 
 

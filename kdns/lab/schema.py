@@ -170,9 +170,7 @@ def known(obj: Obj, kind: Type | None) -> Obj:
     for name, value in obj.items():
         field = kind.fields.get(name)
         if field is not None and value is not None and not _is_left_out(value, field):
-            found[name] = _known(value, inner(field))
-            if field.shape == "{}string":
-                found[name] = {key: one or "" for key, one in value.items()}
+            found[name] = _known(value, field.shape)
     return found
 
 
@@ -181,12 +179,27 @@ def _is_left_out(value: object, field: Field) -> bool:
     return value in ([], {}) if is_collection else value == "" and field.name != "ingressClassName"
 
 
-def _known(value: object, kind: Type | None) -> object:
-    if isinstance(value, list):
-        return [_known(item, kind) for item in value]
-    if kind is not None and isinstance(value, dict):
-        return known(value, kind)
-    return value
+def _known(value: object, shape: str) -> object:
+    """A value of a shape; null within a list or map is the zero value of its type."""
+    if shape.startswith("[]") and isinstance(value, list):
+        return [_known(item, shape[2:]) for item in value]
+    if shape.startswith("{}") and isinstance(value, dict):
+        return {key: _known(one, shape[2:]) for key, one in value.items()}
+    kind = types().get(shape)
+    if value is None:
+        return _ZEROS.get(shape) if kind is None else {}
+    return known(value, kind) if isinstance(value, dict) else value
+
+
+_ZEROS = {
+    "string": "",
+    "bytes": "",
+    "bool": False,
+    "int32": 0,
+    "int64": 0,
+    "quantity": "0",
+    "intstr": 0,
+}
 
 
 def _objects(value: object, path: str, *, is_map: bool) -> Iterator[tuple[str, Obj]]:

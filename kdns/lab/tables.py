@@ -71,13 +71,13 @@ def label_selector(given: Obj | None) -> str:
         return "<none>"
     terms = [f"{key}={value}" for key, value in (given.get("matchLabels") or {}).items()]
     for one in given.get("matchExpressions") or []:
-        values = ",".join(sorted(one.get("values") or []))
+        key, values = one.get("key", ""), ",".join(sorted(one.get("values") or []))
         terms.append(
             {
-                "In": f"{one['key']} in ({values})",
-                "NotIn": f"{one['key']} notin ({values})",
-                "Exists": one["key"],
-                "DoesNotExist": f"!{one['key']}",
-            }.get(one["operator"], "<error>")
+                "In": f"{key} in ({values})",
+                "NotIn": f"{key} notin ({values})",
+                "Exists": key,
+                "DoesNotExist": f"!{key}",
+            }.get(one.get("operator", ""), "<error>")
         )
     return ",".join(sorted(terms)) or "<none>"

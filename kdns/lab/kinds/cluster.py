@@ -86,7 +86,10 @@ class Nodes(Kind):
         """NAME, STATUS, ROLES, AGE, VERSION and the wide."""
         status = obj.get("status") or {}
         system = status.get("nodeInfo") or {}
-        addresses = {one["type"]: one["address"] for one in reversed(status.get("addresses") or [])}
+        addresses = {
+            one.get("type"): one.get("address", "")
+            for one in reversed(status.get("addresses") or [])
+        }
         labels = obj["metadata"].get("labels") or {}
         roles = {key.removeprefix(_ROLE) for key in labels if key.startswith(_ROLE)}
         if labels.get("kubernetes.io/role"):
@@ -119,7 +122,7 @@ class Nodes(Kind):
     def check(self, obj: Obj) -> Iterable[Cause]:
         """Taints."""
         for place, taint in enumerate((obj.get("spec") or {}).get("taints") or []):
-            at = f"spec.taints[{place}]"
+            at = f"metadata.taints[{place}]"  # as servers have it
             yield from checks.text_of(f"{at}.key", taint.get("key", ""), checks.qualified)
             effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
             yield from checks.one_of(f"{at}.effect", taint.get("effect", ""), effects)
@@ -132,7 +135,7 @@ class Nodes(Kind):
 
 def _condition(obj: Obj) -> str:
     conditions = (obj.get("status") or {}).get("conditions") or []
-    found = {one["type"]: one["status"] for one in conditions}
+    found = {one.get("type"): one.get("status") for one in conditions}
     words = ["Unknown"]
     if "Ready" in found:
         words = ["Ready" if found["Ready"] == "True" else "NotReady"]

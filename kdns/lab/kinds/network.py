@@ -89,11 +89,16 @@ def _check_backend(backend: Obj, at: str) -> Iterable[Cause]:
     service = backend.get("service")
     if not service:
         if not backend.get("resource"):
-            yield checks.required(at, "port name or number is required")
+            yield checks.invalid(at, "", "resource or service backend is required")
         return
-    yield from checks.text_of(f"{at}.service.name", service.get("name", ""), checks.label_1035)
+    if service.get("name"):
+        yield from checks.text_of(f"{at}.service.name", service["name"], checks.label_1035)
+    else:
+        yield checks.required(f"{at}.service.name")
     port = service.get("port") or {}
-    if not port:
+    if port.get("number") and port.get("name"):
+        yield checks.invalid(at, "", "cannot set both port name & port number")
+    elif not port:
         yield checks.required(at, "port name or number is required")
     elif port.get("number"):
         yield from checks.port(f"{at}.service.port.number", port["number"])
@@ -123,7 +128,8 @@ class NetworkPolicies(Kind):
             spec["policyTypes"] = ["Ingress", *(["Egress"] if spec.get("egress") else [])]
 
     def check(self, obj: Obj) -> Iterable[Cause]:
-        """Ports and peers."""
+        """Whom it is for, ports and peers."""
+        yield from checks.selector("spec.podSelector", obj["spec"]["podSelector"])
         for direction, peers in (("ingress", "from"), ("egress", "to")):
             for place, rule in enumerate(obj["spec"].get(direction) or []):
                 at = f"spec.{direction}[{place}]"

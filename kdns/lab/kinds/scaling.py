@@ -52,6 +52,7 @@ class Budgets(Kind):
     def check(self, obj: Obj) -> Iterable[Cause]:
         """One bound, not two."""
         spec = obj.get("spec") or {}
+        yield from checks.selector("spec.selector", spec.get("selector") or {})
         least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
         if least is not None and most is not None:
             shown = {
@@ -112,20 +113,23 @@ class Autoscalers(Kind):
         most, least = spec.get("maxReplicas", 0), spec["minReplicas"]
         if most < 1:
             yield checks.invalid("spec.maxReplicas", most, "must be greater than 0")
-        elif most < least:
+        if most < least:
             why = "must be greater than or equal to `minReplicas`"
             yield checks.invalid("spec.maxReplicas", most, why)
         target = spec.get("scaleTargetRef") or {}
         for name in ("kind", "name"):
             if not target.get(name):
                 yield checks.required(f"spec.scaleTargetRef.{name}")
+        if not target.get("apiVersion"):
+            why = "apiVersion must specify API group"
+            yield checks.invalid("spec.scaleTargetRef.apiVersion", "", why)
 
 
 def _target(metric: Obj) -> str:
     resource = metric.get("resource") or {}
     target = resource.get("target") or {}
     if target.get("averageUtilization") is not None:
-        return f"{resource['name']}: <unknown>/{target['averageUtilization']}%"
+        return f"{resource.get('name', '')}: <unknown>/{target['averageUtilization']}%"
     return f"<unknown>/{target.get('averageValue') or target.get('value') or '<auto>'}"
 
 

@@ -65,8 +65,8 @@ class Services(Kind):
             client.setdefault("timeoutSeconds", _AFFINITY_S)
         for port in spec.get("ports") or []:
             port.setdefault("protocol", "TCP")
-            if port.get("targetPort") in {None, 0, ""} and "port" in port:
-                port["targetPort"] = port["port"]
+            if port.get("targetPort") in {None, 0, ""}:
+                port["targetPort"] = port.get("port", 0)
             if not port.get("nodePort"):
                 port.pop("nodePort", None)
         if kind != "ExternalName":
@@ -84,8 +84,6 @@ class Services(Kind):
             _carry(spec, old["spec"])
         if spec.get("clusterIP") and not spec.get("clusterIPs"):
             spec["clusterIPs"] = [spec["clusterIP"]]
-        elif spec.get("clusterIPs") and not spec.get("clusterIP") and old is None:
-            spec["clusterIP"] = spec["clusterIPs"][0]
         _set_families(spec)
         obj.setdefault("status", {"loadBalancer": {}})
 
@@ -300,7 +298,11 @@ def _addresses(spec: Obj) -> Iterable[Cause]:
         either = "'RequireDualStack' or 'PreferDualStack'"
         why = f"must be {either} when multiple IP families are specified"
         yield checks.invalid("spec.ipFamilyPolicy", "SingleStack", why)
-    if addresses and spec.get("clusterIP") != addresses[0]:
+    if addresses and not spec.get("clusterIP"):
+        why = "must be empty when `clusterIP` is not specified"
+        yield checks.invalid("spec.clusterIPs", addresses, why)
+        return
+    if addresses and spec["clusterIP"] != addresses[0]:
         yield checks.invalid("spec.clusterIPs", addresses, "first value must match `clusterIP`")
         return
     yield from checks.one_of("spec.ipFamilyPolicy", spec["ipFamilyPolicy"], POLICIES)

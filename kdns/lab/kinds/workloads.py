@@ -25,6 +25,8 @@ class Workload(Kind):
     """What the four have in common: a selector, a template, replicas."""
 
     kind: ClassVar[str]
+    bad_selector: ClassVar[str | None] = "invalid label selector"
+    """What is said, besides what is wrong with it, of a selector that cannot be used."""
 
     def default(self, obj: Obj) -> None:
         """Replicas, and the template's spec."""
@@ -58,9 +60,14 @@ class Workload(Kind):
         elif not given.get("matchLabels") and not given.get("matchExpressions"):
             why = f"empty selector is invalid for {self.kind}"
             yield checks.invalid("spec.selector", given, why)
+        wrong = list(checks.selector("spec.selector", given or {}))
+        yield from wrong
         yield from self.check_strategy(spec)
         labels = (spec["template"].get("metadata") or {}).get("labels")
-        if given is None or not matches(given, labels or {}):
+        if wrong:
+            if self.bad_selector is not None:
+                yield checks.invalid("spec.selector", given, self.bad_selector)
+        elif given is None or not matches(given, labels or {}):
             yield checks.invalid("spec.template.metadata.labels", labels, _UNMATCHED)
         at = "spec.template.metadata.labels"
         yield from checks.labels(at, labels or {})
@@ -171,6 +178,7 @@ class StatefulSets(Workload):
     """The rules of StatefulSets."""
 
     kind = "statefulset"
+    bad_selector = ""
     columns = (
         tables.NAME,
         Column("Ready"),
@@ -193,6 +201,7 @@ class StatefulSets(Workload):
         """Replicas, order, updates, what becomes of claims, template."""
         super().default(obj)
         spec = obj["spec"]
+        spec.setdefault("serviceName", "")
         spec.setdefault("podManagementPolicy", "OrderedReady")
         spec.setdefault("revisionHistoryLimit", 10)
         update = spec.setdefault("updateStrategy", {})
@@ -241,6 +250,7 @@ class DaemonSets(Workload):
     """The rules of DaemonSets."""
 
     kind = "daemonset"
+    bad_selector = None
     columns = (
         tables.NAME,
         Column("Desired", "integer"),
@@ -302,13 +312,13 @@ def matches(given: Obj, labels: Obj) -> bool:
 
 
 def _holds(term: Obj, labels: Obj) -> bool:
-    value, values = labels.get(term["key"]), term.get("values") or []
+    value, values = labels.get(term.get("key", "")), term.get("values") or []
     return {
         "In": value is not None and value in values,
         "NotIn": value not in values,
         "Exists": value is not None,
         "DoesNotExist": value is None,
-    }.get(term["operator"], False)
+    }.get(term.get("operator", ""), False)
 
 
 def _wide(spec: Obj) -> list[str]:
