@@ -34,6 +34,12 @@ async def api():
         yield made
 
 
+@pytest.fixture(autouse=True)
+def short_delays(monkeypatch):
+    """So that a row of failures costs no second."""
+    monkeypatch.setattr("kdns.cluster.api.backoff.BASE_S", 0.02)
+
+
 # Lists
 
 
@@ -332,15 +338,16 @@ async def test_a_watch_that_broke_after_some_time_is_no_failure(api, caplog):
     assert not [one for one in caplog.records if one.levelname != "INFO"]
 
 
-async def test_one_request_tries_for_all_while_the_server_is_away(api):
+async def test_one_request_tries_for_all_while_the_server_is_away(api, monkeypatch):
+    monkeypatch.setattr("kdns.cluster.api.backoff.BASE_S", 0.1)
     async with following(api.url) as seen:
         key = "coredns_kubernetes_rest_client_requests_total", "<error>", "GET"
         host = f"127.0.0.1:{api.port}"
         await api.stop()
         await until(lambda: seen.count(*key, host) >= 3)
         before = seen.count(*key, host)
-        await _pause(1)
-        # After 0, 0.25, 0.5 and 0.75 s; three watchers on their own would make three times that.
+        await _pause(0.4)
+        # After 0, 0.1, 0.3 s; three watchers on their own would make three times that.
         assert 1 <= seen.count(*key, host) - before <= 4
 
 
@@ -367,7 +374,7 @@ async def test_retry_after_is_honoured(api):
     async with following(api.url, synced=False) as seen:
         await until(lambda: "429" in seen.api.failure)
         first = len(api.asked("watchlist services"))
-        await _pause(0.5)
+        await _pause(0.3)
         assert len(api.asked("watchlist services")) == first == 1
         await until(lambda: seen.store.has_synced)
         assert not seen.api.failure
