@@ -11,7 +11,7 @@ from kdns.cluster.store import Event, Prune, Put, Synced, name_of
 class FakeApi:
     """Takes the place of `sources.api.Api`; `made` holds the last one."""
 
-    made: "FakeApi"
+    made: "FakeApi | None" = None
 
     def __init__(self, *_: object, freshness: Freshness, **lent: object) -> None:
         FakeApi.made = self

@@ -31,6 +31,7 @@ STALE, NOT_READY = 3, 14
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(module, "Api", FakeApi)
+    monkeypatch.setattr(FakeApi, "made", None)
     monkeypatch.setattr(module, "SNAPSHOT_GRACE_S", 0.02)
     monkeypatch.setattr(module, "LOOK_S", 0.002)
 
@@ -153,8 +154,7 @@ async def test_what_is_passed_over_is_said_once(options, said, caplog):
 
 async def test_start_waits_until_everything_was_told_once():
     starting = asyncio.create_task(anext(aiter_of(serving(waits=True))))
-    while not starting.done() and not hasattr(FakeApi, "made"):
-        await asyncio.sleep(0)
+    await until(lambda: FakeApi.made)
     await asyncio.sleep(0.01)
     assert not starting.done()
     FakeApi.made.list_all(*KNOWN)
