@@ -263,8 +263,8 @@ async def test_a_silent_watch_lists_again(api):
 
 
 async def test_bookmarks_are_progress(api):
-    async with following(api.url, timing=replace(QUIET, progress_s=0.2)) as seen:
-        for _ in range(8):
+    async with following(api.url, timing=replace(QUIET, progress_s=0.6)) as seen:
+        for _ in range(16):
             api.version += 1
             for resource in ("namespaces", "services", "endpointslices"):
                 api.bookmark(resource)
