@@ -395,3 +395,59 @@ async def test_a_long_list_leaves_the_loop_to_others(api: Client) -> None:
     assert size > 400_000
     assert longest < 0.1
     assert len(api.lab.storage.list(CONFIGMAPS)) == 3000
+
+
+async def test_what_is_below_a_pod(api: Client) -> None:
+    pods = "/api/v1/namespaces/default/pods"
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    await api.ask("POST", pods, {"metadata": {"name": "p"}, "spec": spec})
+    code, status = await api.ask("GET", f"{pods}/p/log")
+    assert (code, "nothing runs in it" in status["message"]) == (404, True)
+    assert (await api.ask("GET", f"{pods}/p/exec"))[0] == 404
+    assert (await api.ask("GET", f"{pods}/p/eviction"))[0] == 405
+    assert (await api.ask("POST", f"{pods}/no/eviction", {}))[0] == 404
+    code, status = await api.ask("POST", f"{pods}/p/eviction", {"metadata": {"name": "p"}})
+    assert (code, status["status"]) == (201, "Success")
+    assert (await api.ask("GET", f"{pods}/p"))[0] == 404
+
+
+async def test_a_delete_says_what_becomes_of_the_dependants(api: Client) -> None:
+    make(api.lab, "a", "b", "c")
+    for path, body, finalizer in [
+        ("a?propagationPolicy=Foreground", None, "foregroundDeletion"),
+        ("b", {"propagationPolicy": "Orphan"}, "orphan"),
+        ("c", {"orphanDependents": True}, "orphan"),
+    ]:
+        code, gone = await api.ask("DELETE", f"{MAPS}/{path}", body)
+        assert (code, gone["kind"]) == (200, "ConfigMap")
+        assert gone["metadata"]["finalizers"] == [finalizer]
+    code, status = await api.ask("DELETE", f"{MAPS}/a?propagationPolicy=Nope")
+    assert (code, status["details"]["causes"][0]["field"]) == (422, "propagationPolicy")
+
+
+@pytest.mark.parametrize(
+    ("media", "body", "code"),
+    [
+        ("application/json-patch+json", [{"op": "add", "path": "/data", "value": {"x": "y"}}], 200),
+        ("application/strategic-merge-patch+json", {"data": {"x": "y"}}, 200),
+        ("application/merge-patch+json", b"{", 400),
+        ("application/merge-patch+json", [], 400),
+        ("application/json-patch+json", [{"op": "remove", "path": "/nope"}], 422),
+    ],
+    ids=["json", "strategic", "no-json", "no-object", "no-place"],
+)
+async def test_patches_come_in_three_forms(api: Client, media: str, body: Any, code: int) -> None:
+    make(api.lab, "a")
+    found, obj = await api.ask("PATCH", f"{MAPS}/a", body, Content_Type=media)
+    assert found == code
+    assert code != 200 or obj["data"] == {"x": "y"}
+
+
+async def test_an_apply_makes_what_is_not_there(api: Client) -> None:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1"}}
+    media = {"Content_Type": "application/apply-patch+yaml"}
+    path = f"{MAPS}/a?fieldManager=me"
+    assert (await api.ask("PATCH", path, body, **media))[0] == 201
+    code, obj = await api.ask("PATCH", path, body | {"data": {"y": "2"}}, **media)
+    assert (code, obj["data"]) == (200, {"y": "2"})
+    assert obj["metadata"]["managedFields"][0]["manager"] == "me"
