@@ -67,7 +67,7 @@ def test_a_lame_duck_answers_is_alive_and_not_ready(tmp_path: Path, ports: tuple
         code, printed = kdns.end(signal.SIGTERM)
         took = time.monotonic() - began
     assert code == 0
-    assert 1 <= took < 2
+    assert 1 <= took < 4
     assert printed.count("SIGTERM: stopping") == 1
 
 
@@ -82,7 +82,7 @@ def test_a_lame_duck_waits_for_the_last_query(tmp_path: Path, ports: tuple[int, 
         kdns.process.wait(10)
         took = time.monotonic() - began
         assert kdns.end()[0] == 0
-    assert 1.25 < took < 2  # a second after the last one, or lameduck twice: 1.4 s
+    assert 1.25 < took < 4  # a second after the last one, or lameduck twice: 1.4 s
 
 
 def test_a_second_interrupt_ends_at_once(tmp_path: Path, ports: tuple[int, int]) -> None:

@@ -66,6 +66,7 @@ class Reloading:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(60)
 async def test_fifty_reloads_lose_no_query_and_answer_none_wrongly() -> None:
     async with Upstream(slowly) as upstream:
         server = Reloading(upstream.port)
@@ -93,6 +94,7 @@ async def test_fifty_reloads_lose_no_query_and_answer_none_wrongly() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(60)
 async def test_processes_that_take_turns_on_a_port_lose_no_query(tmp_path: Path) -> None:
     file = tmp_path / "Corefile"
     async with Upstream(slowly) as upstream:
@@ -106,8 +108,8 @@ async def test_processes_that_take_turns_on_a_port_lose_no_query(tmp_path: Path)
         load.start(udp=12, tcp=4)
         for _ in range(5):
             new = Running(file, port=port)
-            while not new.process.stdout.readline().startswith("kdns-"):
-                await asyncio.sleep(0.05)
+            while not (await asyncio.to_thread(new.process.stdout.readline)).startswith("kdns-"):
+                pass
             await asyncio.sleep(0.1)
             assert (await asyncio.to_thread(old.end))[0] == 0
             old = new
