@@ -59,7 +59,9 @@ def test_a_histogram_is_cumulative():
         histogram.observe(value)
     found = samples(families(counters)["took_seconds"])
     buckets = {
-        float(dict(labels)["le"]): value for (name, labels), value in found.items() if "bucket" in name
+        float(dict(labels)["le"]): value
+        for (name, labels), value in found.items()
+        if "bucket" in name
     }
     assert buckets == {0.00025: 2, 1.0: 3, 64000.0: 4, math.inf: 5}
     assert found["took_seconds_count", (("to", "x"),)] == 5
