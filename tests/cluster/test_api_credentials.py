@@ -196,6 +196,15 @@ def test_a_missing_file_is_named(files, gone, line):
     assert str(raised.value).startswith(line.format(files.path(gone)))
 
 
+@pytest.mark.parametrize(
+    ("text", "line"), [(b" \n", "it is empty"), (b"\xff", "it is no text")], ids=["empty", "binary"]
+)
+def test_a_token_that_is_none_is_named(files, text, line):
+    (files.folder / "token").write_bytes(text)
+    with pytest.raises(SourceError, match=rf"token: {line}: mount the ServiceAccount's token"):
+        InCluster(str(files.folder), HOST).read(False)
+
+
 def test_outside_of_a_pod_the_remedy_is_named(files):
     with pytest.raises(
         SourceError, match=r"KUBERNETES_SERVICE_HOST.*`endpoint URL` or `kubeconfig"

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 from kdns.cluster.api import tls
@@ -175,10 +175,9 @@ class InCluster:
     def __init__(self, folder: str = FOLDER, environ: Mapping[str, str] = os.environ) -> None:
         self._folder = folder
         self._environ = environ
-        self._token = ""
 
     def read(self, refused: bool) -> Secrets:
-        """Reads the files; a token that has vanished stays what it was."""
+        """Reads the files."""
         host = self._environ.get("KUBERNETES_SERVICE_HOST", "")
         port = self._environ.get("KUBERNETES_SERVICE_PORT", "")
         if not (host and port):
@@ -189,20 +188,18 @@ class InCluster:
         token = os.path.join(self._folder, "token")
         ca = os.path.join(self._folder, "ca.crt")
         url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-        secrets = Secrets(url, pair=tls.read(ca, "", ""), whose=f"the token in {token}")
-        self._token = self._read_token(token)
-        return replace(secrets, authorization=f"Bearer {self._token}")
+        pair = tls.read(ca, "", "")
+        return Secrets(url, f"Bearer {_token(token)}", pair, whose=f"the token in {token}")
 
-    def _read_token(self, name: str) -> str:
-        remedy = "mount the ServiceAccount's token (automountServiceAccountToken)"
-        try:
-            with open(name, encoding="ascii") as opened:
-                found = opened.read().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            if self._token:
-                return self._token
-            said = error.strerror if isinstance(error, OSError) else "is no text"
-            raise SourceError(f"{name}: {said}: {remedy}") from None
-        if not found and not self._token:
-            raise SourceError(f"{name} is empty: {remedy}")
-        return found or self._token
+
+def _token(name: str) -> str:
+    remedy = "mount the ServiceAccount's token (automountServiceAccountToken)"
+    try:
+        with open(name, encoding="ascii") as opened:
+            found = opened.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SourceError(f"{name}: {said}: {remedy}") from None
+    if not found:
+        raise SourceError(f"{name}: it is empty: {remedy}")
+    return found
