@@ -80,7 +80,7 @@ class SliceTable:
             for address in after - before:
                 self._index.add(address, number)
         self._slots[number] = new
-        if old is not None:
+        if old is not None and (new is None or _owner(old) != _owner(new)):
             self._show(old, None)
         if new is not None:
             self._show(new, new)
