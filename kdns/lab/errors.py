@@ -130,9 +130,9 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
-def gone(message: str) -> ApiError:
-    """410 for a version or a continue token that is too old."""
-    return ApiError(410, "Expired", message)
+def gone(message: str, *, token: str = "") -> ApiError:
+    """410 for a version or a continue token that is too old; the token goes on from there."""
+    return ApiError(410, "Expired", message, metadata={"continue": token} if token else None)
 
 
 def too_large(wanted: int, current: int) -> ApiError:

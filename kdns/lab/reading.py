@@ -76,10 +76,8 @@ def page(call: Call, storage: Storage) -> Page:
         shown = start.version
     try:
         items = _items(call, storage, shown)
-    except errors.ApiError as error:
-        if start is None:
-            raise
-        raise _too_old(start, error) from None
+    except errors.ApiError:
+        raise _too_old(start) from None
     if start:
         items = items[bisect_right(items, start.after, key=_key) :]
     if not wanted.is_whole:
@@ -107,9 +105,10 @@ def _cut(items: list[Item], limit: int, version: int, *, is_whole: bool) -> Page
     return Page(items, metadata)
 
 
-def _too_old(start: _Start, error: errors.ApiError) -> errors.ApiError:
-    token = _token(_INCONSISTENT, start.after)
-    return errors.ApiError(error.code, error.reason, _TOO_OLD, metadata={"continue": token})
+def _too_old(start: _Start | None) -> errors.ApiError:
+    if start is None:
+        return errors.gone("The resourceVersion for the provided list is too old.")
+    return errors.gone(_TOO_OLD, token=_token(_INCONSISTENT, start.after))
 
 
 def pieces(call: Call, found: Page, now: float) -> Iterator[bytes]:

@@ -175,6 +175,10 @@ async def test_a_version_says_which_moment_a_list_shows(
         ("limit=1", 1),
     ]:
         assert len((await api.get(f"{MAPS}?{query}"))["items"]) == count, query
+    api.lab.storage.compact()
+    code, status = await api.ask("GET", f"{MAPS}?resourceVersion={then}&resourceVersionMatch=Exact")
+    too_old = "The resourceVersion for the provided list is too old."
+    assert (code, status["reason"], status["message"]) == (410, "Expired", too_old)
     code, status = await api.ask("GET", f"{MAPS}?resourceVersion=999")
     assert (code, api.headers["Retry-After"]) == (504, "1")
     assert status["message"] == f"Timeout: Too large resource version: 999, current: {then + 1}"
