@@ -5,6 +5,7 @@ Annotations on a pod say otherwise, at any time (`kubectl annotate pod … --ove
 `phase: Succeeded|Failed`, `crash: "true"`, and before it has started `address: 10.244.1.77`.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import ClassVar
@@ -202,7 +203,8 @@ class Play(Controller):
                 return LATER_S
             desk.tell(pod, "FailedScheduling", said, source="default-scheduler", is_warning=True)
             return LATER_S
-        node = name_of(min(nodes, key=lambda one: self._load(name_of(one))))
+        load = Counter(spec_of(one).get("nodeName") for one in desk.storage.list(PODS))
+        node = min(map(name_of, nodes), key=lambda name: load[name])
         bound = desk.update({**pod, "spec": {**pod["spec"], "nodeName": node}})
         change = {"type": "PodScheduled", "status": "True"}
         conditions = with_conditions({}, [change], desk.now())
@@ -210,9 +212,6 @@ class Play(Controller):
         said = f"Successfully assigned {'/'.join(_key(pod))} to {node}"
         desk.tell(pod, "Scheduled", said, source="default-scheduler")
         return None
-
-    def _load(self, node: str) -> int:
-        return sum(spec_of(pod).get("nodeName") == node for pod in self.desk.storage.list(PODS))
 
     def _elapsed(self, pod: Obj, scene: str) -> float:
         """Seconds since a scene of a pod began."""

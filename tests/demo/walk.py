@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-PATIENCE_S = 8.0
+PATIENCE_S = 15.0
 LOOKS = re.compile(r"(dig|kubectl( -n \S+)? (get|describe|events)|\S*kdns query)\b")
 SETS = re.compile(r"([A-Z]+)=\$\((.*)\)")
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)

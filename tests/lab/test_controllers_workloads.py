@@ -101,6 +101,11 @@ def test_a_rollout_that_never_gets_ready_stops_and_the_old_pods_serve(cluster: D
     assert images(cluster).count("shop/web:1") == 3
     assert len(cluster.ready()) == 3
     assert conditions(cluster)["Progressing"] == ("True", "ReplicaSetUpdated")
+    cluster.pass_s(600)
+    assert conditions(cluster)["Progressing"] == ("False", "ProgressDeadlineExceeded")
+    cluster.change(DEPLOYMENTS, "web", template=template("web", "shop/web:3"))
+    cluster.pass_s()
+    assert conditions(cluster)["Progressing"] == ("True", "NewReplicaSetAvailable")
 
 
 def test_an_undone_rollout_is_the_newest_revision(cluster: Driven) -> None:

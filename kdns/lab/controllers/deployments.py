@@ -6,6 +6,7 @@ from typing import ClassVar
 from kdns.lab.controllers import rollouts
 from kdns.lab.controllers.bodies import (
     annotations_of,
+    condition,
     controller_of,
     is_controlled_by,
     is_terminating,
@@ -54,8 +55,10 @@ class Deployments(Controller):
             desk.delete(one)
         new = new and desk.present(new)
         left = [one for one in map(desk.present, old) if one]
-        desk.set_status(deployment, rollouts.status(deployment, new, left, desk.now()))
-        return None
+        now = desk.now()
+        after = desk.set_status(deployment, rollouts.status(deployment, new, left, now))
+        progress = condition(after, "Progressing") or {}
+        return rollouts.late_in(after, progress, now) or None
 
     def _sets(self, deployment: Obj) -> list[Obj]:
         """Its replica sets, and orphans that fit, which it takes in."""

@@ -17,12 +17,16 @@ from kdns.lab.controllers.bodies import (
     status_of,
     with_conditions,
 )
+from kdns.lab.controllers.pods import since
 from kdns.lab.errors import Obj
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAXIMUM = "deployment.kubernetes.io/max-replicas"
+UPDATED = "ReplicaSetUpdated"
+LATE = "ProgressDeadlineExceeded"
+_LATE_SAID = "has timed out progressing."
 
 
 class Bounds(NamedTuple):
@@ -187,23 +191,39 @@ def status(deployment: Obj, new: Obj | None, old: Sequence[Obj], now: str) -> Ob
         "availableReplicas": available,
         "unavailableReplicas": max(0, replicas_of(deployment) - available),
     }
-    found = {key: value for key, value in counts.items() if value}
-    changes = [_availability(deployment, available), _progress(deployment, new, counts)]
     before = status_of(deployment)
+    has_moved = any(value != before.get(key, 0) for key, value in counts.items())
+    progress = _progress(deployment, new, counts)
+    if not has_moved and late_in(deployment, progress, now) == 0:
+        late = {"status": "False", "reason": LATE}
+        progress = {**progress, **late, "message": f"{_subject(deployment, new)} {_LATE_SAID}"}
+    changes = [_availability(deployment, available), progress]
     return {
         "observedGeneration": generation_of(deployment),
-        **found,
-        "conditions": _told(before, changes, now),
+        **{key: value for key, value in counts.items() if value},
+        "conditions": _told(before, changes, now, has_moved=has_moved),
     }
 
 
-def _told(before: Obj, changes: Sequence[Obj], now: str) -> list[Obj]:
-    """Conditions of a Deployment carry the time of their last update too."""
+def late_in(deployment: Obj, progress: Obj, now: str) -> float | None:
+    """Seconds until a rollout that does not move is late; None for one that needs no deadline."""
+    old = condition(deployment, "Progressing")
+    if progress["reason"] != UPDATED or old is None or old["reason"] not in {UPDATED, LATE}:
+        return None
+    if old["reason"] == LATE:  # and stays so until it moves, or another template is rolled out
+        return 0.0 if progress["message"].startswith(old["message"].partition(" has")[0]) else None
+    deadline = int(spec_of(deployment).get("progressDeadlineSeconds", 600))
+    return max(0.0, since(old.get("lastUpdateTime", now)) + deadline - since(now))
+
+
+def _told(before: Obj, changes: Sequence[Obj], now: str, *, has_moved: bool) -> list[Obj]:
+    """Conditions of a Deployment carry the time of their last update, or progress, too."""
     old = {one["type"]: one for one in before.get("conditions") or ()}
     fresh = []
     for one in changes:
         was = old.get(one["type"], {})
         is_same = all(was.get(key) == one[key] for key in ("status", "reason", "message"))
+        is_same = is_same and not (has_moved and one["reason"] == UPDATED)
         fresh.append({**one, "lastUpdateTime": was.get("lastUpdateTime", now) if is_same else now})
     return with_conditions(before, fresh, now)
 
@@ -229,7 +249,7 @@ def is_complete(deployment: Obj, counts: Obj) -> bool:
 
 
 def _progress(deployment: Obj, new: Obj | None, counts: Obj) -> Obj:
-    name = f'ReplicaSet "{name_of(new)}"' if new else f'Deployment "{name_of(deployment)}"'
+    name = _subject(deployment, new)
     made: Obj = {"type": "Progressing", "status": "True"}
     if spec_of(deployment).get("paused"):
         paused = {"status": "Unknown", "reason": "DeploymentPaused"}
@@ -242,7 +262,11 @@ def _progress(deployment: Obj, new: Obj | None, counts: Obj) -> Obj:
     if is_settled and new and f'"{name_of(new)}"' in old.get("message", ""):
         # A pod that fails or a change of size is no rollout.
         return {key: old[key] for key in ("type", "status", "reason", "message")}
-    return {**made, "reason": "ReplicaSetUpdated", "message": f"{name} is progressing."}
+    return {**made, "reason": UPDATED, "message": f"{name} is progressing."}
+
+
+def _subject(deployment: Obj, new: Obj | None) -> str:
+    return f'ReplicaSet "{name_of(new)}"' if new else f'Deployment "{name_of(deployment)}"'
 
 
 def surplus(deployment: Obj, old: Sequence[Obj]) -> list[Obj]:
