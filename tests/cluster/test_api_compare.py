@@ -132,6 +132,19 @@ async def test_a_list_older_than_the_watch_lists_again(api):
         assert not seen.count(*REPAIRED)
 
 
+async def test_a_server_that_went_back_and_passed_us_meanwhile_is_followed(api):
+    """Nothing in the watch shows it: its versions are higher than ours."""
+    async with following(api.url, timing=Timing(compare_s=3600, settle_s=0.1)) as seen:
+        await api.stop()
+        await until(lambda: seen.api.failure)
+        api.objects["services"] = {}
+        api.put("services", service("other"), tell=False)
+        api.version += 1000
+        await api.start()
+        await until(lambda: seen.services == {"default/other"})
+        assert not seen.count("kdns_resyncs_total", "services", "older")
+
+
 async def test_much_drift_is_a_list_anew(api):
     async with following(api.url, timing=OFTEN) as seen:
         for n in range(150):

@@ -26,6 +26,8 @@ log = logging.getLogger("kdns.kubernetes")
 PAGE_SIZE = 500
 MAX_REPAIRS = 100
 """Above, the whole list is the cheaper way."""
+SPREAD_S = 5.0
+"""Not everybody compares at the moment that the server is back."""
 NAMED = 5
 """Objects that the log line names."""
 
@@ -41,15 +43,28 @@ class Comparison:
 
     async def run(self) -> None:
         """Compares for ever."""
-        shared = self._shared
         while True:
-            await asyncio.sleep(shared.timing.compare_s * (1 - shared.chance() / 5))
+            await self._wait()
             if not self._intake.has_listed or self._intake.is_listing:
                 continue
             try:
                 await self.compare()
             except (SourceError, msgspec.DecodeError) as error:
                 log.debug("no comparison of %s: %s", self._resource.title, error)
+
+    async def _wait(self) -> None:
+        """Waits until it is time, or there is a reason.
+
+        A server restored from a backup may have passed our version by the time we reach it again.
+        """
+        timing, chance = self._shared.timing, self._shared.chance
+        try:
+            async with asyncio.timeout(timing.compare_s * (1 - chance() / 5)):
+                await self._watcher.doubted.wait()
+        except TimeoutError:
+            return
+        self._watcher.doubted.clear()
+        await asyncio.sleep(SPREAD_S * chance())
 
     async def compare(self) -> None:
         """Compares once."""

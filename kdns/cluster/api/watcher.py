@@ -45,6 +45,8 @@ class Watcher:
         self.intake = Intake(resource, shared)
         self.epoch = 0
         """How often we began to list."""
+        self.doubted = asyncio.Event()
+        """Set when a watch goes on at a server that was away: its history may be another."""
         self._shared = shared
         self._version = ""
         """The newest we have read, to resume from; empty when only a list will do."""
@@ -54,6 +56,7 @@ class Watcher:
         self._body: Body | None = None
         self._demand: Stale | None = None
         self._absent_since: float | None = None
+        self._was_away = False
 
     async def run(self) -> None:
         """Follows for ever."""
@@ -99,6 +102,7 @@ class Watcher:
                 asked_s = min(error.retry_after, PATIENCE_S) * (1 + shared.chance() / 4)
             case Unreachable():  # the session sees to the wait, for all resources together
                 shared.report.failed(self.resource.name, error)
+                self._was_away = True
                 return 0
             case SourceError():
                 shared.report.failed(self.resource.name, error)
@@ -202,6 +206,8 @@ class Watcher:
             intake.begin_list()
         else:
             intake.begin_watch()
+            if self._was_away:
+                self.doubted.set()
             self._well()
         while piece := await self._next(body):
             pace.begin()
@@ -266,7 +272,7 @@ class Watcher:
             raise self._no_list("a bookmark came before its end")
 
     def _well(self) -> None:
-        self._absent_since = None
+        self._absent_since, self._was_away = None, False
         self._shared.report.well(self.resource.name)
 
     async def _absent(self, error: Refused) -> float:
