@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, cast
 
 from kdns.lab import schema
-from kdns.lab.errors import ApiError, Cause, Obj, invalid
+from kdns.lab.errors import ApiError, Cause, Obj, bad_request, invalid
 
 _DELETE = "$deleteFromPrimitiveList/"
 _ORDER = "$setElementOrder/"
@@ -37,12 +37,14 @@ def _objects(obj: Obj, patch: Obj, kind: schema.Type | None) -> Obj:
         return whole
     found = dict(obj)
     if "$retainKeys" in patch:
-        found = {name: value for name, value in obj.items() if name in patch["$retainKeys"]}
+        kept = _listed(patch, "$retainKeys", str)
+        found = {name: value for name, value in obj.items() if name in kept}
     for name, value in patch.items():
         if name.startswith(_DELETE):
             listed = name.removeprefix(_DELETE)
             if listed in found:
-                found[listed] = [one for one in found[listed] if one not in value]
+                gone = _listed(patch, name, object)
+                found[listed] = [one for one in found[listed] if one not in gone]
         elif name.startswith("$"):
             continue
         elif value is None:
@@ -54,6 +56,14 @@ def _objects(obj: Obj, patch: Obj, kind: schema.Type | None) -> Obj:
         order = patch.get(_ORDER + name, patch.get(name))
         if isinstance(order, list):
             _reorder(found, obj, name, order, kind)
+    return found
+
+
+def _listed(patch: Obj, directive: str, kind: type) -> list[Value]:
+    """The list that a directive must have."""
+    found = patch[directive]
+    if not isinstance(found, list) or not all(isinstance(one, kind) for one in found):
+        raise bad_request(f"{directive} must be a list: {_go(found)}")
     return found
 
 
@@ -82,7 +92,9 @@ def _member(old: Value, new: Value, field: schema.Field | None) -> Value:
 
 
 def _values(old: list[Value], new: list[Value]) -> list[Value]:
-    return [*old, *(value for value in dict.fromkeys(new) if value not in old)]
+    found = list(old)
+    found += [value for place, value in enumerate(new) if value not in old + new[:place]]
+    return found
 
 
 def _items(old: list[Obj], new: list[Obj], key: str, kind: schema.Type | None) -> list[Obj]:
@@ -91,6 +103,8 @@ def _items(old: list[Obj], new: list[Obj], key: str, kind: schema.Type | None) -
         return [item for item in new if item != {"$patch": "replace"}]
     found = list(old)
     for item in new:
+        if not isinstance(item, dict):
+            raise bad_request(f"an item of a list that merges by {key} is no object: {_go(item)}")
         if key not in item:
             words = " ".join(f"{name}:{_go(value)}" for name, value in sorted(item.items()))
             raise ApiError(500, "", f"map: map[{words}] does not contain declared merge key: {key}")
@@ -114,6 +128,8 @@ def _reorder(found: Obj, obj: Obj, name: str, order: list[Value], kind: schema.T
         return
     merge = field.merge
     key: Key = (lambda one: cast(Hashable, one.get(merge))) if merge else (lambda one: one)
+    if merge and not all(isinstance(one, dict) for one in order):
+        raise bad_request(f"{_ORDER}{name} must list objects: {_go(order)}")
     wanted = [key(one) for one in order]
     former = [key(one) for one in obj.get(name) or []]
     named = sorted(

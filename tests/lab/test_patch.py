@@ -37,3 +37,27 @@ def test_patch_gives_what_a_server_gives(title: str) -> None:
     assert resource is not None
     resource.rules.default(found)
     assert (200, found) == (answer["code"], answer["body"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spec": {"ports": ["x"]}},
+        {"spec": {"$setElementOrder/ports": ["x"]}},
+        {"spec": {"$retainKeys": "x"}},
+        {"metadata": {"$deleteFromPrimitiveList/finalizers": {"a": 1}}},
+    ],
+)
+def test_directives_of_the_wrong_form_are_bad_requests(change: dict[str, Any]) -> None:
+    before = RECORDED["bases"]["service"]
+    kind = schema.type_of("v1", "Service")
+    with pytest.raises(ApiError) as error:
+        patch.apply(cases.STRATEGIC, before, change, kind)
+    assert error.value.code == 400
+
+
+def test_values_merge_once_each() -> None:
+    before = RECORDED["bases"]["service"]
+    change = {"metadata": {"finalizers": ["lab.test/a", "x/y", "x/y", {"z": 1}]}}
+    found = patch.apply(cases.STRATEGIC, before, change, schema.type_of("v1", "Service"))
+    assert found["metadata"]["finalizers"].count("x/y") == 1
