@@ -103,11 +103,13 @@ async def _begin_to_list(scene: Scene) -> None:
 async def run(
     troubles: list[Trouble], phases: list[str], scale: Scale, folder: Path
 ) -> list[Outcome]:
-    """Trials of these faults in these phases, all at the same time but for a little."""
+    """Trials of these faults in these phases, many at the same time."""
+    gate = asyncio.Semaphore(scale.at_once)
 
     async def later(number: int, trouble: Trouble, phase: str) -> Outcome:
-        await asyncio.sleep(number * scale.stagger_s)
-        return await trial(trouble, phase, scale, folder / f"{number}")
+        await asyncio.sleep(number * 0.1)
+        async with gate:
+            return await trial(trouble, phase, scale, folder / f"{number}")
 
     pairs = [(trouble, phase) for trouble in troubles for phase in phases]
     return await asyncio.gather(*[later(at, *pair) for at, pair in enumerate(pairs)])

@@ -10,6 +10,7 @@ from tests.faults.scene import QUICK, Tally, timed
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize("phase", matrix.PHASES)
 async def test_every_fault_heals_in_time_and_no_answer_is_wrong(phase: str, tmp_path: Path):
     with timed(QUICK):
