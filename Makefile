@@ -74,8 +74,8 @@ coverage: .venv/tests ## branch coverage of the tests
 image: .venv/tests ## build the image, start it as kubeadm does, ask it; without docker or podman in a bare root
 	$(BIN)/python -m tests.deploy.image
 
-clean:          ## remove .venv and caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+clean:          ## remove .venv, caches and what make run leaves
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .kdns build dist
 
 # Set-up. Each stamp is newer than what it was made from, or is made again.
 

@@ -192,8 +192,11 @@ class Play(Controller):
         """Puts a pod on the node that has the fewest of those that fit."""
         desk = self.desk
         wanted = spec_of(pod).get("nodeSelector") or {}
-        nodes = [one for one in desk.storage.list(NODES) if has_all(labels_of(one), wanted)
-                 and not spec_of(one).get("unschedulable")]  # fmt: skip
+        nodes = [
+            node
+            for node in desk.storage.list(NODES)
+            if has_all(labels_of(node), wanted) and _takes_pods(node)
+        ]
         if not nodes:
             said = "0 nodes are available: none has the labels that the nodeSelector asks for"
             change = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
@@ -226,8 +229,9 @@ class Play(Controller):
         node = desk.storage.find(NODES, "", spec_of(pod)["nodeName"])
         if node is None:
             return LATER_S
-        inside = next(one["address"] for one in status_of(node)["addresses"]
-                      if one["type"] == "InternalIP")  # fmt: skip
+        inside = _inside(node)
+        if not inside:
+            raise ValueError(f"the node {name_of(node)} has no address")
         found = self._given(pod, inside) or self._addresses.next_of(spec_of(node)["podCIDRs"])
         status = {
             **status_of(pod),
@@ -280,3 +284,14 @@ class Play(Controller):
 
 def _key(pod: Obj) -> Key:
     return namespace_of(pod), name_of(pod)
+
+
+def _inside(node: Obj) -> str:
+    """A node's address in the cluster; one that somebody made by hand may have none."""
+    found = status_of(node).get("addresses") or ()
+    return next((one["address"] for one in found if one["type"] == "InternalIP"), "")
+
+
+def _takes_pods(node: Obj) -> bool:
+    spec = spec_of(node)
+    return bool(_inside(node) and spec.get("podCIDRs") and not spec.get("unschedulable"))

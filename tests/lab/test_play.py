@@ -65,6 +65,21 @@ def test_a_node_selector_is_kept_to_or_waited_for(cluster: Driven) -> None:
     assert pod(cluster, "b")["spec"]["nodeName"] == "node-a"
 
 
+def test_nodes_that_take_no_pods_are_left_out(cluster: Driven) -> None:
+    cluster.create(NODES, {"metadata": {"name": "bare"}})
+    for name in ("node-a", "node-b"):
+        node = cluster.storage.get(NODES, "", name)
+        spec = {**node["spec"], "unschedulable": True}
+        cluster.storage.update(NODES, "", name, {**node, "spec": spec})
+    for name in "abc":
+        cluster.pod(name)
+    cluster.pass_s()
+    assert {one["spec"]["nodeName"] for one in cluster.pods()} == {"node-c"}
+    cluster.pod("lost", nodeName="bare")
+    with pytest.raises(ValueError, match="the node bare has no address"):
+        cluster.pass_s()
+
+
 @pytest.mark.parametrize("annotations", [{"lab.kdns.io/ready-after": "5s"}, None])
 def test_readiness_waits_as_annotation_or_probe_say(
     cluster: Driven, annotations: dict[str, str] | None

@@ -115,7 +115,7 @@ class Controller:
                 again = min(SOON_S * 2**count, LATEST_S)
                 if error.reason not in {"Conflict", "NotFound"} and not count & count - 1:
                     log.warning("%s: %s: %s", self.name, "/".join(key).strip("/"), error)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
                 again = None
                 log.warning(
                     "%s: %s makes no sense (%s: %s); left alone until it changes",
