@@ -14,7 +14,7 @@ from kdns.cluster import documents
 from kdns.lab import schema
 from kdns.lab.controllers.desk import Desk, resource_of
 from kdns.lab.errors import ApiError, Obj
-from kdns.lab.resources import NAMESPACES, Resource, by_kind
+from kdns.lab.resources import NAMESPACES, PODS, Resource, by_kind
 from kdns.lab.storage import Storage
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -126,4 +126,6 @@ def _apply(storage: Storage, obj: Obj, desk: Desk) -> None:
         return
     kept = {**old["metadata"], "labels": metadata.get("labels") or {}}
     kept["annotations"] = {**(old["metadata"].get("annotations") or {}), **annotations}
+    if resource is PODS:  # its spec is for life
+        new["spec"] = old["spec"]
     desk.update({**new, "metadata": kept})

@@ -10,7 +10,7 @@ import pytest
 from kdns.lab import manifests
 from kdns.lab.controllers.desk import Desk
 from kdns.lab.manifests import LAST_APPLIED, ManifestError
-from kdns.lab.resources import DEPLOYMENTS, NAMESPACES, SERVICES
+from kdns.lab.resources import DEPLOYMENTS, NAMESPACES, PODS, SERVICES
 from kdns.lab.storage import Storage
 
 SERVICE = """
@@ -56,6 +56,28 @@ def test_a_second_time_keeps_what_the_server_gave(storage: Storage, tmp_path: Pa
     assert after["spec"]["ports"][0]["port"] == 81
     said = json.loads(after["metadata"]["annotations"][LAST_APPLIED])
     assert said["spec"]["ports"] == [{"name": "http", "port": 81}]
+
+
+def test_a_pod_of_a_dump_keeps_its_state_and_may_be_applied_again(
+    storage: Storage, tmp_path: Path
+) -> None:
+    file = tmp_path / "pod.json"
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+        "spec": {"containers": [{"name": "a", "image": "a"}]},
+        "status": {"phase": "Running", "podIP": "10.244.7.7", "podIPs": [{"ip": "10.244.7.7"}]},
+    }  # fmt: skip
+    file.write_text(json.dumps(pod))
+    apply(storage, file)
+    made = storage.get(PODS, "default", "a")
+    assert made["status"]["podIP"] == "10.244.7.7"
+    bound = {**made, "spec": {**made["spec"], "nodeName": "node-a"}}
+    storage.update(PODS, "default", "a", bound)
+    file.write_text(json.dumps({**pod, "metadata": {"name": "a", "labels": {"app": "a"}}}))
+    apply(storage, file)
+    after = storage.get(PODS, "default", "a")
+    assert after["spec"]["nodeName"] == "node-a"
+    assert after["metadata"]["labels"] == {"app": "a"}
 
 
 @pytest.mark.parametrize(
