@@ -82,7 +82,7 @@ class Watcher:
         """A watch that broke after some time is no failure if the next one succeeds."""
         if not isinstance(error, Broken):
             return error
-        self._shared.report.say(logging.INFO, f"{error}: watching {self.resource.title} again")
+        self._shared.report.say(logging.INFO, f"{error}; watching again")
         return None
 
     async def _delay(self, error: SourceError | None) -> float:
