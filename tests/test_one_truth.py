@@ -11,6 +11,7 @@ from random import Random
 from typing import ClassVar
 
 import dns.message
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -369,6 +370,7 @@ def _shown(packet: bytes, told: bytes | None, plain: bytes | None) -> str:
     return "\n\n".join(["", *texts])
 
 
+@pytest.mark.timeout(90)  # five seconds on a machine of its own
 @settings(max_examples=250, deadline=None, phases=set(Phase) - {Phase.explain})
 @given(corefile=corefiles, start=st.lists(st.builds(Put, objects), max_size=8), todo=stories())
 async def test_table_and_chain_tell_one_truth(
