@@ -48,11 +48,17 @@ def applied(old: Obj | None, config: Obj, kind: Type, manager: str, *, forces: b
     owners[mine] = set(wanted)
     new = _merged_object(copy.deepcopy(old or {}), config, kind)
     held = set().union(*owners.values())
-    for path in sorted(former - held, key=len, reverse=True):
-        if not any(other[: len(path) - 1] == path[:-1] for other in held if path[-1] == _ITEM):
+    for path in sorted(former - held, key=_whole_first):
+        is_kept = path[-1] == _ITEM and any(one[: len(path) - 1] == path[:-1] for one in held)
+        if not is_kept:
             _remove(new, path)
     new["metadata"].pop("managedFields", None)
     return new | {"metadata": new["metadata"] | {"managedFields": _unwritten(owners)}}
+
+
+def _whole_first(path: Path) -> tuple[bool, Path]:
+    """Items go before their fields: without its key an item would not be found."""
+    return path[-1] != _ITEM, path
 
 
 def tracked(new: Obj, old: Obj | None, kind: Type, manager: str, part: str) -> list[Obj]:

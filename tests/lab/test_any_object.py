@@ -78,7 +78,7 @@ def anything(chance: random.Random, resource: resources.Resource, name: str) -> 
 def test_any_object_is_stored_or_refused(resource: resources.Resource) -> None:
     chance, there = random.Random(resource.plural), storage()
     inside = "lab-record" if resource.is_namespaced else ""
-    for number in range(60):
+    for number in range(25):
         name = f"a{number}"
         try:
             there.create(resource, inside, read(anything(chance, resource, name)))
