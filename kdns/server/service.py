@@ -20,6 +20,8 @@ from kdns.server.sockets import StartError
 
 GRACE_S = 5.0
 """How long queries under way may take at stop (CoreDNS: 5 s)."""
+HTTP_GRACE_S = 1.0
+"""How long HTTP replies under way may take at stop."""
 
 log = logging.getLogger("kdns.server")
 
@@ -77,10 +79,9 @@ class Service:
             crew = Crew(assembly, self._runners, self._failed)
             before = set(self._listeners), set(self._http)
             try:
-                await crew.start()
+                await self._start_in_time(crew)
                 if self._listeners:
                     await self._open(crew)
-                self._check_time()
             except BaseException:
                 await self._close(set(self._listeners) - before[0], set(self._http) - before[1])
                 await crew.stop()
@@ -90,9 +91,18 @@ class Service:
             self._change_over(crew)
             await self._retire(old)
 
-    def _check_time(self) -> None:
+    async def _start_in_time(self, crew: Crew) -> None:
+        """Starts a crew unless the stop comes first: some plugins wait seconds for their data."""
+        assert self._ended is not None
+        starting = asyncio.ensure_future(crew.start())
+        try:
+            await asyncio.wait({starting, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
         if self.services.life.is_stopping:
             raise Stopping
+        await starting
 
     async def wait(self) -> None:
         """Returns when `end` was called; raises what ended a background task."""
@@ -113,11 +123,10 @@ class Service:
         """Answers what was accepted, then stops everything."""
         self.services.life.is_stopping = True
         async with self._turn:
-            listeners = self._listeners.values()
-            await asyncio.gather(*(listener.stop(grace_s) for listener in listeners))
+            await self._close(set(self._listeners), (), grace_s)
             await self._crew.stop()
             await self._runners.keep({})
-            await asyncio.gather(*(http.stop(1.0) for http in self._http.values()))
+            await self._close((), set(self._http))
             for pipeline in self._pipelines:
                 pipeline.tell()
                 if pipeline.table is not None:
@@ -183,9 +192,11 @@ class Service:
         await old.stop()
         await self._runners.keep(self.assembly.shared)
 
-    async def _close(self, listeners: Iterable[Address], web: Iterable[Address]) -> None:
-        closing = [self._listeners.pop(address).stop(GRACE_S) for address in listeners]
-        closing += [self._http.pop(address).stop(1.0) for address in web]
+    async def _close(
+        self, listeners: Iterable[Address], web: Iterable[Address], grace_s: float = GRACE_S
+    ) -> None:
+        closing = [self._listeners.pop(address).stop(grace_s) for address in listeners]
+        closing += [self._http.pop(address).stop(HTTP_GRACE_S) for address in web]
         await asyncio.gather(*closing)
 
     def _failed(self, error: BaseException) -> None:

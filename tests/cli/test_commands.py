@@ -200,16 +200,16 @@ def test_a_signal_has_the_corefile_read_again(tmp_path: Path, number: int) -> No
         for last in (2, 2):  # the second time nothing differs: it is done all the same
             file.write_text(text % last)
             kdns.process.send_signal(number)
-            for _ in range(100):
+            for _ in range(500):
                 address = kdns.ask("a.example").answer[0][0].address
                 if address == f"10.0.0.{last}":
                     break
                 signal.sigtimedwait([], 0.02)
             assert address == f"10.0.0.{last}"
-            signal.sigtimedwait([], 0.2)
+            signal.sigtimedwait([], 0.5)
         code, printed = kdns.end()
     assert code == 0
-    assert printed.count("[INFO] Reloading complete\n") == 2
+    assert printed.count("[INFO] Reloading\n") == 2
 
 
 def test_a_bad_corefile_changes_nothing_and_says_what_it_would_at_start(tmp_path: Path) -> None:

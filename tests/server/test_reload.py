@@ -281,6 +281,24 @@ async def test_a_reload_that_comes_too_late_changes_nothing(
             await world.service.reload(late)
 
 
+async def test_the_stop_does_not_wait_for_a_reload_that_waits(tmp_path: Path) -> None:
+    waits = (
+        ".:0 {\n bind 127.0.0.1\n kubernetes cluster.local {\n"
+        f"  manifests {tmp_path}/none.yaml\n  startup_timeout 1m\n }}\n}}\n"
+    )
+    async with World(hosts(1)) as world:
+        world.text = waits
+        reloading = asyncio.ensure_future(world.reloader.check())
+        while not world.service._runners._running:
+            await asyncio.sleep(0.001)
+        assert await world.address() == "10.0.0.1"
+        world.service.end()
+        assert not await reloading
+        await world.service.stop()
+        assert not world.service._runners._running
+        assert world.failures() == 0
+
+
 async def test_a_store_is_kept_while_its_stanza_is_the_same(tmp_path: Path) -> None:
     (tmp_path / "web.yaml").write_text(
         "kind: Service\nmetadata: {name: web, namespace: a}\n"
