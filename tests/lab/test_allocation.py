@@ -1,6 +1,8 @@
 """Addresses and node ports: given once, given back, and refused in the words of a real server."""
 
+import gc
 import itertools
+import weakref
 from typing import Any
 
 import pytest
@@ -116,3 +118,13 @@ def test_an_update_keeps_its_own_address_and_ports(storage: Storage) -> None:
     labelled = web | {"metadata": web["metadata"] | {"labels": {"a": "b"}}}
     after = storage.update(resources.SERVICES, "shop", "web", labelled)
     assert after["spec"] == web["spec"]
+
+
+def test_a_storage_that_nobody_has_is_forgotten() -> None:
+    gone = Storage(now=lambda: 1.7e9, uid=lambda: "u")
+    gone.create(resources.NAMESPACES, "", {"metadata": {"name": "shop"}})
+    make(gone, "web")
+    seen = weakref.ref(gone)
+    del gone
+    gc.collect()
+    assert seen() is None

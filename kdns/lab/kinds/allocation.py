@@ -37,8 +37,8 @@ class Allocations:
         """Completes a Service's addresses and node ports, or raises 422 for one that is taken."""
         ledger = self._ledgers.get(storage)
         if ledger is None:
-            ledger = self._ledgers[storage] = Ledger(storage)
-        ledger.catch_up()
+            ledger = self._ledgers[storage] = Ledger()
+        ledger.catch_up(storage)
         held = set(taken_by(old)) if old else set()
         _give_addresses(obj, ledger, held)
         _give_node_ports(obj, ledger, held)
@@ -47,12 +47,11 @@ class Allocations:
 class Ledger:
     """What the Services of one storage have taken."""
 
-    def __init__(self, storage: "Storage") -> None:
-        self._storage = storage
+    def __init__(self) -> None:
         self._watch: Watch | None = None
         self._owners: dict[Taken, int] = {}
 
-    def catch_up(self) -> None:
+    def catch_up(self, storage: "Storage") -> None:
         """Reads what has happened to Services since the last time."""
         from kdns.lab.resources import SERVICES  # noqa: PLC0415  (it holds the rules that hold this)
 
@@ -62,7 +61,7 @@ class Ledger:
             events = None
         if events is None:
             self._owners.clear()
-            self._watch = self._storage.watch(SERVICES)
+            self._watch = storage.watch(SERVICES)
             events = self._watch.taken()
         for event in events:
             if event.old:
