@@ -95,7 +95,7 @@ def matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bo
 
 def has_all(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     """True when every wanted label is there with its value."""
-    return all(labels.get(key) == value for key, value in wanted.items())
+    return wanted.items() <= labels.items()
 
 
 def _fulfils(expression: Obj, labels: Mapping[str, str]) -> bool:

@@ -42,27 +42,54 @@ def services_of(desk: Desk, event: Event) -> Iterable[Key]:
                 yield namespace_of(service), name_of(service)
 
 
-def of_manager(desk: Desk, namespace: str, service: str, manager: str) -> list[Obj]:
-    """The slices of a service that one controller made."""
-    wanted = {SERVICE_NAME: service, MANAGED_BY: manager}
-    found = desk.storage.list(SLICES, namespace)
-    return [one for one in found if has_all(labels_of(one), wanted)]
+class Known:
+    """The slices that one controller made, by service; looking at all would be quadratic."""
 
+    def __init__(self, desk: Desk, manager: str) -> None:
+        self._storage = desk.storage
+        self._manager = manager
+        self._names: dict[Key, set[str]] = {}
+        for one in desk.storage.list(SLICES):
+            self.note(one)
 
-def service_of_slice(event: Event, manager: str) -> Iterable[Key]:
-    """The service whose slice somebody else may have touched."""
-    for one in (event.old, event.object):
-        if one and labels_of(one).get(MANAGED_BY) == manager and SERVICE_NAME in labels_of(one):
-            yield namespace_of(one), labels_of(one)[SERVICE_NAME]
+    def note(self, one: Obj) -> None:
+        """Remembers a slice."""
+        for key in self.service_of(one):
+            self._names.setdefault(key, set()).add(name_of(one))
+
+    def service_of(self, one: Obj) -> Sequence[Key]:
+        """The service of a slice, if it is one of this controller's."""
+        labels = labels_of(one)
+        is_ours = labels.get(MANAGED_BY) == self._manager and SERVICE_NAME in labels
+        return ((namespace_of(one), labels[SERVICE_NAME]),) if is_ours else ()
+
+    def of(self, key: Key) -> list[Obj]:
+        """The slices of a service."""
+        named = self._names.get(key, set())
+        found = [self._storage.find(SLICES, key[0], name) for name in sorted(named)]
+        there = [one for one in found if one and key in self.service_of(one)]
+        self._names[key] = {name_of(one) for one in there}
+        if not there:
+            del self._names[key]
+        return there
+
+    def changed(self, event: Event) -> Iterable[Key]:
+        """The services whose slices somebody, perhaps somebody else, has touched."""
+        if event.type != "DELETED":
+            self.note(event.object)
+        for one in (event.old, event.object):
+            if one:
+                yield from self.service_of(one)
 
 
 def write(
-    desk: Desk, frame: Frame, groups: dict[Group, list[Obj]], old: Sequence[Obj], *, now: str
+    desk: Desk, frame: Frame, groups: dict[Group, list[Obj]], known: Known, *, now: str
 ) -> bool:
     """Makes slices hold the groups; True when anything had to change."""
+    old = known.of((frame.namespace, frame.prefix))
     todo = slices.plan(frame, groups, old, now=now, suffix=desk.suffix)
     for one in todo.create:
-        desk.create(one)
+        known.note(desk.create(one))
     for one in todo.update:
         desk.update(one)
     for one in todo.delete:
@@ -76,12 +103,16 @@ class EndpointSlices(Controller):
     name: ClassVar[str] = "endpoint-slice-controller"
     watches: ClassVar[tuple[Resource, ...]] = (SERVICES, PODS, NODES, SLICES)
 
+    def begin(self) -> None:
+        """Knows the slices that are there."""
+        self._known = Known(self.desk, MANAGER)
+
     def keys(self, resource: Resource, event: Event) -> Iterable[Key]:
         """The services that an event concerns."""
         if resource is PODS:
             return services_of(self.desk, event)
         if resource is SLICES:
-            return service_of_slice(event, MANAGER)
+            return self._known.changed(event)
         if resource is NODES and event.old and labels_of(event.old) == labels_of(event.object):
             return ()
         found = self.desk.storage.list(SERVICES) if resource is NODES else [event.object]
@@ -91,7 +122,7 @@ class EndpointSlices(Controller):
         """Brings the slices of a service up to date and tells what became of its endpoints."""
         desk = self.desk
         service = desk.storage.find(SERVICES, *key)
-        old = of_manager(desk, *key, MANAGER)
+        old = self._known.of(key)
         if service is None or not endpoints_.has_selector(service):
             for one in old:
                 desk.delete(one)
@@ -102,7 +133,7 @@ class EndpointSlices(Controller):
         zones = {name_of(node): labels_of(node).get(endpoints_.ZONE, "")
                  for node in desk.storage.list(NODES)}  # fmt: skip
         groups = endpoints_.groups_of(service, pods, zones)
-        if write(desk, frame(service, MANAGER), groups, old, now=desk.now()):
+        if write(desk, frame(service, MANAGER), groups, self._known, now=desk.now()):
             self._tell(service, old, groups, pods)
         return None
 
@@ -180,17 +211,21 @@ class Mirroring(Controller):
     name: ClassVar[str] = "endpoint-slice-mirroring-controller"
     watches: ClassVar[tuple[Resource, ...]] = (ENDPOINTS, SERVICES, SLICES)
 
+    def begin(self) -> None:
+        """Knows the slices that are there."""
+        self._known = Known(self.desk, mirroring.MIRRORING)
+
     def keys(self, resource: Resource, event: Event) -> Iterable[Key]:
         """The name that service and Endpoints share."""
         if resource is SLICES:
-            return service_of_slice(event, mirroring.MIRRORING)
+            return self._known.changed(event)
         return ((namespace_of(event.object), name_of(event.object)),)
 
     def sync(self, key: Key) -> float | None:
         """Brings the mirrored slices of a service up to date."""
         desk = self.desk
         service, written = desk.storage.find(SERVICES, *key), desk.storage.find(ENDPOINTS, *key)
-        old = of_manager(desk, *key, mirroring.MIRRORING)
+        old = self._known.of(key)
         is_wanted = service and written and not spec_of(service).get("selector")
         if not (is_wanted and service and written and mirroring.is_mirrored(written)):
             for one in old:
@@ -204,7 +239,7 @@ class Mirroring(Controller):
         }
         shared = Frame(key[0], key[1], labels, owner_reference(written), kept)
         groups = mirroring.groups_of(written)
-        if write(desk, shared, groups, old, now=""):
+        if write(desk, shared, groups, self._known, now=""):
             before = [one for part in old for one in part.get("endpoints") or ()]
             after = [one for group in groups.values() for one in group]
             for news in endpoints_.news(before, after, ()):
