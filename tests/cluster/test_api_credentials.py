@@ -166,6 +166,16 @@ async def test_a_new_authority_is_trusted_without_a_restart(files, session):
         await ask(one)
 
 
+async def test_a_server_certificate_that_is_named_itself_is_trusted(files, session):
+    """As Go does, whoever signed it."""
+    made = files.authority.issue_cert("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.configure_cert(context)
+    made.cert_chain_pems[0].write_to_path(files.path("ca.crt"))
+    async with ScriptedApi(context) as api:
+        await ask(session(in_cluster(files, api)))
+
+
 async def test_an_authority_that_vanished_leaves_the_old_one_and_one_warning(
     files, session, caplog
 ):

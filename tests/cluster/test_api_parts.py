@@ -16,7 +16,7 @@ from kdns.cluster.api.report import MAX_COMPLAINTS, REPEAT_S, Report
 from kdns.cluster.api.throttle import Throttle
 from kdns.cluster.selectors import parse
 from tests.cluster.following import following, until
-from tests.cluster.scripted_api import ScriptedApi, namespace, service
+from tests.cluster.scripted_api import Reply, ScriptedApi, namespace, service
 
 # Lines
 
@@ -68,7 +68,15 @@ async def test_so_many_requests_are_under_way_at_once():
     """Watches hold none of them once they have begun."""
     async with ScriptedApi() as api:
         api.put("namespaces", namespace("default"))
-        async with following(Access(endpoint=api.url, max_inflight=1)) as seen:
+        held = asyncio.Event()
+        api.fail("watchlist", Reply(body=b"", when=held))
+        access = Access(endpoint=api.url, max_inflight=1)
+        async with following(access, synced=False) as seen:
+            await until(lambda: api.requests)
+            await asyncio.sleep(0.05)
+            assert len(api.requests) == 1
+            held.set()
+            await until(lambda: seen.store.has_synced)
             assert len(api.open("services")) == len(api.open("namespaces")) == 1
             api.put("services", service("web"))
             await until(lambda: seen.services)
