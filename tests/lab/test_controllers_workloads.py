@@ -3,6 +3,7 @@
 import pytest
 
 from kdns.lab.controllers import rollouts
+from kdns.lab.controllers.bodies import matches
 from kdns.lab.errors import Obj
 from kdns.lab.resources import (
     CONFIGMAPS,
@@ -183,6 +184,34 @@ def test_a_pod_without_the_label_is_let_go_and_an_orphan_is_taken_in(cluster: Dr
     cluster.storage.update(PODS, "default", metadata["name"], {**free, "metadata": back})
     cluster.pass_s()
     assert len(cluster.pods()) == 3
+
+
+def test_an_orphaned_replica_set_is_taken_in_again(cluster: Driven) -> None:
+    cluster.deployment()
+    cluster.pass_s()
+    cluster.storage.delete(DEPLOYMENTS, "default", "web", Deletion(propagation="Orphan"))
+    cluster.pass_s()
+    pods = cluster.names(PODS)
+    cluster.deployment()
+    cluster.pass_s()
+    assert cluster.names(PODS) == pods
+    assert len(cluster.names(REPLICASETS)) == 1
+    assert status(cluster)["availableReplicas"] == 3
+
+
+@pytest.mark.parametrize(
+    ("expression", "count"),
+    [
+        ({"key": "tier", "operator": "In", "values": ["a", "b"]}, 1),
+        ({"key": "tier", "operator": "NotIn", "values": ["a"]}, 2),
+        ({"key": "tier", "operator": "Exists"}, 2),
+        ({"key": "tier", "operator": "DoesNotExist"}, 1),
+    ],
+)
+def test_selectors_with_expressions(expression: Obj, count: int) -> None:
+    selector = {"matchLabels": {"app": "web"}, "matchExpressions": [expression]}
+    labels = [{"app": "web", "tier": "a"}, {"app": "web", "tier": "c"}, {"app": "web"}, {}]
+    assert sum(matches(selector, one) for one in labels) == count
 
 
 # Stateful sets

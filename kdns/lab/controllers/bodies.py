@@ -157,12 +157,3 @@ def digest(value: object, length: int = 10) -> str:
         number, at = divmod(number, len(LETTERS))
         letters.append(LETTERS[at])
     return "".join(letters)
-
-
-def changed(body: Obj, **parts: Any) -> Obj:  # Any: JSON of the API
-    """A copy with some of its top fields replaced; `metadata` and `status` are merged."""
-    merged = {
-        key: {**(body.get(key) or {}), **value} if key in {"metadata", "status"} else value
-        for key, value in parts.items()
-    }
-    return {**body, **merged}
