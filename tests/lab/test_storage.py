@@ -139,7 +139,9 @@ def test_dependants_are_left_to_the_garbage_collector(
 
 def test_a_delete_can_demand_a_uid(storage: Storage) -> None:
     put(storage, "a")
-    with pytest.raises(ApiError, match=r"UID in the precondition \(other\) does not match") as caught:
+    with pytest.raises(
+        ApiError, match=r"UID in the precondition \(other\) does not match"
+    ) as caught:
         storage.delete(CONFIGMAPS, "default", "a", Deletion(uid="other"))
     assert caught.value.code == 409
 
