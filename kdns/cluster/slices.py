@@ -99,10 +99,13 @@ class SliceTable:
         moved = self.put(namespace, name, new)
         if not moved:
             return moved
+        is_moving = old is not None and _owner(old) in self._holds
         if self._holds:
             for owner in {_owner(slice_) for slice_ in (old, new) if slice_ is not None}:
                 moved |= self._shrink(owner, new, wall)
-        return moved | self._hold(old, new, wall) if old is not None and exists else moved
+        if old is None or not exists:
+            return moved
+        return moved | self._hold(old, new, wall, is_moving=is_moving)
 
     def release(self, key: str, *, imported: bool) -> set[Hashable]:
         """Ends all holds of a service, or of an imported one."""
@@ -163,10 +166,13 @@ class SliceTable:
         view = self.imported(key) if cluster else self.of(key)
         return [s for s in view if s.cluster == cluster]
 
-    def _hold(self, old: Slice, new: Slice | None, wall: float) -> set[Hashable]:
+    def _hold(
+        self, old: Slice, new: Slice | None, wall: float, *, is_moving: bool
+    ) -> set[Hashable]:
+        """Holds what left `old`, if there is a slice to go to or others were on the move."""
         owner = _owner(old)
         slices = self._owned(owner)
-        if not any(s.width == old.width and s.name != old.name for s in slices):
+        if not (is_moving or any(s.width == old.width and s.name != old.name for s in slices)):
             return set()
         first = [new] if new is not None and _owner(new) == owner else []
         endpoints = leaving(old, first + [s for s in _real(slices) if s is not new])
