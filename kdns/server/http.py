@@ -2,7 +2,8 @@
 
 Endpoints of all plugins are merged by address: one listener each. Everything a client can do has a
 bound: bytes and seconds for a request, seconds idle, connections. A reply may be large: it is
-written no faster than it is read.
+written no faster than it is read. Requests take turns with the event loop, one at a time: whoever
+sends thousands at once delays his own replies, not DNS.
 """
 
 import asyncio
@@ -81,6 +82,12 @@ class HttpListener:
         self.routes = offer.routes
         self.connections: dict[Connection, None] = {}
         self._server: asyncio.Server | None = None
+        self._turn = asyncio.Lock()
+
+    async def turn(self) -> None:
+        """Returns when it is the turn of one more request."""
+        async with self._turn:
+            await asyncio.sleep(0)
 
     async def start(self) -> None:
         """Begins to accept, the first time."""
@@ -112,8 +119,9 @@ class HttpListener:
         self.connections[connection] = None
         try:
             await connection.run()
-        except (OSError, EOFError, TimeoutError, asyncio.CancelledError):
-            writer.transport.abort()  # gone, too slow, or told to go
+        except (OSError, EOFError, TimeoutError, RuntimeError, asyncio.CancelledError):
+            # Gone, too slow, or told to go; RuntimeError is how uvloop says that it is closed.
+            writer.transport.abort()
         finally:
             self.connections.pop(connection, None)
             writer.close()
@@ -151,7 +159,9 @@ class Connection:
         keeps_alive = True
         while keeps_alive and not self._is_ending:
             try:
-                request = parse(await self._head(patience_s))
+                head = await self._head(patience_s)
+                await self._listener.turn()
+                request = parse(head)
                 reply = await self._reply(request)
             except BadRequest as refusal:
                 request, reply = Request("GET", "", {}, keeps_alive=False), _refused(refusal.status)

@@ -1,6 +1,8 @@
 """The HTTP server on real sockets: what it answers, and what no client can make it do."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -183,6 +185,56 @@ async def test_the_longest_idle_makes_room(monkeypatch: pytest.MonkeyPatch) -> N
         assert b"200 OK" in await held[1][0].read()
         for _, writer in held:
             writer.close()
+
+
+async def test_whoever_sends_much_at_once_leaves_the_loop_its_turns() -> None:
+    served = turns = 0
+
+    async def counts(_query: Mapping[str, str]) -> HttpReply:
+        nonlocal served
+        served += 1
+        return HttpReply()
+
+    async def others() -> None:
+        nonlocal turns
+        while served < 400:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with Site() as site:
+        site.listener.routes["/counts"] = Endpoint("", 0, "/counts", counts)
+        clients = [await site.open() for _ in range(4)]
+        for _, writer in clients:
+            writer.write(get("/counts") * 100)
+        await others()
+        for _, writer in clients:
+            writer.close()
+    assert served == 400
+    assert turns >= served
+
+
+async def test_who_is_gone_before_his_reply_is_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate = asyncio.Event()
+
+    async def waits(_query: Mapping[str, str]) -> HttpReply:
+        await gate.wait()
+        return HttpReply()
+
+    async with Site() as site:
+        site.listener.routes["/waits"] = Endpoint("", 0, "/waits", waits)
+        _, writer = await site.open()
+        writer.write(get("/waits"))
+        await until(lambda: any(one.is_busy for one in site.listener.connections))
+        reset = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        writer.transport.abort()
+        [connection] = site.listener.connections
+        await until(connection._writer.is_closing)
+        gate.set()
+        await until(lambda: not site.listener.connections)
+    assert caplog.text == ""
 
 
 async def test_the_stop_finishes_replies_and_closes_the_idle() -> None:
