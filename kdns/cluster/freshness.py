@@ -1,7 +1,8 @@
 """When a source last heard of each kind of object: how old the data is that answers are made from.
 
 A source calls `heard` for every sign that it is up to date: a list applied, an event, a bookmark.
-Nobody else writes here; the kubernetes plugin reads it to flag stale answers, metrics to publish it.
+Nobody else writes here; the kubernetes plugin reads it to flag stale answers, metrics to publish
+it.
 """
 
 from collections.abc import Callable, Mapping

@@ -10,10 +10,8 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-import msgspec
-
 from kdns.cluster.api.channel import Batch
-from kdns.cluster.api.failures import SourceError, Stale
+from kdns.cluster.api.failures import MALFORMED, SourceError, Stale
 from kdns.cluster.api.intake import number
 from kdns.cluster.api.resources import NAMES, PAGE, At, Named, Page, place
 from kdns.cluster.api.session import METADATA
@@ -49,7 +47,7 @@ class Comparison:
                 continue
             try:
                 await self.compare()
-            except (SourceError, msgspec.DecodeError) as error:
+            except (SourceError, *MALFORMED) as error:
                 log.debug("no comparison of %s: %s", self._resource.title, error)
 
     async def _wait(self) -> None:

@@ -4,8 +4,12 @@ All of it is a SourceError: retried by the watcher, never seen by a query.
 """
 
 import ssl
+from typing import Final
 
 import msgspec
+
+MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for text of any kind; not all of it is msgspec's own."""
 
 
 class SourceError(Exception):
@@ -57,7 +61,7 @@ def status_of(body: bytes) -> Status:
     """The Status in a body, an empty one where there is none."""
     try:
         return _STATUS.decode(body)
-    except msgspec.DecodeError:
+    except MALFORMED:
         return Status()
 
 
@@ -68,7 +72,7 @@ def refusal(
     status = status_of(body)
     said = _short(status.message or body.decode("utf-8", "replace"))
     details = status.details or _Details()
-    wait = float(retry_after) if retry_after.isdigit() else details.retry_after_seconds or 0.0
+    wait = float(retry_after) if retry_after.isdecimal() else details.retry_after_seconds or 0.0
     match code:
         case 401:
             line = f"{where} does not accept our credentials (401): renew {who}"

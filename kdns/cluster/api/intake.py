@@ -13,10 +13,13 @@ from kdns.cluster.api.shared import Shared
 from kdns.cluster.objects import Slice
 from kdns.cluster.store import Delete, Event, Prune, Put
 
+LONGEST = 20
+"""Digits of a version: it is a number of 64 bits."""
+
 
 def number(version: str | None) -> int:
     """A version that can be compared; 0 for one that cannot."""
-    return int(version) if version and version.isdigit() else 0
+    return int(version) if version and version.isdecimal() and len(version) <= LONGEST else 0
 
 
 class Intake:

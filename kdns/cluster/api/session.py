@@ -56,7 +56,7 @@ class Body:
 
     def interrupt(self) -> None:
         """Makes a read that waits end with TimeoutError."""
-        if self._limit is not None:
+        if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(asyncio.get_running_loop().time())
 
     async def whole(self) -> bytes:

@@ -13,7 +13,15 @@ from typing import TypeVar
 import msgspec
 
 from kdns.cluster.api.backoff import Backoff
-from kdns.cluster.api.failures import Broken, Refused, SourceError, Stale, Status, Unreachable
+from kdns.cluster.api.failures import (
+    MALFORMED,
+    Broken,
+    Refused,
+    SourceError,
+    Stale,
+    Status,
+    Unreachable,
+)
 from kdns.cluster.api.intake import Intake, number
 from kdns.cluster.api.lines import Lines
 from kdns.cluster.api.resources import NAMES, PAGE, Page, Reading, Resource, Told
@@ -150,7 +158,10 @@ class Watcher:
             except Refused as error:
                 if error.status == 410:
                     raise Stale("expired", "the server forgot the list half-way") from None
-                raise
+                if error.status != 429:
+                    raise
+                await asyncio.sleep(await self._delay(error))
+                continue  # of 1,500 pages one is always refused by a busy server
             version = version or page.metadata.resource_version or ""
             await self._take_page(page)
             query["continue"] = page.metadata.continue_ or ""
@@ -168,7 +179,7 @@ class Watcher:
                 await pace.rest()
             try:
                 self.intake.put(self.resource.read(item))
-            except msgspec.DecodeError as error:
+            except MALFORMED as error:
                 raise Broken(f"the API server listed what is no object: {error}") from None
         await self.intake.hand_over("")
 
@@ -246,7 +257,7 @@ class Watcher:
         """One line of a watch."""
         try:
             kind, reading = self.resource.hear(line)
-        except msgspec.DecodeError as error:
+        except MALFORMED as error:
             raise Broken(f"the API server sent no watch event: {error}") from None
         if kind == "ERROR":
             raise _error(line)
@@ -292,7 +303,7 @@ class Watcher:
 def _decoded(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
     try:
         return decoder.decode(text)
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise Broken(f"this is no Kubernetes API server: {error}") from None
 
 
