@@ -196,6 +196,7 @@ class Cache(Filter):
             aging = None if self._keeps_ttl else (query.now, ttl)
             held = given.but(plugin=self.name, error="", aging=aging)
             self._store(make_entry(key, kind, held, span, query.now, ttl), replacing)
+            query.forget()  # what is stored ages from now on; this reply would not
         if answer.error:
             return answer
         if not given.flags & types.AD or _wants_ad(query):

@@ -895,3 +895,12 @@ async def test_what_acl_decides_behind_the_cache_is_decided_for_each_asker() -> 
     assert len((await made.dig("a.example", "A", client("10.0.0.9"))).answer) == 2
     assert len((await made.dig("a.example", "A", client("192.168.0.9"))).answer) == 1
     assert len((await made.dig("a.example", "A", client("10.0.0.9"))).answer) == 2
+
+
+async def test_the_answer_table_does_not_remember_what_has_just_been_stored() -> None:
+    text = 'cache\ntemplate IN A a.example {\n answer "a.example 60 IN A 10.0.0.1"\n}'
+    made = chain(text, Cache, Template)
+    await made.dig("a.example")
+    assert not made.ledger.keep, "its TTL would stand still"
+    await made.dig("a.example")
+    assert made.ledger.keep
