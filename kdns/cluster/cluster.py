@@ -199,12 +199,14 @@ class Cluster:
         snapshot = Snapshot(origin.snapshot, origin.owner)
         try:
             async for event in snapshot:
+                await self._feed.rest()
+                # From here on nothing is awaited: what the API says meanwhile would be undone.
                 if self._has_heard:
                     return
                 if not self.is_restored:
                     self.restored(True)
                 if self._may_restore(event):
-                    await self._feed.apply(event)
+                    self._feed.apply_at_once(event)
                     self._applied()
         except SnapshotError as error:
             log.warning("snapshot %s: not served: %s", origin.snapshot, error)

@@ -61,13 +61,28 @@ class Feed:
         keys: set[Hashable] = set()
         for change in self._store.steps(event, self._wall()):
             keys |= change.keys
-            if perf_counter() - self._began > TURN_S:
+            if self._is_over:
                 self._tell(keys)
-                await asyncio.sleep(0)
-                self._began = perf_counter()
+                await self.rest()
         self._tell(keys)
         if self._store.settles_at != self._due:
             self._plan()
+
+    def apply_at_once(self, event: Event) -> None:
+        """Applies a small event before anything else can happen; `rest` comes before it."""
+        self._tell(set(self._store.apply(event, self._wall()).keys))
+        if self._store.settles_at != self._due:
+            self._plan()
+
+    async def rest(self) -> None:
+        """Lets the loop have its turn, if ours is over."""
+        if self._is_over:
+            await asyncio.sleep(0)
+            self._began = perf_counter()
+
+    @property
+    def _is_over(self) -> bool:
+        return perf_counter() - self._began > TURN_S
 
     def stop(self) -> None:
         """Lets the Store settle no more."""

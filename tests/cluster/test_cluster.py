@@ -16,7 +16,8 @@ from kdns.cluster.objects import Namespace, Object, Service, Slice
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import parse
 from kdns.cluster.snapshot import write
-from kdns.cluster.store import Delete, Put
+from kdns.cluster.sources.snapshot import Snapshot
+from kdns.cluster.store import Delete, Put, Synced
 from kdns.observe.counters import Counters
 from tests.cluster.sources import FakeApi, until
 from tests.cluster.things import ips, ready, service, slice_
@@ -237,3 +238,24 @@ async def test_the_time_from_cause_to_answer_is_counted_by_kind_of_service():
         (metric, "cluster_ip"): (1, 0.003),
         (metric, "headless_with_selector"): (1, 0.003),
     }
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_what_the_api_server_says_at_that_moment_is_not_undone_by_the_snapshot(
+    tmp_path, monkeypatch, turns
+):
+    """Both come in turns: what the API tells between a look and a put counts."""
+
+    class Meanwhile(Snapshot):
+        async def __aiter__(self):
+            FakeApi.made.say(Put(service("s", "2")))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            yield Put(service("s", "1"))
+            yield Synced()
+
+    monkeypatch.setattr("kdns.cluster.feed.TURN_S", -1.0)
+    monkeypatch.setattr(module, "Snapshot", Meanwhile)
+    async with running(origin(tmp_path / "kept")) as (cluster, _):
+        await asyncio.wait_for(cluster.synced.wait(), 5)
+        await until(lambda: cluster.store.services["a/s"].addresses == ips("2"))
