@@ -16,7 +16,7 @@ from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
 from kdns.server.assembly import Assembly, Services, build, read
 from kdns.server.reload import Reloader
-from kdns.server.service import Service
+from kdns.server.service import Service, Stopping
 from kdns.server.sockets import StartError
 
 
@@ -91,7 +91,10 @@ async def _serve(assembly: Assembly, services: Services, options: Options, banne
         loop.add_signal_handler(number, _end, service, number, options)
     loop.add_signal_handler(signal.SIGQUIT, _quit, options, 0)
     _watch(service, services, options)
-    await service.start()
+    try:
+        await service.start()
+    except Stopping:
+        return 0
     if not options.is_quiet:
         logs.announce("\n".join(assembly.served))
         logs.announce(banner)

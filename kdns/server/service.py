@@ -27,7 +27,7 @@ log = logging.getLogger("kdns.server")
 
 
 class Stopping(Exception):
-    """A reload came too late: the server is being stopped."""
+    """A start or reload came too late: the server is being stopped."""
 
 
 class Service:
@@ -59,11 +59,11 @@ class Service:
         return behind + self._pipelines
 
     async def start(self, *, listen: bool = True) -> None:
-        """Returns when every socket is open; raises ConfigError or StartError."""
+        """Returns when every socket is open; raises ConfigError, StartError or Stopping."""
         self._ended = asyncio.get_running_loop().create_future()
         self.services.shared = self.assembly.shared
         try:
-            await self._crew.start()
+            await self._start_in_time(self._crew)
             gc.collect()
             gc.freeze()  # once: after a reload it would keep what the old plugins leave for ever
             if listen:
@@ -100,6 +100,8 @@ class Service:
         finally:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
+        if self._ended.done():
+            self._ended.result()  # raises what ended a background task
         if self.services.life.is_stopping:
             raise Stopping
         await starting
@@ -142,15 +144,16 @@ class Service:
         """Opens what a crew needs and is not open yet, and begins to serve there."""
         dns = {listener.port for listener in self._listeners.values()}
         web = {http.port for http in self._http.values()}
+        ours = dns | web
+        for address, offer in crew.offers.items():
+            _check_free(address, offer, dns | {port for _, port in crew.assembly.routers})
         for (host, port), router in crew.assembly.routers.items():
             if (host, port) not in self._listeners:
-                listener = Listener(host, port, router, self.services, ours=dns)
+                listener = Listener(host, port, router, self.services, ours=ours)
                 self._listeners[host, port] = listener
-        dns = {listener.port for listener in self._listeners.values()}
         for address, offer in crew.offers.items():
             if address not in self._http:
-                _check_free(address, offer, dns)
-                self._http[address] = HttpListener(address, offer, ours=web)
+                self._http[address] = HttpListener(address, offer, ours=ours)
         for http in self._http.values():
             await http.start()
         for one in self._listeners.values():

@@ -46,6 +46,18 @@ class Uses(Plugin):
         self.stopped += 1
 
 
+class Waits(Plugin):
+    """Takes a moment to start."""
+
+    name = "waits"
+
+    def __init__(self) -> None:
+        """Needs no settings and no site."""
+
+    async def start(self) -> None:
+        await asyncio.sleep(0.01)
+
+
 async def test_a_runner_starts_before_its_plugins_and_ends_after_them() -> None:
     runner = Works()
     plugin = Uses(runner)
@@ -76,16 +88,28 @@ async def test_a_plugin_that_fails_to_start_ends_the_start_and_stops_the_others(
     assert (good.stopped, bad.stopped, runner.ended) == (1, 0, 1)
 
 
-async def test_a_runner_that_fails_ends_the_server(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_a_runner_that_fails_ends_the_server(
+    caplog: pytest.LogCaptureFixture,
+    is_late: bool,
+) -> None:
+    gate = asyncio.Event()
+
     class Fails:
         async def run(self) -> None:
+            if is_late:
+                await gate.wait()
             raise RuntimeError("out of order")
 
-    service = Service(Assembly(shared={"one": Fails()}), Services())
-    with caplog.at_level(logging.ERROR):
+    async def serves() -> None:
         await service.start()
-        with pytest.raises(RuntimeError, match="out of order"):
-            await service.wait()
+        assert is_late
+        gate.set()
+        await service.wait()
+
+    service = Service(Assembly(plugins=[Waits()], shared={"one": Fails()}), Services())
+    with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError, match="out of order"):
+        await serves()
     await service.stop()
     assert "a background task failed, the server ends" in caplog.text
 

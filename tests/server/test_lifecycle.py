@@ -85,6 +85,25 @@ def test_a_lame_duck_waits_for_the_last_query(tmp_path: Path, ports: tuple[int, 
     assert 1.25 < took < 4  # a second after the last one, or lameduck twice: 1.4 s
 
 
+def test_a_stop_does_not_wait_for_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "Corefile"
+    file.write_text(
+        ". {\n bind 127.0.0.1\n kubernetes cluster.local {\n"
+        f"  manifests {tmp_path}/none.yaml\n  startup_timeout 1m\n }}\n}}\n"
+    )
+    with Running(file) as kdns:
+        assert kdns.process.stdout is not None
+        while "waiting for the cluster" not in kdns.process.stdout.readline():
+            pass
+        began = time.monotonic()
+        code, printed = kdns.end()
+        took = time.monotonic() - began
+    assert code == 0
+    assert took < 5
+    assert printed.count("\n") == 1
+    assert "SIGTERM: stopping" in printed
+
+
 def test_a_second_interrupt_ends_at_once(tmp_path: Path, ports: tuple[int, int]) -> None:
     with served(tmp_path, ports, "30s") as kdns:
         kdns.wait()

@@ -250,6 +250,17 @@ async def test_http_does_not_share_a_port_with_dns(free: int) -> None:
     async with World(hosts(1)) as world:
         assert not await world.reload(text)
         assert await world.address() == "10.0.0.1"
+        assert await world.reload(hosts(2, f"health 127.0.0.1:{free}"))
+        assert not await world.reload(text.replace("health :", "health 127.0.0.1:"))
+        assert await world.address() == "10.0.0.2"
+
+
+async def test_dns_takes_over_a_port_of_http(free: int, caplog: pytest.LogCaptureFixture) -> None:
+    async with World(hosts(1, f"health 127.0.0.1:{free}")) as world:
+        assert await world.reload(hosts(2).replace(":0 {", f":{free} {{"))
+        assert world.service.addresses == [("127.0.0.1", free)]
+        assert not world.service._http
+        assert "shared with another process" not in caplog.text
 
 
 async def test_the_plugin_that_asks_for_the_reload_is_stopped_by_it() -> None:
