@@ -2,18 +2,22 @@
 
 A file is MAGIC, which names the format with its fields, the owner's digest, frames, and a checksum
 of all that. A frame is a length and that much: compressed, a kind with up to CHUNK objects; the
-last frame is empty. The file is written beside the old one and takes its place whole.
+last frame is empty. The file is written beside the old one and takes its place whole. One that
+another owner has put there since is left alone: it is of who comes after us.
 Writing happens in a thread that lets go of the interpreter after every frame.
 """
 
 import asyncio
 import logging
 import os
+import re
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
+from secrets import token_hex
 from typing import BinaryIO, Final
 
 from msgspec import msgpack
@@ -29,6 +33,8 @@ CHUNK: Final = 100
 PAUSE_S: Final = 0.0005
 EVERY_S: Final = 30.0
 """A snapshot is written no more often than this."""
+LEFT_S: Final = 3600.0
+"""What was begun beside a file so long ago, nobody will end: its process was killed."""
 DIGEST_BYTES: Final = 32
 LENGTH_BYTES: Final = 4
 
@@ -43,7 +49,8 @@ def _fields() -> str:
     return ";".join(f"{kind.__name__}:{sorted(kind.__annotations__.items())}" for kind in kinds)
 
 
-MAGIC: Final = b"kdns snapshot 1 " + digest(_fields()).hex()[:16].encode() + b"\n"
+NAME: Final = b"kdns snapshot "
+MAGIC: Final = NAME + b"1 " + digest(_fields()).hex()[:16].encode() + b"\n"
 """Another format, or objects with other fields, is a file of another version of kdns."""
 
 
@@ -66,6 +73,8 @@ class Keeper:
         self._changed = asyncio.Event()
         self._busy = threading.Lock()
         self._has_failed = False
+        self._has_written = False
+        self._is_taken = False
 
     def changed_to(self, edition: int) -> None:
         """Says which edition the Store is at, all of which the API server told."""
@@ -89,11 +98,14 @@ class Keeper:
         self._changed.clear()
         self._written_at = self._clock()
         objects: list[Object] = []
-        for part in self._objects():
-            objects += part
-            await asyncio.sleep(0)
         try:
+            for part in self._objects():
+                objects += part
+                await asyncio.sleep(0)
             await asyncio.to_thread(self._write, objects)
+        except asyncio.CancelledError:
+            self._changed.set()
+            raise
         except OSError as error:
             self._changed.set()
             if not self._has_failed:
@@ -110,15 +122,38 @@ class Keeper:
 
     def _write(self, objects: Sequence[Object]) -> None:
         with self._busy:  # the stop may fall into a write, and a thread cannot be cancelled
+            if self._has_written and _is_taken(self._path, self._owner):
+                if not self._is_taken:
+                    log.info("snapshot %s: left to another kdns or stanza, by now it has "
+                             "written the file", self._path)  # fmt: skip
+                self._is_taken = True
+                return
             write(self._path, self._owner, objects)
+            self._has_written, self._is_taken = True, False
+
+
+def _is_taken(path: str, owner: str) -> bool:
+    """True for a snapshot with other fields or of another owner.
+
+    A reload that changes options, or an upgrade, writes its first before we write our last.
+    """
+    ours = MAGIC + digest(owner)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(ours))
+    except OSError:
+        return False
+    return head.startswith(NAME) and head != ours
 
 
 def write(path: str, owner: str, objects: Sequence[Object]) -> None:
     """Writes a file that holds these objects; the old one stays until it is whole."""
     folder, name = os.path.split(path)
-    beside = os.path.join(folder, f".{name}.{os.getpid()}")
+    _sweep(folder or ".", name)
+    # Not by the process's number: two containers that share a directory both have the first.
+    beside = os.path.join(folder, f".{name}.{token_hex(4)}.new")
     try:
-        with open(beside, "wb") as file:
+        with open(beside, "xb") as file:
             _fill(file, owner, objects)
             file.flush()
             os.fsync(file.fileno())
@@ -132,6 +167,15 @@ def write(path: str, owner: str, objects: Sequence[Object]) -> None:
         os.fsync(at)
     finally:
         os.close(at)
+
+
+def _sweep(folder: str, name: str) -> None:
+    """Takes away what a process that was killed has left beside the file."""
+    pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}\.new")
+    with suppress(OSError), os.scandir(folder) as found:
+        for one in found:
+            if pattern.fullmatch(one.name) and one.stat().st_mtime < time.time() - LEFT_S:
+                os.unlink(one)
 
 
 def _fill(file: BinaryIO, owner: str, objects: Sequence[Object]) -> None:

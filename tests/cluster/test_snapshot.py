@@ -1,6 +1,7 @@
 """Snapshot files: what was written is read again, all of it or nothing."""
 
 import asyncio
+import os
 import threading
 import time
 
@@ -221,6 +222,70 @@ async def test_a_stop_that_falls_into_a_write_waits_for_it(tmp_path, monkeypatch
     gate.set()
     await stopping
     assert most == 1
+
+
+async def test_a_stop_that_falls_between_two_parts_still_writes(tmp_path):
+    keeper = Keeper(str(tmp_path / "kept"), "me", lambda: [list(SOME), []], Clock())
+    running = asyncio.create_task(keeper.run())
+    keeper.changed_to(1)
+    while keeper._changed.is_set():
+        await turns_of_loop()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await keeper.write()
+    assert await read(tmp_path / "kept") == list(SOME)
+
+
+@pytest.mark.parametrize("magic", [module.MAGIC, b"kdns snapshot 2 0\n"], ids=["owner", "version"])
+async def test_a_file_that_another_has_written_since_is_left_to_it(tmp_path, magic, caplog):
+    """A reload with other options and an upgrade overlap: the old one writes its last too late."""
+    caplog.set_level("INFO")
+    path = tmp_path / "kept"
+    write(str(path), "you", SOME)
+    keeper = Keeper(str(path), "me", lambda: [list(SOME)], Clock())
+    keeper.changed_to(1)
+    await keeper.write()
+    assert await read(path) == list(SOME), "what was there before us is replaced"
+    path.write_bytes(magic + module.digest("you") + b"rest")
+    for edition in (2, 3):
+        keeper.changed_to(edition)
+        await keeper.write()
+    assert path.read_bytes().endswith(b"rest")
+    assert [one.message for one in caplog.records] == [
+        f"snapshot {path}: left to another kdns or stanza, by now it has written the file"
+    ]
+    path.unlink()
+    keeper.changed_to(4)
+    await keeper.write()
+    assert await read(path) == list(SOME)
+
+
+async def test_two_processes_of_one_number_do_not_write_into_one_file(tmp_path, monkeypatch):
+    """In containers that share a directory every kdns is process 1."""
+    path, begun = str(tmp_path / "kept"), []
+    fill = module._fill
+
+    def second(file, owner, objects):
+        begun.append(file.name)
+        if len(begun) == 1:
+            write(path, owner, SOME[:1])
+        fill(file, owner, objects)
+
+    monkeypatch.setattr(module, "_fill", second)
+    write(path, "me", SOME)
+    assert len(set(begun)) == 2
+    assert await read(path) == list(SOME)
+    assert [one.name for one in tmp_path.iterdir()] == ["kept"]
+
+
+def test_what_a_killed_process_left_is_taken_away(tmp_path):
+    names = (".kept.0123abcd.new", ".kept.conf", ".kept.89ab4567.new")
+    for name in names:
+        (tmp_path / name).touch()
+    for name in names[:2]:
+        os.utime(tmp_path / name, (1, 1))
+    write(str(tmp_path / "kept"), "me", SOME)
+    assert {one.name for one in tmp_path.iterdir()} == {"kept", *names[1:]}
 
 
 def test_every_kind_is_known_by_its_place():
