@@ -3,7 +3,8 @@
 A probe is a question for a name that nobody else can know, sent to the server's own socket. Seen
 more than twice, it has been round: `forward` stands behind this plugin, so all that comes here in
 the looping zone gets SERVFAIL, and everything in front of it goes on answering. Probes pass through
-even then, so that the end of the loop is noticed too.
+even then, so that the end of the loop is noticed too. A probe that fails on its way says nothing of
+an end: it is what another server of the loop answers that has isolated it, too.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ RETRY_S: Final = 0.5
 EVERY_S: Final = 60.0
 EVERY_LOOPING_S: Final = 10.0
 CLEAN: Final = 3
-"""Probes in a row that must not come back before a loop is over: not every upstream need loop."""
+"""Probes in a row that must be answered and not come back: not every upstream need loop."""
 
 
 class Probe:
@@ -43,7 +44,7 @@ class Probe:
         """The name that is on its way."""
         self.seen = 0
         self.clean = 0
-        """Probes in a row that did not come back."""
+        """Probes in a row that were answered and did not come back."""
         self.is_looping = False
 
     def renew(self) -> bytes:
@@ -105,14 +106,14 @@ class Loop(Filter):
 
     async def _ask(self, probe: Probe) -> bool:
         """Sends a probe and judges; True when it was answered."""
-        is_answered = await _exchange(self._own_address(), probe.renew())
+        rcode = await _exchange(self._own_address(), probe.renew())
         if probe.seen > MOST_SEEN:
             probe.clean = 0
             self._turn(probe, is_looping=True)
-        else:
+        elif rcode not in {None, types.SERVFAIL}:
             probe.clean += 1
             self._turn(probe, is_looping=probe.is_looping and probe.clean < CLEAN)
-        return is_answered
+        return rcode is not None
 
     def _turn(self, probe: Probe, *, is_looping: bool) -> None:
         if is_looping == probe.is_looping:
@@ -154,16 +155,16 @@ class Loop(Filter):
         return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - to ask, not to bind
 
 
-async def _exchange(address: tuple[str, int], packet: bytes) -> bool:
-    """Sends a packet; True when a datagram came back in time."""
+async def _exchange(address: tuple[str, int], packet: bytes) -> int | None:
+    """Sends a packet; the code of the reply, None when none came in time."""
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
             sock.connect(address)
             await loop.sock_sendall(sock, packet)
             async with asyncio.timeout(ANSWER_S):
-                return bool(await loop.sock_recv(sock, 4096))
-        except OSError:  # refused, or no answer in time
-            return False
+                return (await loop.sock_recv(sock, 4096))[3] & 0xF
+    except OSError:  # refused, no answer in time, or no socket left
+        return None

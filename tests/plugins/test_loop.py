@@ -42,6 +42,7 @@ class Forward(Filter):
     def __init__(self, site) -> None:
         self.site = site
         self.loops = True
+        self.is_down = False
         self.asked = 0
         self.route = None
 
@@ -50,6 +51,8 @@ class Forward(Filter):
         query.forget()
         if self.asked > 50:
             raise RecursionError("it was not noticed")
+        if self.is_down:
+            return Answer(types.SERVFAIL)
         return await self.route(query) if self.loops else addresses(query, 9)
 
 
@@ -201,10 +204,49 @@ async def test_a_probe_that_does_not_get_through_is_repeated_and_proves_nothing(
         free.close()
         there = server.loop._own_address
         server.loop._own_address = lambda: ("127.0.0.1", port)
+        names_tried = {server.probe.name}
+
+        def tries() -> int:
+            names_tried.add(server.probe.name)
+            return len(names_tried)
+
         server.watch()
-        await until(lambda: server.probe.clean >= 3)
+        await until(lambda: tries() > 4)
         assert not server.probe.is_looping
+        assert not server.probe.clean
         server.loop._own_address = there
+        await until(lambda: server.probe.is_looping)
+
+
+async def test_a_probe_that_fails_on_its_way_is_no_end_of_a_loop(hurried: None) -> None:
+    """So does another server that has isolated the same loop."""
+    async with Server() as server:
+        server.watch()
+        await until(lambda: server.probe.is_looping)
+        server.forward.asked = 0
+        server.forward.is_down = True
+        await until(lambda: server.forward.asked > 6)
+        assert server.probe.is_looping
+        server.forward.asked = 0
+        server.forward.loops = server.forward.is_down = False
+        await until(lambda: not server.probe.is_looping)
+
+
+async def test_a_process_without_sockets_left_goes_on(
+    hurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Server() as server:
+        tries = 0
+
+        def none_left(*_: object) -> socket.socket:
+            nonlocal tries
+            tries += 1
+            raise OSError(24, "Too many open files")
+
+        with monkeypatch.context() as context:
+            context.setattr(loop.socket, "socket", none_left)
+            server.watch()
+            await until(lambda: tries > 2)
         await until(lambda: server.probe.is_looping)
 
 
