@@ -57,6 +57,10 @@ class Origin:
         kinds = [chosen.endpoints, chosen.pods, chosen.imports]
         return repr([where, _told(chosen.labels), _told(chosen.namespaces), kinds])
 
+    def clashes(self, other: "Origin") -> bool:
+        """True when each would write its snapshot over the other's."""
+        return bool(self.snapshot) and self.snapshot == other.snapshot and self != other
+
 
 def _told(selector: Selector) -> list[tuple[str, str, list[str]]]:
     return sorted((term.key, term.operator, sorted(term.values)) for term in selector.terms)

@@ -57,8 +57,6 @@ log = logging.getLogger("kdns.kubernetes")
 API_OPTIONS = (
     "endpoint", "tls", "kubeconfig", "apiserver_qps", "apiserver_burst", "apiserver_max_inflight",
 )  # fmt: skip
-
-
 OUR_API_OPTIONS = ("snapshot", "stale_after")
 """What goes with an API server only, and is ours."""
 TICK_S = 0.5
@@ -174,8 +172,14 @@ class Kubernetes(Backend):
         )
         kept = self._paths("snapshot")
         origin = Origin(self._selection, self._paths("manifests"), access, kept[-1] if kept else "")
+        if any(isinstance(c, Cluster) and origin.clashes(c.origin) for c in site.shared.values()):
+            raise self.settings.all("snapshot")[-1].fail(
+                "kubernetes: a stanza with other options keeps its snapshot in the same file",
+                "give each a file of its own",
+            )
+        stamps = site.stamps  # not the Site: it would keep the plugins of this Corefile for good
         lent = Lent(
-            lambda change: site.stamps.bump(change.keys),
+            lambda change: stamps.bump(change.keys),
             site.counters,
             site.clock,
             site.wall,

@@ -126,6 +126,19 @@ def test_a_snapshot_lies_beside_the_corefile_that_names_it():
     assert origin("snapshot /var/lib/kept").snapshot == "/var/lib/kept"
 
 
+@pytest.mark.parametrize(
+    ("other", "lines"),
+    [("snapshot f\nttl 9", []), ("snapshot g\npods verified", []), ("pods verified", []),
+     ("snapshot f\npods verified", [8])],
+)  # fmt: skip
+def test_stanzas_with_other_options_keep_their_snapshots_apart(other, lines):
+    errors = []
+    one = f"a.test {{\n{STANZA} {{\nsnapshot f\n}}\n}}\n"
+    build(f"{one}b.test {{\n{STANZA} {{\n{other}\n}}\n}}", "Corefile", Services(), errors)
+    assert [error.line for error in errors] == lines
+    assert all("keeps its snapshot in the same file" in str(error) for error in errors)
+
+
 @pytest.mark.parametrize("option", ["snapshot f", "stale_after 5m"])
 def test_what_is_for_an_api_server_does_not_go_with_manifests(option):
     errors = []
