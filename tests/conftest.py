@@ -1,7 +1,8 @@
 """Every async test runs on both event loops: uvloop's and asyncio's own."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 
 import pytest
 import uvloop
@@ -17,3 +18,12 @@ def pytest_asyncio_loop_factories(
     if item.path.parent.name in {"server", "client", "conformance"}:
         factories["uvloop"] = uvloop.new_event_loop
     return factories
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """A test that runs a command in this process leaves the process's log as it found it."""
+    root = logging.getLogger("kdns")
+    before = root.level, root.propagate, list(root.handlers)
+    yield
+    root.level, root.propagate, root.handlers = before
