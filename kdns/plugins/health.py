@@ -74,7 +74,8 @@ class Health(Monitor):
 
     async def _is_well(self) -> bool:
         """Asks as a kubelet does: a connection of its own for each probe."""
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - to ask, not to bind
+        here = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "localhost": "127.0.0.1", "::": "::1"}  # noqa: S104 - to ask, not to bind
+        host = here.get(self.host, self.host)
         writer = None
         try:
             async with asyncio.timeout(PROBE_S):

@@ -5,6 +5,7 @@ are raised in slots, lists and histograms of one zone on one listener and transp
 together only when somebody asks for the page.
 """
 
+import asyncio
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -134,6 +135,8 @@ class Exchanges:
         self._counters = counters
         self._slots: dict[tuple[str, str, str], Slots] = {}
         self._responses: dict[tuple[str, str], defaultdict[tuple[str, int], int]] = {}
+        self.turn = asyncio.Lock()
+        """One page at a time: each is written in slices, and slices of many would add up."""
         counters.ask("coredns_dns_requests_total", self._requests)
         counters.ask("coredns_dns_responses_total", self._coded)
 
@@ -190,7 +193,8 @@ class Prometheus(Observer):
         return (Endpoint(*self.address, "/metrics", self._serve),)
 
     async def _serve(self, _parameters: Mapping[str, str]) -> HttpReply:
-        page = await exposition.render(self.site.counters, self.site.clock)
+        async with self._exchanges.turn:
+            page = await exposition.render(self.site.counters, self.site.clock)
         return HttpReply(200, page, exposition.TYPE)
 
     def observe(self, batch: Sequence[Seen]) -> None:

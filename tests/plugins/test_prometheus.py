@@ -1,9 +1,12 @@
 """prometheus: what is answered is counted under the names and labels of CoreDNS 1.15.0."""
 
+import asyncio
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kdns.corefile.tree import ConfigError
+from kdns.observe import exposition
 from kdns.plugins.base import Seen
 from kdns.plugins.prometheus import Prometheus
 from kdns.server.assembly import Services, build
@@ -78,6 +81,25 @@ def test_the_page_is_served_on_the_address(options, expected):
 def test_tls_is_an_error_that_says_so():
     with pytest.raises(ConfigError, match="tls is not implemented"):
         made("{\ntls web.yml\n}")
+
+
+async def test_pages_asked_for_at_once_are_written_one_after_the_other(monkeypatch):
+    """Each is written in slices of the loop; those of many would add up to a stall."""
+    plugins = [made(), made()]
+    plugins[1]._exchanges = plugins[0]._exchanges
+    underway = most = 0
+
+    async def render(*_):
+        nonlocal underway, most
+        underway += 1
+        most = max(most, underway)
+        await asyncio.sleep(0)
+        underway -= 1
+        return b""
+
+    monkeypatch.setattr(exposition, "render", render)
+    await asyncio.gather(*(plugins[at % 2].endpoints()[0].serve({}) for at in range(6)))
+    assert most == 1
 
 
 async def test_requests_have_type_proto_and_family():
