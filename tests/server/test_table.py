@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from socket import inet_ntoa
 
 import dns.edns
 import dns.flags
@@ -13,6 +14,8 @@ from kdns.wire import records, types
 from kdns.wire.message import Answer, RRset
 from tests.stubs import Rotates, Told, Waits, World, addresses, soa
 
+OPT_BYTES = 11
+
 
 def packet(name: str = "web.shop.svc.cluster.local", **changes: object) -> bytes:
     query = dns.message.make_query(name, changes.pop("type", "A"), **changes)
@@ -23,6 +26,12 @@ def packet(name: str = "web.shop.svc.cluster.local", **changes: object) -> bytes
 def first(reply: bytes | None) -> str:
     assert reply is not None
     return dns.message.from_wire(reply).answer[0][0].to_text()
+
+
+def in_order(asked: bytes, reply: bytes) -> list[str]:
+    """The addresses of a reply. Not by dnspython: it takes 3 ms for eighty."""
+    start, stop = len(asked) - OPT_BYTES, len(reply) - OPT_BYTES
+    return [inet_ntoa(reply[at + 12 : at + 16]) for at in range(start, stop, 16)]
 
 
 async def test_a_question_is_remembered_at_second_sight() -> None:
@@ -167,11 +176,11 @@ async def test_rotation_gives_each_record_the_first_place_equally(count: int, wh
     for _ in range(count * rounds):
         reply = await world.ask(asked)
         assert reply is not None
-        message = dns.message.from_wire(reply)
-        kept = [rdata.to_text() for rdata in message.answer[0]]
+        kept = in_order(asked, reply)
         assert len(set(kept)) == len(kept) == (count if whole else min(count, 73))
-        assert bool(message.flags & dns.flags.TC) is (len(kept) < count)
+        assert bool(reply[2] & 2) is (len(kept) < count)
         seen[kept[0]] = seen.get(kept[0], 0) + 1
+    assert {rdata.to_text() for rdata in dns.message.from_wire(reply).answer[0]} == set(kept)
     assert len(seen) == count
     assert max(seen.values()) < rounds * 3
 
