@@ -20,7 +20,7 @@ from kdns.cluster.freshness import Freshness
 from kdns.cluster.objects import Object, Slice
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import Selector
-from kdns.cluster.snapshot import Keeper
+from kdns.cluster.snapshot import KINDS, Keeper
 from kdns.cluster.sources.api import Api
 from kdns.cluster.sources.manifests import Manifests
 from kdns.cluster.sources.snapshot import Snapshot, SnapshotError
@@ -76,6 +76,8 @@ class Lent:
     clock: Callable[[], float]
     wall: Callable[[], float]
     chance: Callable[[], float]
+    is_stopping: Callable[[], bool]
+    """True when the process ends, so that what is let go of goes with it."""
 
 
 class Cluster:
@@ -113,6 +115,25 @@ class Cluster:
 
     async def run(self) -> None:
         """Feeds the Store until it is cancelled; then what is known is kept once more."""
+        try:
+            await self._follow()
+        except asyncio.CancelledError:
+            if not self._lent.is_stopping():
+                await self._clear()
+            raise
+
+    async def _clear(self) -> None:
+        """Lets go of all that was known, in short turns: a reload has other options.
+
+        Without this it would stay for good: whoever holds us is in cycles that gc.freeze has seen.
+        """
+        self.store.has_synced = False
+        quiet = Feed(self.store, self._lent.wall, lambda _: None)
+        for kind in KINDS:
+            await quiet.apply(Prune(kind, frozenset()))
+        quiet.stop()
+
+    async def _follow(self) -> None:
         if self.origin.manifests:
             await self._feed.run(aiter(Manifests(self.origin.manifests)))
             return

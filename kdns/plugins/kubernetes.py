@@ -177,13 +177,14 @@ class Kubernetes(Backend):
                 "kubernetes: a stanza with other options keeps its snapshot in the same file",
                 "give each a file of its own",
             )
-        stamps = site.stamps  # not the Site: it would keep the plugins of this Corefile for good
+        stamps, life = site.stamps, site.life  # not the Site, which holds its plugins
         lent = Lent(
             lambda change: stamps.bump(change.keys),
             site.counters,
             site.clock,
             site.wall,
             site.chance.random,
+            lambda: life.is_stopping,
         )
         return site.share(("cluster", origin), partial(Cluster, origin, lent))
 

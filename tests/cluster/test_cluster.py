@@ -20,7 +20,7 @@ from kdns.cluster.sources.snapshot import Snapshot
 from kdns.cluster.store import Delete, Put, Synced
 from kdns.observe.counters import Counters
 from tests.cluster.sources import FakeApi, until
-from tests.cluster.things import ips, ready, service, slice_
+from tests.cluster.things import imported, ips, pod, ready, service, slice_
 
 OLD = (Namespace("a"), service("s", "1"), slice_("x", "2"), service("gone", "9"))
 WALL = 1_700_000_000.0
@@ -40,7 +40,7 @@ def origin(path: Path | str = "", **changes: object) -> Origin:
 
 
 @asynccontextmanager
-async def running(of: Origin):
+async def running(of: Origin, *, is_stopping: bool = False):
     bumped: set[object] = set()
     counters = Counters()
     lent = Lent(
@@ -49,6 +49,7 @@ async def running(of: Origin):
         time.monotonic,
         lambda: WALL,
         Random(1).random,
+        lambda: is_stopping,
     )
     cluster = Cluster(of, lent)
     cluster.bumped, cluster.counters = bumped, counters
@@ -259,3 +260,21 @@ async def test_what_the_api_server_says_at_that_moment_is_not_undone_by_the_snap
     async with running(origin(tmp_path / "kept")) as (cluster, _):
         await asyncio.wait_for(cluster.synced.wait(), 5)
         await until(lambda: cluster.store.services["a/s"].addresses == ips("2"))
+
+
+@pytest.mark.parametrize("is_stopping", [False, True])
+async def test_what_a_reload_drops_lets_go_of_what_it_knew_in_turns(is_stopping, tmp_path):
+    """gc.freeze has seen the plugins that hold it: it would stay for good."""
+    of = origin(tmp_path / "kept")
+    async with running(of, is_stopping=is_stopping) as (cluster, api):
+        api.say(Put(imported("i", "5")))
+        api.list_all(*NEW, pod("p", "4"), slice_("y", "8", cluster="c"))
+        await until((tmp_path / "kept").exists)
+        cluster.bumped.clear()
+    left = [one for part in cluster.store.objects() for one in part]
+    assert len(left) == (6 if is_stopping else 0)
+    assert cluster.store.has_synced == is_stopping
+    assert not cluster.bumped, "those who serve now remember answers of their own"
+    async with running(of) as (cluster, api):
+        api.failure = "gone"
+        await until(lambda: ready(cluster.store) == set(ips("3")))
