@@ -91,17 +91,17 @@ class Reloader:
     async def _replace(self, text: str, path: str) -> list[Exception] | None:
         """Builds and changes over; what was wrong, or None when the server is stopping."""
         errors: list[ConfigError] = []
-        assembly = build(text, path, self._services, errors, port=self._port, warn=logs.warn)
-        if errors:
-            return list(errors)
         try:
+            assembly = build(text, path, self._services, errors, port=self._port, warn=logs.warn)
+            if errors:
+                return list(errors)
             await self._service.reload(assembly)
         except Stopping:
             return None
         except (ConfigError, StartError, OSError) as error:
             return [error]
         except Exception as error:
-            log.error("a plugin could not start", exc_info=error)  # noqa: TRY400 - one line
+            log.error("a plugin could not be made or started", exc_info=error)  # noqa: TRY400 - one line
             return [error]
         return []
 

@@ -12,6 +12,7 @@ import dns.message
 import pytest
 
 from kdns.plugins.base import Client
+from kdns.plugins.hosts import Hosts
 from kdns.server.assembly import Services, build, read
 from kdns.server.reload import Reloader, version_of
 from kdns.server.service import Service, Stopping
@@ -145,6 +146,22 @@ async def test_a_bad_one_leaves_everything_as_it_is(
         assert world.failures() == 2
         assert await world.reload(hosts(3))
         assert await world.address() == "10.0.0.3"
+
+
+async def test_a_plugin_with_a_mistake_of_its_own_is_refused_like_any_other(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("our own mistake")
+
+    async with World(hosts(1)) as world:
+        with monkeypatch.context() as context:
+            context.setattr(Hosts, "__init__", broken)
+            assert not await world.reload(hosts(2))
+        assert "a plugin could not be made or started" in caplog.text
+        assert await world.address() == "10.0.0.1"
+        assert world.failures() == 1
+        assert await world.reload(hosts(3))
 
 
 async def test_a_file_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
