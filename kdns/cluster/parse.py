@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct, convert
 
 from kdns.cluster import fields, raw
+from kdns.cluster.columns import Columns, columns
 from kdns.cluster.objects import Namespace, Pod, Port, Service, ServiceImport, Slice
 from kdns.cluster.workloads import (
     EndpointAddress,
@@ -90,17 +91,18 @@ def slice_(given: raw.RawSlice) -> Slice | None:
     width = _WIDTHS.get(given.address_type or "")
     if width is None:
         raise ValueError(fields.wrong("IPv4, IPv6 or FQDN", given.address_type, "$.addressType"))
-    rows = _rows(given.endpoints or [], width) if width else []
+    listed = given.endpoints or [] if width else []
+    packed, unready, hostnames, pods, zones = columns(listed, width) or _columns(listed, width)
     return Slice(
         where,
         name,
         fields.label(owner, f"$.metadata.labels['{SERVICE_LABEL}']"),
         width,
-        b"".join(row[0] for row in rows),
-        frozenset(at for at, row in enumerate(rows) if not row[1]),
-        _column([row[2] for row in rows]),
-        _column([row[3] for row in rows]),
-        _column([row[4] for row in rows]),
+        packed,
+        unready,
+        _column(hostnames),
+        _column(pods),
+        _column(zones),
         tuple(fields.ports(given.ports, "$.ports")),
         cluster,
         meta.resource_version or "",
@@ -236,14 +238,20 @@ def _targets(given: Iterable[raw.ServicePort], ports: Iterable[Port]) -> Iterabl
 Row = tuple[bytes, bool, str, str, str]
 
 
-def _rows(given: Iterable[raw.Endpoint], width: int) -> list[Row]:
-    """Address, readiness, hostname, pod and zone of every endpoint."""
-    try:
-        return [row for endpoint in given for row in _endpoint(endpoint, width, "")]
-    except ValueError:  # perf: only now is it worth to know where
-        for at, endpoint in enumerate(given):
-            _endpoint(endpoint, width, f"$.endpoints[{at}]")
-        raise
+def _columns(given: Iterable[raw.Endpoint], width: int) -> Columns:
+    """What `columns` makes, one endpoint after the other."""
+    rows = [
+        row
+        for at, endpoint in enumerate(given)
+        for row in _endpoint(endpoint, width, f"$.endpoints[{at}]")
+    ]
+    return (
+        b"".join(row[0] for row in rows),
+        frozenset(at for at, row in enumerate(rows) if not row[1]),
+        [row[2] for row in rows],
+        [row[3] for row in rows],
+        [row[4] for row in rows],
+    )
 
 
 def _endpoint(given: raw.Endpoint, width: int, path: str) -> list[Row]:
