@@ -262,8 +262,7 @@ class Kubernetes(Backend):
     async def _tell_of_waiting(self) -> None:
         while True:
             await asyncio.sleep(0.5)
-            why = self._cluster.failure
-            log.info("waiting for the cluster's first state%s", f": {why}" if why else "")
+            log.info("waiting for the cluster's first state")
 
     def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Watches how old the data gets, where an API server tells it."""
@@ -287,7 +286,7 @@ class Kubernetes(Backend):
             log.warning("%s: %s; answers are marked as stale", self._overdue, why)
         else:
             self._overdue = ""
-            log.info("the API server tells news again: answers are no longer marked as stale")
+            log.info("the API server speaks again: answers are no longer marked as stale")
         self.site.stamps.bump((cluster.flag,))
 
     @property

@@ -3,6 +3,8 @@
 All of it is a SourceError: retried by the watcher, never seen by a query.
 """
 
+import os
+import socket
 import ssl
 from typing import Final
 
@@ -95,9 +97,15 @@ def unreachable(error: BaseException, *, where: str, ca: str) -> Unreachable:
     cause = _certificate(error)
     if cause is not None:
         return Unreachable(_distrust(cause, where, ca))
+    return Unreachable(f"cannot reach {where}: {_short(_system(error))}")
+
+
+def _system(error: BaseException) -> str:
+    """What the system said; asyncio puts its own words in the place of an error's text."""
     system = getattr(error, "os_error", error)
-    said = (getattr(system, "strerror", "") or str(error) or type(error).__name__).strip()
-    return Unreachable(f"cannot reach {where}: {_short(said)}")
+    if isinstance(system, OSError) and not isinstance(system, socket.gaierror) and system.errno:
+        return os.strerror(system.errno)
+    return getattr(system, "strerror", "") or str(error).strip() or type(error).__name__
 
 
 def _certificate(error: BaseException) -> ssl.SSLError | None:
