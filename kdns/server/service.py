@@ -66,7 +66,7 @@ class Service:
         try:
             await self._start_in_time(self._crew)
             gc.collect()
-            gc.freeze()  # at the start only: after a reload it would keep what the old plugins leave for ever
+            gc.freeze()  # at the start only: later it would keep what old plugins leave for ever
             if listen:
                 await self._open(self._crew)
         except BaseException:
