@@ -5,11 +5,13 @@ broken leaves what was read before. All reading is done in a thread: a kubeconfi
 """
 
 import asyncio
+import concurrent.futures
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from kdns.cluster.api import tls
 from kdns.cluster.api.connection import Access
@@ -72,6 +74,7 @@ class Credentials:
         self._wall = wall
         self._lock = asyncio.Lock()
         self._identity: Identity | None = None
+        self._making: asyncio.Future[Identity] | None = None
         self._read_at = 0.0
         self._trouble = ""
 
@@ -84,12 +87,12 @@ class Credentials:
                 raise SourceError(self._trouble)
             return await self._renew(refused=False)
 
-    async def renew(self, refused: Identity) -> bool:
-        """Reads again because the server refused this one; True when it is another now."""
+    async def renew(self, used: Identity, *, refused: bool) -> bool:
+        """Reads again because this one did not help; True when it is another now."""
         async with self._lock:
-            if self._identity is refused and not self._is_young():
-                await self._renew(refused=True)
-            return self._identity != refused
+            if self._identity is used and not self._is_young():
+                await self._renew(refused=refused)
+            return self._identity != used
 
     def _is_young(self) -> bool:
         return self._clock() - self._read_at < RENEW_S
@@ -97,8 +100,10 @@ class Credentials:
     def _is_due(self) -> bool:
         assert self._identity is not None
         expires = self._identity.secrets.expires
-        is_old = self._clock() - self._read_at >= REREAD_S
-        return is_old or bool(expires and self._wall() >= expires - EARLY_S)
+        if self._clock() - self._read_at >= REREAD_S:
+            return True
+        # By a clock that is wrong everything has expired, what was given just now as well.
+        return bool(expires) and self._wall() >= expires - EARLY_S and not self._is_young()
 
     async def _renew(self, *, refused: bool) -> Identity:
         self._read_at = self._clock()
@@ -116,13 +121,20 @@ class Credentials:
         return new
 
     async def _make_in_thread(self, refused: bool) -> Identity:
+        """One at a time: what takes too long goes on, and is asked for its result the next time."""
+        if self._making is None:
+            self._making = _in_thread(partial(self._make, refused))
+        making = self._making
         try:
             async with asyncio.timeout(LIMIT_S):
-                return await asyncio.to_thread(self._make, refused)
+                return await asyncio.shield(making)
         except TimeoutError:
             raise SourceError(
                 f"reading the credentials took more than {LIMIT_S:g} s: does an exec plugin hang?"
             ) from None
+        finally:
+            if making.done():
+                self._making = None
 
     def _make(self, refused: bool) -> Identity:
         """In a thread: reads, and makes a TLS context if what it is made of has changed."""
@@ -134,6 +146,23 @@ class Credentials:
         if old is not None and old.context is not None and old.secrets.pair == secrets.pair:
             return Identity(secrets, old.context)
         return Identity(secrets, tls.context(secrets.pair))
+
+
+def _in_thread(make: Callable[[], Identity]) -> asyncio.Future[Identity]:
+    """Makes it in a thread of its own, which may hang for ever.
+
+    The loop's own threads are a few, a reload needs one, and the process waits for them at its end.
+    """
+    done: concurrent.futures.Future[Identity] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            done.set_result(make())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="credentials", daemon=True).start()
+    return asyncio.wrap_future(done)
 
 
 def reader(access: Access) -> Reader:

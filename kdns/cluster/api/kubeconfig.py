@@ -3,10 +3,12 @@
 The package reads contexts, users and their plugins; its API client and models are never touched
 (100 MB). It would run an exec plugin for every request and hide its failure: here the plugin is
 run once for as long as its credential lasts, and what it complains of is the line that is logged.
+It would write the keys that stand in the file to a disk, and needs one: here they stay in memory.
 """
 
 import os
 import time
+from base64 import b64decode
 from dataclasses import replace
 from typing import Any
 
@@ -83,11 +85,12 @@ class Kubeconfig:
 
 
 class _Loader(KubeConfigLoader):
-    """Runs a plugin in the open: its failure is raised, its certificates touch no disk."""
+    """Runs a plugin in the open: its failure is raised. No certificate touches a disk."""
 
     has_plugin = False
     expires = 0.0
     _pems = ("", "")
+    _inline: dict[str, Any]  # Any: fields of a Pair
     _user: Any  # Any: parts of a file of no known shape
     _cluster: Any  # Any: the same
 
@@ -107,8 +110,20 @@ class _Loader(KubeConfigLoader):
             self.expires = parse_rfc3339(status["expirationTimestamp"]).timestamp()
         return True
 
+    def _load_cluster_info(self) -> None:
+        """Takes out what stands in the file itself before the package sees it."""
+        self._inline = {}
+        for part in (self._cluster, self._user):
+            given = part.value if part is not None else {}
+            for name, field in _PARTS.items():
+                if text := given.pop(f"{name}-data", ""):
+                    given.pop(name, None)  # the package, too, takes the data where both are given
+                    self._inline |= {field: b64decode(text), f"{field}_file": f"{name}-data"}
+        super()._load_cluster_info()
+
     def pair(self, found: tls.Pair) -> tls.Pair:
-        """What the file names, with the plugin's certificate where it gave one."""
+        """What the file names and holds, with the plugin's certificate where it gave one."""
+        found = replace(found, **self._inline)
         cert, key = self._pems
         if not cert:
             return found
@@ -116,6 +131,9 @@ class _Loader(KubeConfigLoader):
         return replace(
             found, cert=cert.encode(), key=key.encode(), cert_file=of, key_file="its key"
         )
+
+
+_PARTS = {"certificate-authority": "ca", "client-certificate": "cert", "client-key": "key"}
 
 
 def _said(error: OSError) -> str:

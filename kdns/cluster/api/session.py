@@ -133,8 +133,9 @@ class Session:
             return await self._ask(identity, path, query, what, accept)
         except SourceError as error:
             # Refused, or the server's certificate is not signed by the CA that we have read.
-            is_ours = getattr(error, "status", 0) == 401 or isinstance(error, Unreachable)
-            if not (is_ours and await self._credentials.renew(identity)):
+            refused = getattr(error, "status", 0) == 401
+            is_ours = refused or isinstance(error, Unreachable)
+            if not (is_ours and await self._credentials.renew(identity, refused=refused)):
                 raise
         return await self._ask(await self._credentials.current(), path, query, what, accept)
 

@@ -39,7 +39,7 @@ def context(pair: Pair) -> Context:
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if not pair.is_verified:
         made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
-    elif pair.ca:
+    elif pair.ca_file:
         _trust(made, pair)
     else:
         made.load_default_certs()
@@ -51,7 +51,7 @@ def context(pair: Pair) -> Context:
 def _trust(made: Context, pair: Pair) -> None:
     try:
         made.load_verify_locations(cadata=pair.ca.decode("ascii"))
-    except (ssl.SSLError, UnicodeDecodeError):
+    except (ssl.SSLError, ValueError):  # of what is no text or is empty
         raise SourceError(f"{pair.ca_file} holds no CA certificate in PEM form") from None
 
 
@@ -65,7 +65,7 @@ def _show(made: Context, pair: Pair) -> None:
         file.flush()
         at = file.name if isinstance(file.name, str) else f"/proc/self/fd/{file.fileno()}"
         try:
-            made.load_cert_chain(at)
+            made.load_cert_chain(at, password=b"")  # or it would ask on the terminal
         except ssl.SSLError as error:
             said = error.reason or str(error)
             raise SourceError(
