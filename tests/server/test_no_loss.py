@@ -37,7 +37,7 @@ MORE = """.:{port} {{
 BROKEN = (
     ". {{\n whoam\n}}\n",
     ".:{port} {{\n bind 127.0.0.1\n forward . /none/resolv.conf\n}}\n",
-    ".:{port} {{\n bind 127.0.0.1\n whoami\n}}\n.:53 {{\n bind 192.0.2.1\n whoami\n}}\n",
+    ".:{port} {{\n bind 127.0.0.1\n whoami\n}}\n.:53 {{\n bind 240.0.0.1\n whoami\n}}\n",
 )
 
 

@@ -117,7 +117,7 @@ BAD = {
     "start": (".:0 {\n bind 127.0.0.1\n forward . /none/at/all\n}\n", "/none/at/all"),
     "port": (hosts(2) + ".:TAKEN {\n bind 127.0.0.1\n whoami\n}\n", "is taken: stop what listens"),
     "http port": (hosts(2, "health 127.0.0.1:TAKEN"), "health: 127.0.0.1, port"),
-    "address": (hosts(2) + ".:53 {\n bind 192.0.2.1\n whoami\n}\n", "not an address of this"),
+    "address": (hosts(2) + ".:53 {\n bind 240.0.0.1\n whoami\n}\n", "not an address of this"),
 }
 
 

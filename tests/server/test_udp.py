@@ -225,4 +225,4 @@ async def test_a_listener_that_stops_leaves_no_packet_unanswered(host: str, aske
 
 def test_an_address_of_another_machine_is_said_in_one_line() -> None:
     with pytest.raises(StartError, match="not an address of this machine"):
-        open_pair("192.0.2.1", 0)
+        open_pair("240.0.0.1", 0)
