@@ -68,6 +68,8 @@ class Shape:
     """The option may be given more than once; of one that does not repeat, the last line counts."""
     is_loose: bool = False
     """CoreDNS does not look at further words, so the closing `}` may stand on the option's line."""
+    is_skippable: bool = False
+    """CoreDNS passes over a line that is wrong: a warning, so that its Corefiles are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def check_all(
         errors.append(name.fail(f"{name.text} takes no block"))
         return Settings(name.text, (), (), name)
     args = _values(name.text, name, directive.args, syntax.args, errors)
-    found = [_line(name.text, line, syntax, errors) for line in directive.body or ()]
+    found = [_line(name.text, line, syntax, errors, warn) for line in directive.body or ()]
     lines = _last_of_each([line for line in found if line], syntax, warn)
     return Settings(name.text, args or (), lines, name)
 
@@ -172,7 +174,13 @@ def _last_of_each(
     return tuple(kept)
 
 
-def _line(plugin: str, line: Directive, syntax: Syntax, errors: list[ConfigError]) -> Line | None:
+def _line(
+    plugin: str,
+    line: Directive,
+    syntax: Syntax,
+    errors: list[ConfigError],
+    warn: Callable[[str], None],
+) -> Line | None:
     name = line.name
     option, words = name.text, line.args
     shape = syntax.options.get(option)
@@ -185,7 +193,13 @@ def _line(plugin: str, line: Directive, syntax: Syntax, errors: list[ConfigError
     if line.body is not None:
         errors.append(name.fail(f"{what}: unexpected `{{` at the end of the line"))
         return None
-    values = _values(what, name, words, shape, errors)
+    mistakes: list[ConfigError] = []
+    values = _values(what, name, words, shape, mistakes)
+    if shape.is_skippable:
+        for mistake in mistakes:
+            warn(f"{mistake}; the line is skipped")
+    else:
+        errors.extend(mistakes)
     return None if values is None else Line(option, values, name)
 
 
@@ -207,6 +221,8 @@ def _values(
     elif shape.is_loose and len(words) > len(converts) and words[-1].text == "}":
         words = words[:-1]
     if len(words) < least:
+        if _converted(what, words, converts, errors) is None:
+            return None
         wanted = _wanted([*converts, shape.rest or text][len(words)])
         errors.append(name.fail(f"{what}: expected {wanted}, found the end of the line"))
         return None

@@ -116,6 +116,12 @@ def _first(word: str) -> str:
     return word
 
 
+def _host(word: str) -> str:
+    if not word:
+        raise ValueError("a host name")
+    return word
+
+
 class Hosts(Backend):
     """The `hosts` directive."""
 
@@ -129,7 +135,7 @@ class Hosts(Backend):
             "fallthrough": Shape(rest=zones),
             "fallthrough_unsupported": Shape(),
         },
-        other=Shape(words=(_first,), rest=text),
+        other=Shape(words=(_first, _host), rest=text, is_skippable=True),
     )
 
     def __init__(self, settings: Settings, site: Site) -> None:
@@ -149,9 +155,6 @@ class Hosts(Backend):
         self._trouble = ""
 
     def _inline(self, settings: Settings) -> Table:
-        for line in settings.lines:
-            if not line.name and len(line.values) < 2:
-                raise line.fail(f"hosts: no host name stands behind {line.values[0]}")
         return parse([line.values for line in settings.lines if not line.name], self.zones)
 
     async def start(self) -> None:

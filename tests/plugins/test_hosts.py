@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kdns.corefile.tree import ConfigError
+from kdns.corefile.options import check_all
+from kdns.corefile.tree import ConfigError, Directive, Word
 from kdns.plugins.base import SKIP
 from kdns.plugins.hosts import Hosts
 from kdns.wire import names
@@ -147,9 +148,6 @@ async def test_ttl_option_is_the_ttl() -> None:
         pytest.param("reload -1s", "duration", id="negative reload"),
         pytest.param("reload 1", "duration", id="reload without a unit"),
         pytest.param("fallthrough_unsupported", "needs fallthrough", id="unsupported alone"),
-        pytest.param("falthrough", "did you mean 'fallthrough'", id="misspelt option"),
-        pytest.param("host a.example", "an IP address", id="no address"),
-        pytest.param("10.0.0.1", "no host name", id="no name"),
         pytest.param("no_reverse x", "unexpected 'x'", id="surplus word"),
     ],
 )
@@ -158,6 +156,35 @@ def test_mistakes_name_file_and_line(body: str, why: str) -> None:
         fakes.chain(f"hosts {{\n{body}\n}}", Hosts)
     assert caught.value.file == "Corefile"
     assert caught.value.line in {2, 3}
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        pytest.param("falthrough", "did you mean 'fallthrough'", id="misspelt option"),
+        pytest.param("host a.example", "expected an IP address", id="no address"),
+        pytest.param("300.1.1.1 b.example", "expected an IP address", id="no such address"),
+        pytest.param("10.0.0.1", "expected a host name", id="no name"),
+    ],
+)
+def test_inline_lines_that_say_nothing_are_skipped_with_a_warning(line: str, why: str) -> None:
+    def word(text: str, number: int) -> Word:
+        return Word(text, "Corefile", number)
+
+    lines = ("10.0.0.2 a.example", line)
+    body = tuple(
+        Directive(word(first, number), tuple(word(each, number) for each in rest), None)
+        for number, (first, *rest) in enumerate(map(str.split, lines), 3)
+    )
+    errors: list[ConfigError] = []
+    said: list[str] = []
+    settings = check_all(Directive(word("hosts", 2), (), body), Hosts.syntax, errors, said.append)
+    assert not errors
+    assert [line.values for line in settings.lines] == [("10.0.0.2", "a.example")]
+    assert len(said) == 1
+    assert why in said[0]
+    assert said[0].startswith("Corefile:4: hosts: ")
+    assert said[0].endswith("; the line is skipped")
 
 
 async def test_long_fields_are_dropped_with_an_error(
