@@ -240,7 +240,8 @@ class Kubernetes(Backend):
         limit = self.settings.get("startup_timeout", 5.0)
         waiting = asyncio.ensure_future(self._tell_of_waiting())
         try:
-            await asyncio.wait_for(self._cluster.synced.wait(), limit)
+            async with asyncio.timeout(limit):  # wait_for does not look at all where it is 0
+                await self._cluster.synced.wait()
         except TimeoutError:
             why = self._cluster.failure
             log.warning(

@@ -372,11 +372,12 @@ async def test_a_refused_identity_is_named(files, session):
 async def test_a_missing_verb_is_named_with_its_resource_and_remedy(caplog):
     async with ScriptedApi() as api:
         api.put("namespaces", namespace("default"))
-        api.fail("watchlist endpointslices", refused(403, 'User "x" cannot list'), times=3)
+        for verb in ("watchlist", "list"):
+            api.fail(f"{verb} endpointslices", refused(403, 'User "x" cannot list'), times=3)
         async with following(api.url, synced=False) as seen:
             await until(lambda: "may not" in seen.api.failure)
             assert seen.api.failure == (
-                "may not watch endpointslices.discovery.k8s.io: give the ServiceAccount the verbs "
+                "may not list endpointslices.discovery.k8s.io: give the ServiceAccount the verbs "
                 "list and watch on endpointslices.discovery.k8s.io in a ClusterRole "
                 f'({api.url} said 403: User "x" cannot list)'
             )

@@ -72,6 +72,18 @@ async def test_a_page_that_a_busy_server_refuses_is_asked_for_again(api):
         assert not seen.api.failure
 
 
+async def test_without_the_verb_watch_what_exists_is_read_all_the_same(api):
+    """As CoreDNS does; the comparison then repairs what changes."""
+    api.faults.append((lambda one: one.is_watch, refused(403), [99]))
+    async with following(api.url) as seen:
+        assert seen.services == {"default/web"}
+        await until(lambda: "give the ServiceAccount the verbs list and watch" in seen.api.failure)
+        api.faults.clear()
+        api.put("services", service("next", "10.96.0.2"))
+        await until(lambda: "default/next" in seen.services)
+        assert not seen.api.failure
+
+
 class _Silent:
     """A response that says nothing."""
 

@@ -139,6 +139,16 @@ def test_stanzas_with_other_options_keep_their_snapshots_apart(other, lines):
     assert all("keeps its snapshot in the same file" in str(error) for error in errors)
 
 
+async def test_a_start_that_finds_the_cluster_known_waits_for_nothing(caplog):
+    """As in every reload, also with `startup_timeout 0`."""
+    async with serving() as (_, plugin, api):
+        api.list_all(*KNOWN)
+        await asyncio.wait_for(plugin.cluster.synced.wait(), 5)
+        caplog.clear()
+        await plugin.start()
+    assert "before the cluster is known" not in caplog.text
+
+
 @pytest.mark.parametrize("option", ["snapshot f", "stale_after 5m"])
 def test_what_is_for_an_api_server_does_not_go_with_manifests(option):
     errors = []

@@ -200,8 +200,8 @@ class Watcher:
             async with shared.session.open(resource.path(), query, what=what) as self._body:
                 await self._hear(self._body, lists=lists)
         except Refused as error:
-            if lists and error.status in {400, 422}:
-                shared.session.has_watch_lists = False
+            if lists and error.status in {400, 403, 422}:  # without `watch`, a list is something
+                shared.session.has_watch_lists &= error.status == 403
                 return False
             if not lists and error.status in {410, 504}:
                 raise Stale("expired", f"its history is gone ({error.status})") from None
