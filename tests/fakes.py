@@ -55,6 +55,13 @@ def question(name: str, type_: str = "A", *, flags: int = types.RD, **changes: o
     return Question(1, flags, wire, names.fold(wire), types.parse_type(type_), **changes)
 
 
+def padded(packet: bytes, padding: bytes) -> bytes:
+    """A packet without EDNS, now with an OPT that holds this padding."""
+    sizes = [size.to_bytes(2, "big") for size in (len(padding) + 4, len(padding))]
+    opt = b"\0\0\x29\4\xd0\0\0\0\0" + sizes[0] + b"\0\x0c" + sizes[1] + padding
+    return packet[:11] + b"\1" + packet[12:] + opt
+
+
 @dataclass
 class Chain:
     """One server block without sockets; the ledger of the last ask is kept."""

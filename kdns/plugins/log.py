@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from kdns.corefile.options import Settings, Shape, Syntax, choice, text, zones
 from kdns.observe import logs
@@ -141,9 +141,16 @@ def _authority(reply: bytes) -> str:
 
 _memo = lru_cache(4096)
 
+REPEATED_BYTES: Final = 512
+"""Longer packets are read each time: remembered, thousands of 64 KB would be all the memory."""
+
+
+def _question(tail: bytes) -> Question:
+    return _repeated(tail) if len(tail) <= REPEATED_BYTES else scan(b"\0\0" + tail)
+
 
 @_memo
-def _question(tail: bytes) -> Question:
+def _repeated(tail: bytes) -> Question:
     return scan(b"\0\0" + tail)
 
 

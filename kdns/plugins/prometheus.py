@@ -29,6 +29,9 @@ TYPES: Final = (
 DROPPED: Final = "dropped"
 """The zone of what the server refused without asking a plugin."""
 
+REPEATED_BYTES: Final = 512
+"""Longer packets are read each time: remembered, thousands of 64 KB would be all the memory."""
+
 _AT = {types.parse_type(name): at for at, name in enumerate(TYPES)}
 _SHORTEST = DURATIONS[0]
 
@@ -42,10 +45,9 @@ def _buckets() -> bytes:
 _BUCKETS = _buckets()
 
 
-@lru_cache(4096)
 def _asked(tail: bytes) -> int:
     """What a packet asks, from behind its ID: four times the type's place, plus 1 for DO."""
-    # perf: bench counted; clients repeat themselves. A packet that was answered scans.
+    # A packet that was answered scans.
     at = 10
     while size := tail[at]:
         at += size + 1
@@ -56,6 +58,9 @@ def _asked(tail: bytes) -> int:
     elif len(tail) > at + 5:
         do = scan(b"\0\0" + tail).do
     return _AT.get(type_, len(TYPES)) << 2 | do
+
+
+_repeated = lru_cache(4096)(_asked)  # perf: bench counted; clients repeat themselves
 
 
 class Slots:
@@ -95,10 +100,10 @@ class Slots:
             if not plugin and reply is not None and reply[3] & 0xF == stray:
                 strays.append(one)
                 continue
-            asked = _asked(packet[2:])
+            size = len(packet)
+            asked = (_repeated if size <= REPEATED_BYTES else _asked)(packet[2:])
             do += asked & 1
             requests[asked & -4 | (len(one.client.address) == 16)] += 1
-            size = len(packet)
             asked_bytes += size
             sizes[buckets[size]] += 1
             if reply is None:

@@ -1,8 +1,10 @@
 """log: the lines, classes and rules that CoreDNS 1.15.0 showed for the same queries."""
 
 import logging
+import tracemalloc
 
 import pytest
+from msgspec import structs
 
 from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
@@ -52,6 +54,19 @@ def lines(text: str, batch: list[Seen], zones: tuple[Key, ...] = (ROOT,)) -> lis
         log.setLevel(level)
     assert len(written) <= 1, "a batch leaves in one write"
     return [line.removeprefix("[INFO] ") for text in written for line in text.splitlines()]
+
+
+def test_large_packets_are_logged_and_not_kept() -> None:
+    tracemalloc.start()
+    try:
+        for at in range(300):
+            one = seen()
+            packet = fakes.padded(one.packet, b"%030000d" % at)
+            assert lines("log . {size}", [structs.replace(one, packet=packet)]) == ["30034"]
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 1 << 20
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """prometheus: what is answered is counted under the names and labels of CoreDNS 1.15.0."""
 
 import asyncio
+import tracemalloc
 
 import pytest
+from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
 from kdns.corefile.tree import ConfigError
@@ -114,6 +116,22 @@ async def test_requests_have_type_proto_and_family():
         ("2", "udp", "dns://:53", "A", "."): 1,
         ("1", "tcp", "dns://:53", "ANY", "."): 1,
     }
+
+
+async def test_large_packets_are_counted_and_not_kept():
+    plugin = made()
+    tracemalloc.start()
+    try:
+        for at in range(300):
+            one = seen()
+            packet = fakes.padded(one.packet, b"%030000d" % at)
+            plugin.observe([structs.replace(one, packet=packet)])
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 1 << 20
+    counted = await scraped(plugin, "coredns_dns_requests_total")
+    assert counted == {("1", "udp", "dns://:53", "A", "."): 300}
 
 
 async def test_responses_have_rcode_and_the_plugin_that_answered():
