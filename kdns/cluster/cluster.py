@@ -223,16 +223,17 @@ class Cluster:
         origin = self.origin
         snapshot = Snapshot(origin.snapshot, origin.owner)
         try:
-            async for event in snapshot:
-                await self._feed.rest()
-                # From here on nothing is awaited: what the API says meanwhile would be undone.
-                if self._has_heard:
-                    return
-                if not self.is_restored:
-                    self.restored(True)
-                if self._may_restore(event):
-                    self._feed.apply_at_once(event)
-                    self._applied()
+            async with aclosing(aiter(snapshot)) as events:
+                async for event in events:
+                    await self._feed.rest()
+                    # From here on nothing is awaited: what the API says meanwhile would be undone.
+                    if self._has_heard:
+                        return
+                    if not self.is_restored:
+                        self.restored(True)
+                    if self._may_restore(event):
+                        self._feed.apply_at_once(event)
+                        self._applied()
         except SnapshotError as error:
             log.warning("snapshot %s: not served: %s", origin.snapshot, error)
             return

@@ -1,12 +1,13 @@
 """What no sane API server says, and what happens at one moment: none of it ends the server."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from kdns.cluster.api.failures import refusal
 from kdns.cluster.api.session import Body
-from tests.cluster.following import following, until
+from tests.cluster.following import QUIET, following, until
 from tests.cluster.scripted_api import Reply, ScriptedApi, namespace, refused, service
 
 DEEP = b"[" * 5000 + b"]" * 5000
@@ -70,6 +71,20 @@ async def test_a_page_that_a_busy_server_refuses_is_asked_for_again(api):
         firsts = [one for one in api.asked("list services") if "continue" not in one.query]
         assert len(firsts) == 1
         assert not seen.api.failure
+
+
+async def test_a_line_that_trickles_in_is_no_sign_of_life(api):
+    async with following(api.url, timing=replace(QUIET, progress_s=0.2)) as seen:
+        watch = api.open("services")[0]
+
+        async def trickle() -> None:
+            while not watch.writer.is_closing():
+                watch.send_raw(b" ")
+                await asyncio.sleep(0.01)
+
+        trickling = asyncio.create_task(trickle())
+        await until(lambda: seen.count("kdns_resyncs_total", "services", "silent"))
+        trickling.cancel()
 
 
 async def test_without_the_verb_watch_what_exists_is_read_all_the_same(api):

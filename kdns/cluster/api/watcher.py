@@ -220,27 +220,32 @@ class Watcher:
             if self._was_away:
                 self.doubted.set()
             self._well()
-        while piece := await self._next(body):
+        now = asyncio.get_running_loop().time
+        heard_at = now()
+        while piece := await self._next(body, now() - heard_at):
             pace.begin()
             try:
-                for line in lines.split(piece):
+                whole = lines.split(piece)
+                for line in whole:
                     if pace.is_due:
                         await pace.rest()
                     await self._take(line)
             except SourceError:  # what was read before it counts, since we resume behind it
                 await intake.hand_over(self._version)
                 raise
-            await intake.hand_over(self._version)
+            if whole:  # a line that trickles in is no sign of life
+                heard_at = now()
+                await intake.hand_over(self._version)
         if intake.is_listing or not lines.is_empty:
             raise Broken("the API server ended a watch in the middle")
 
-    async def _next(self, body: Body) -> bytes:
+    async def _next(self, body: Body, silent_s: float) -> bytes:
         """The next piece of a watch, empty at its end; Stale after silence or `resync`."""
         timing, is_listing = self._shared.timing, self.intake.is_listing
         limit_s = timing.list_s if is_listing else timing.progress_s
         try:
             if self._demand is None:
-                return await body.read(limit_s)
+                return await body.read(limit_s - silent_s)
         except TimeoutError:
             if self._demand is None and is_listing:
                 raise self._no_list(f"no end of it came in {limit_s:g} s") from None
