@@ -18,8 +18,8 @@ class Access:
     context: str = ""
     """A context of the kubeconfig; empty for its current one."""
     qps: float = 0
-    """Requests a second, 0 for the usual 5, negative for as many as we like."""
+    """Requests a second; 0 for 5 where `burst` is given, else for as many as we like."""
     burst: int = 0
-    """Requests that may come at once, 0 for the usual 10."""
+    """Requests that may come at once; 0 for 10 where `qps` is given."""
     max_inflight: int = 0
     """Requests under way at once, watches apart; 0 for no limit."""
