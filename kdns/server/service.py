@@ -64,15 +64,16 @@ class Service:
         self.services.shared = self.assembly.shared
         gc.freeze()  # what imports made; walking over it takes 12 ms while data comes in
         try:
-            await self._start_in_time(self._crew)
-            gc.collect()
-            gc.freeze()  # at the start only: later it would keep what old plugins leave for ever
-            if listen:
-                await self._open(self._crew)
+            async with self._turn:
+                await self._start_in_time(self._crew)
+                gc.collect()
+                gc.freeze()  # at the start only: later it would keep what old plugins leave
+                if listen:
+                    await self._open(self._crew)
+                self._introduce(self.assembly)
         except BaseException:
             await self.stop()
             raise
-        self._introduce(self.assembly)
 
     async def reload(self, assembly: Assembly) -> None:
         """Serves `assembly` from now on; raises what start would, with nothing changed."""

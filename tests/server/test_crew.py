@@ -58,6 +58,34 @@ class Waits(Plugin):
         await asyncio.sleep(0.01)
 
 
+class Tells(Plugin):
+    """Tells of its start, which takes a moment, and of its stop."""
+
+    name = "tells"
+
+    def __init__(self, word: str, told: list[str]) -> None:
+        self.word = word
+        self.told = told
+
+    async def start(self) -> None:
+        await asyncio.sleep(0.01)
+        self.told.append(f"{self.word} starts")
+
+    async def stop(self) -> None:
+        self.told.append(f"{self.word} stops")
+
+
+async def test_a_reload_asked_for_during_the_start_comes_after_it() -> None:
+    told: list[str] = []
+    service = Service(Assembly(plugins=[Tells("old", told)]), Services())
+    new = Assembly(plugins=[Tells("new", told)])
+    await asyncio.gather(service.start(), service.reload(new))
+    assert told == ["old starts", "new starts", "old stops"]
+    assert service.assembly is new
+    assert service.services.life.plugins == tuple(new.plugins)
+    await service.stop()
+
+
 async def test_a_runner_starts_before_its_plugins_and_ends_after_them() -> None:
     runner = Works()
     plugin = Uses(runner)
