@@ -59,16 +59,17 @@ class Waits(Plugin):
 
 
 class Tells(Plugin):
-    """Tells of its start, which takes a moment, and of its stop."""
+    """Tells of its start, which takes a while, and of its stop."""
 
     name = "tells"
 
-    def __init__(self, word: str, told: list[str]) -> None:
+    def __init__(self, word: str, takes_s: float, told: list[str]) -> None:
         self.word = word
+        self.takes_s = takes_s
         self.told = told
 
     async def start(self) -> None:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.takes_s)
         self.told.append(f"{self.word} starts")
 
     async def stop(self) -> None:
@@ -77,8 +78,8 @@ class Tells(Plugin):
 
 async def test_a_reload_asked_for_during_the_start_comes_after_it() -> None:
     told: list[str] = []
-    service = Service(Assembly(plugins=[Tells("old", told)]), Services())
-    new = Assembly(plugins=[Tells("new", told)])
+    service = Service(Assembly(plugins=[Tells("old", 0.05, told)]), Services())
+    new = Assembly(plugins=[Tells("new", 0, told)])
     await asyncio.gather(service.start(), service.reload(new))
     assert told == ["old starts", "new starts", "old stops"]
     assert service.assembly is new
