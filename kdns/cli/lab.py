@@ -87,14 +87,19 @@ def _reason(error: OSError, words: _Words) -> str:
     if error.filename:
         return f"{error.filename}: {error.strerror}"
     if error.errno in {errno.EADDRINUSE, errno.EACCES}:
-        return f"cannot listen on 127.0.0.1:{words.port}: {os.strerror(error.errno)}; try --port 0"
+        why = os.strerror(error.errno)
+        hint = "does another lab run? --port 0 takes a free port"
+        return f"cannot listen on 127.0.0.1:{words.port}: {why} ({hint})"
     return str(error)
 
 
 async def _run(words: _Words, found: Sequence[manifests.Found]) -> int:
     """The lab, until a signal, the command's end or a failure."""
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    ends = {signal.SIGTERM, signal.SIGINT}
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not under nohup
+        ends.add(signal.SIGHUP)
+    for number in ends:
         asyncio.get_running_loop().add_signal_handler(number, _end, ended, 0)
     words.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
 

@@ -56,7 +56,7 @@ def test_a_command_runs_with_the_kubeconfig_and_gives_the_exit_code(tmp_path: Pa
     assert os.stat(path).st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_lab_and_command(tmp_path: Path, number: int) -> None:
     process = start(tmp_path, "--", sys.executable, "-c", LASTS)
     pid = int(line_with(process, "pid ").split()[1])
@@ -106,7 +106,8 @@ def test_a_taken_port_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[s
     said = capfd.readouterr()
     [line] = (said.out + said.err).splitlines()
     assert f"127.0.0.1:{port}" in line
-    assert "--port" in line
+    assert "does another lab run?" in line
+    assert "--port 0" in line
 
 
 def test_wrong_manifests_are_two(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
