@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from kdns.cluster.api.compare import spread_s
 from kdns.cluster.api.shared import Timing
 from kdns.cluster.selection import Selection
 from tests.cluster.following import following, until
@@ -181,3 +182,19 @@ async def test_a_comparison_that_fails_changes_nothing(api):
         await compared(api, 5)
         assert len(seen.services) == 3
         assert not seen.api.failure
+
+
+@pytest.mark.parametrize(("size", "seconds"), [(0, 5), (10_000, 5), (60_000, 30), (1_000_000, 60)])
+def test_the_more_there_is_to_list_the_wider_all_are_spread(size, seconds):
+    assert spread_s(size) == seconds
+
+
+async def test_the_spread_is_that_of_the_last_list(api, monkeypatch):
+    sizes = []
+    monkeypatch.setattr("kdns.cluster.api.compare.spread_s", lambda size: sizes.append(size) or 0)
+    async with following(api.url, timing=OFTEN) as seen:
+        await compared(api)
+        await api.stop()
+        await until(lambda: seen.api.failure)
+        await api.start()
+        await until(lambda: 3 in sizes)

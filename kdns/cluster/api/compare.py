@@ -25,7 +25,10 @@ PAGE_SIZE = 500
 MAX_REPAIRS = 100
 """Above, the whole list is the cheaper way."""
 SPREAD_S = 5.0
-"""Not everybody compares at the moment that the server is back."""
+"""Not everybody compares at the moment that the server is back,"""
+MAX_SPREAD_S = 60.0
+OBJECTS_A_S = 2000
+"""and what is dear to list waits longer: where there are 100,000 objects, there are many of us."""
 NAMED = 5
 """Objects that the log line names."""
 
@@ -38,6 +41,8 @@ class Comparison:
         self._intake = watcher.intake
         self._resource = watcher.resource
         self._shared = shared
+        self._size = 0
+        """Objects of the last list."""
 
     async def run(self) -> None:
         """Compares for ever."""
@@ -62,7 +67,7 @@ class Comparison:
         except TimeoutError:
             return
         self._watcher.doubted.clear()
-        await asyncio.sleep(SPREAD_S * chance())
+        await asyncio.sleep(spread_s(self._size) * chance())
 
     async def compare(self) -> None:
         """Compares once."""
@@ -71,6 +76,7 @@ class Comparison:
         try:
             at_least = self._intake.applied
             listed, version = await self._list()
+            self._size = len(listed)
             if 0 < version < at_least:
                 self._resync("older", f"a list is of version {version}, the watch of {at_least}")
                 return
@@ -189,6 +195,11 @@ class Comparison:
             "the watch of %s missed changes, repaired: %s%s",
             self._resource.title, ", ".join(names[:NAMED]), more,
         )  # fmt: skip
+
+
+def spread_s(size: int) -> float:
+    """Over how long everybody's comparisons are spread, for so many objects."""
+    return min(max(SPREAD_S, size / OBJECTS_A_S), MAX_SPREAD_S)
 
 
 def _nothing() -> None:
