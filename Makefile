@@ -7,9 +7,10 @@ SECONDS ?= 60
 QUESTIONS ?= 5000
 SEED ?= 1
 UV := $(shell command -v uv 2>/dev/null)
-export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
-export UV_CONSTRAINT := $(CURDIR)/constraints.txt
-export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
+# Relative, for these lists are split at spaces, which the path to here may have.
+export PIP_CONSTRAINT := constraints.txt
+export UV_CONSTRAINT := constraints.txt
+export UV_BUILD_CONSTRAINT := constraints.txt
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -20,7 +21,7 @@ help:           ## list the targets
 
 run: .venv/runs ## a lab cluster with the demo shop, and kdns for it on 127.0.0.1:5353
 	@echo "A Kubernetes lab with the shop of config/demo. Try, in another terminal (config/demo/README.md goes on):"
-	@echo "  export KUBECONFIG=$(CURDIR)/.kdns/kubeconfig"
+	@echo "  export KUBECONFIG='$(CURDIR)/.kdns/kubeconfig'"
 	@echo "  kubectl get services,pods -A"
 	@echo "  dig +short @127.0.0.1 -p 5353 web.shop.svc.cluster.local"
 	@echo "  dig +short @127.0.0.1 -p 5353 _mysql._tcp.mysql.shop.svc.cluster.local SRV"

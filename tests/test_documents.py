@@ -166,6 +166,13 @@ def targets() -> set[str]:
     return set(re.findall(r"^([a-z-]+):.*##", makefile, re.MULTILINE))
 
 
+def test_the_path_to_here_may_have_spaces():
+    """pip and uv split their lists of constraints at spaces."""
+    makefile = (TOP / "Makefile").read_text(encoding="utf-8")
+    lists = re.findall(r"^export \w+_CONSTRAINT := (.*)$", makefile, re.MULTILINE)
+    assert set(lists) == {"constraints.txt"}
+
+
 def unknown(command: str) -> str:
     """What nobody knows of a command; empty when all is well."""
     program, *words = shlex.split(command.split("#", maxsplit=1)[0])

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import errno
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -118,7 +119,7 @@ def _end(ended: "asyncio.Future[int]", code: int) -> None:
 def _hello(url: str, words: _Words, count: int) -> str:
     return (
         f"lab: a Kubernetes API on {url}, {count} objects from manifests\n"
-        f"lab: try: export KUBECONFIG={words.kubeconfig}; kubectl get services,pods -A"
+        f"lab: try: export KUBECONFIG={shlex.quote(str(words.kubeconfig))}; kubectl get services,pods -A"
     )
 
 
