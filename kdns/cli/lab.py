@@ -117,9 +117,10 @@ def _end(ended: "asyncio.Future[int]", code: int) -> None:
 
 
 def _hello(url: str, words: _Words, count: int) -> str:
+    kubeconfig = shlex.quote(str(words.kubeconfig))
     return (
         f"lab: a Kubernetes API on {url}, {count} objects from manifests\n"
-        f"lab: try: export KUBECONFIG={shlex.quote(str(words.kubeconfig))}; kubectl get services,pods -A"
+        f"lab: try: export KUBECONFIG={kubeconfig}; kubectl get services,pods -A"
     )
 
 
