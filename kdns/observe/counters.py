@@ -55,5 +55,8 @@ class Counters:
         return found
 
     def ask(self, metric: str, read: Callable[[], Iterable[tuple[Labels, float]]]) -> None:
-        """Publishes what `read` says at the moment somebody asks."""
+        """Publishes what `read` says at the moment somebody asks.
+
+        `read` outlives a reload: one that held a plugin would hold all that the plugin knows.
+        """
         self.asked[metric] = read

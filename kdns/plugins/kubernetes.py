@@ -36,6 +36,7 @@ from kdns.observe.counters import Labels
 from kdns.plugins.base import (
     SKIP,
     Backend,
+    Life,
     Query,
     Result,
     Site,
@@ -120,8 +121,8 @@ class Kubernetes(Backend):
         self._view = self._make_view(self._cluster.store)
         self._limit = settings.get("stale_after", 300.0)
         self._overdue = ""
-        site.counters.ask("kdns_data_age_seconds", partial(_ages, site))
-        site.counters.ask("kdns_data_stale", partial(_stale, site))
+        site.counters.ask("kdns_data_age_seconds", partial(_ages, site.life))
+        site.counters.ask("kdns_data_stale", partial(_stale, site.life))
         site.beside.setdefault("metadata", []).append(self.offer)
 
     def _check(self) -> None:
@@ -361,23 +362,22 @@ class Kubernetes(Backend):
 _TRANSFERS = frozenset((types.AXFR, types.IXFR))
 
 
-def _plugins(site: Site) -> list[Kubernetes]:
-    return [one for one in site.life.plugins if isinstance(one, Kubernetes)]
+def _plugins(life: Life) -> list[Kubernetes]:
+    return [one for one in life.plugins if isinstance(one, Kubernetes)]
 
 
-def _ages(site: Site) -> Iterator[tuple[Labels, float]]:
+def _ages(life: Life) -> Iterator[tuple[Labels, float]]:
     """The age of what is known of each resource, the greatest where several clusters have it."""
     ages: dict[str, float] = {}
-    for plugin in _plugins(site):
+    for plugin in _plugins(life):
         for kind, age in plugin.cluster.freshness.ages().items():
             ages[_RESOURCES[kind]] = max(age, ages.get(_RESOURCES[kind], 0.0))
     for resource, age in ages.items():
         yield (resource,), age
 
 
-def _stale(site: Site) -> Iterator[tuple[Labels, float]]:
-    plugins = _plugins(site)
-    if plugins:
+def _stale(life: Life) -> Iterator[tuple[Labels, float]]:
+    if plugins := _plugins(life):
         yield (), float(any(plugin.staleness for plugin in plugins))
 
 

@@ -12,11 +12,12 @@ import logging
 import secrets
 import socket
 from collections.abc import Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from kdns.corefile.options import Settings
 from kdns.observe.counters import Labels
-from kdns.plugins.base import Filter, Next, Query, Result, Site
+from kdns.plugins.base import Filter, Life, Next, Query, Result, Site
 from kdns.wire import names, types
 from kdns.wire.message import Answer
 from kdns.wire.names import Key
@@ -74,7 +75,7 @@ class Loop(Filter):
 
     async def start(self) -> None:
         """Publishes the zones that loop."""
-        self.site.counters.ask("kdns_loop_detected", self._looping)
+        self.site.counters.ask("kdns_loop_detected", partial(_looping, self.site.life))
 
     def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Probes each zone."""
@@ -143,16 +144,17 @@ class Loop(Filter):
         ]
         return " or ".join(f"forward ({word.file}:{word.line})" for word in words) or "forward"
 
-    def _looping(self) -> Iterable[tuple[Labels, float]]:
-        """The state of every zone, of all plugins that serve."""
-        for plugin in self.site.life.plugins:
-            if isinstance(plugin, Loop):
-                for probe in plugin.probes.values():
-                    yield (names.format(probe.zone),), float(probe.is_looping)
-
     def _own_address(self) -> tuple[str, int]:
         host, port = self.site.listen[0]
         return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - to ask, not to bind
+
+
+def _looping(life: Life) -> Iterable[tuple[Labels, float]]:
+    """The state of every zone, of all plugins that serve."""
+    for plugin in life.plugins:
+        if isinstance(plugin, Loop):
+            for probe in plugin.probes.values():
+                yield (names.format(probe.zone),), float(probe.is_looping)
 
 
 async def _exchange(address: tuple[str, int], packet: bytes) -> int | None:

@@ -9,14 +9,14 @@ import asyncio
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from kdns.corefile.options import Settings, Shape, Syntax, host_port, text
 from kdns.observe import exposition, process
 from kdns.observe.catalogue import DURATIONS, SIZES
 from kdns.observe.counters import Counters, Labels
-from kdns.plugins.base import Client, Endpoint, HttpReply, Monitor, Observer, Seen, Site
+from kdns.plugins.base import Client, Endpoint, HttpReply, Life, Monitor, Observer, Seen, Site
 from kdns.wire import names, types
 from kdns.wire.names import Key
 from kdns.wire.scan import scan
@@ -191,7 +191,7 @@ class Prometheus(Observer):
     async def start(self) -> None:
         """Publishes what is known of the process and of the plugins that serve."""
         process.publish(self.site.counters, runtime=self.settings.has("runtime_metrics"))
-        self.site.counters.ask("coredns_plugin_enabled", self._enabled)
+        self.site.counters.ask("coredns_plugin_enabled", partial(_enabled, self.site.life))
 
     def endpoints(self) -> Sequence[Endpoint]:
         """The page itself."""
@@ -228,22 +228,23 @@ class Prometheus(Observer):
             host = ""
         return _label(self.scheme, host, client.local_port)
 
-    def _enabled(self) -> Iterator[tuple[Labels, float]]:
-        """The plugins that take part in answering, in the blocks that are counted (CoreDNS)."""
-        serving = self.site.life.plugins
-        for counted in serving:
-            if not isinstance(counted, Prometheus):
-                continue
-            site = counted.site
-            chain = {
-                one.name: None
-                for one in serving
-                if one.site.beside is site.beside and not isinstance(one, Monitor)
-            }
-            for name in chain:
-                for host in dict.fromkeys(host for host, _ in site.listen):
-                    server = _label(counted.scheme, host, site.listen[0][1])
-                    yield (server, names.format(site.zones[0]), "", name), 1
+
+def _enabled(life: Life) -> Iterator[tuple[Labels, float]]:
+    """The plugins that take part in answering, in the blocks that are counted (CoreDNS)."""
+    serving = life.plugins
+    for counted in serving:
+        if not isinstance(counted, Prometheus):
+            continue
+        site = counted.site
+        chain = {
+            one.name: None
+            for one in serving
+            if one.site.beside is site.beside and not isinstance(one, Monitor)
+        }
+        for name in chain:
+            for host in dict.fromkeys(host for host, _ in site.listen):
+                server = _label(counted.scheme, host, site.listen[0][1])
+                yield (server, names.format(site.zones[0]), "", name), 1
 
 
 def _label(scheme: str, host: str, port: int) -> str:

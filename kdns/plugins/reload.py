@@ -6,11 +6,12 @@ How a Corefile is read, compared and put in place is the server's business (serv
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from kdns.corefile.options import Settings, Shape, Syntax, duration
 from kdns.observe.counters import Labels
-from kdns.plugins.base import Monitor, Site
+from kdns.plugins.base import Life, Monitor, Site
 
 log = logging.getLogger("kdns.reload")
 
@@ -36,7 +37,7 @@ class Reload(Monitor):
     async def start(self) -> None:
         """Publishes the version that serves, while some Corefile with `reload` does."""
         self.site.counters.add("coredns_reload_failed_total", by=0)
-        self.site.counters.ask("coredns_reload_version_info", self._version)
+        self.site.counters.ask("coredns_reload_version_info", partial(_version, self.site.life))
 
     def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Looks at the Corefile."""
@@ -53,7 +54,7 @@ class Reload(Monitor):
             await asyncio.sleep(self.interval_s)
             await life.reload()
 
-    def _version(self) -> Iterable[tuple[Labels, float]]:
-        life = self.site.life
-        serves = any(isinstance(plugin, Reload) for plugin in life.plugins)
-        return ((("sha512", life.version), 1),) if serves else ()
+
+def _version(life: Life) -> Iterable[tuple[Labels, float]]:
+    serves = any(isinstance(plugin, Reload) for plugin in life.plugins)
+    return ((("sha512", life.version), 1),) if serves else ()

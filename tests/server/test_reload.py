@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import socket
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import dns.message
 import pytest
 
+from kdns.cluster.cluster import Cluster
 from kdns.plugins.base import Client
 from kdns.plugins.hosts import Hosts
 from kdns.server.assembly import Services, build, read
@@ -349,6 +351,34 @@ async def test_a_store_is_kept_while_its_stanza_is_the_same(tmp_path: Path) -> N
         assert await world.reload(hosts(1))
         assert not world.services.shared
         assert not world.service._runners._running
+
+
+async def test_nothing_is_kept_of_a_cluster_that_nobody_asks_for(
+    tmp_path: Path, taken: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "web.yaml").write_text("kind: Namespace\nmetadata: {name: web}\n")
+    stanza = (
+        "kubernetes cluster.local {{\n manifests {}\n{}\n }}\n metadata\n reload\n loop\n cache"
+    )
+    stanza += "\n prometheus 127.0.0.1:0"
+    clusters: list[weakref.ref[Cluster]] = []
+
+    def alive() -> int:
+        found = [one for one in world.services.shared.values() if isinstance(one, Cluster)]
+        clusters.extend(map(weakref.ref, found))
+        del found
+        return len({id(one()) for one in clusters} - {id(None)})
+
+    async with World(hosts(1, stanza.format(tmp_path, ""))) as world:
+        assert alive() == 1
+        for more in ("noendpoints", "pods verified", ""):
+            assert await world.reload(hosts(1, stanza.format(tmp_path, more)))
+            assert alive() == 1
+        refused = stanza.format(tmp_path, "noendpoints") + f"\n health 127.0.0.1:{taken}"
+        assert not await world.reload(hosts(1, refused))
+        caplog.clear()  # it keeps what was raised
+        assert await world.reload(hosts(1))
+        assert alive() == 0
 
 
 def by_type() -> Counter[str]:
