@@ -5,6 +5,7 @@ CoreDNS; here it is said that it does not.
 """
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from kdns.server.assembly import Assembly, Services, build, read
 from kdns.server.reload import Reloader
 from kdns.server.service import Service, Stopping
 from kdns.server.sockets import StartError
+
+log = logging.getLogger(logs.ROOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ def _end(service: Service, number: signal.Signals, options: Options) -> None:
     loop.add_signal_handler(signal.SIGINT, _quit, options, 1)
     loop.add_signal_handler(signal.SIGTERM, lambda: None)
     if not options.is_quiet:
-        logs.announce(f"{number.name}: stopping; what was asked before is still answered")
+        log.info("%s: stopping; what was asked before is still answered", number.name)
     service.end()
 
 

@@ -168,7 +168,7 @@ def test_serve_answers_until_sigterm_and_leaves_no_pidfile(corefile: Path) -> No
         code, printed = kdns.end(signal.SIGTERM)
     assert code == 0
     assert f".:{kdns.port} on 127.0.0.1" in printed
-    assert "SIGTERM: stopping" in printed
+    assert "[INFO] SIGTERM: stopping" in printed
     assert f"kdns-{__version__}" in printed
     assert "Traceback" not in printed
     assert not pidfile.exists()
