@@ -63,7 +63,8 @@ def offers(plugins: Iterable[Plugin]) -> dict[Address, Offer]:
     found: dict[Address, Offer] = {}
     for plugin in plugins:
         for endpoint in plugin.endpoints():
-            offer = found.setdefault((endpoint.host, endpoint.port), Offer(plugin.name, {}))
+            host = "127.0.0.1" if endpoint.host == "localhost" else endpoint.host
+            offer = found.setdefault((host, endpoint.port), Offer(plugin.name, {}))
             offer.routes.setdefault(endpoint.path, endpoint)
     return found
 
@@ -74,7 +75,7 @@ class HttpListener:
     def __init__(self, address: Address, offer: Offer, ours: Collection[int] = ()) -> None:
         host, port = address
         try:
-            self.sock = open_stream("127.0.0.1" if host == "localhost" else host, port, ours)
+            self.sock = open_stream(host, port, ours)
         except StartError as error:
             raise StartError(f"{offer.directive}: {error}") from error
         self.port: int = self.sock.getsockname()[1]

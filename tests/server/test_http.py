@@ -258,6 +258,25 @@ async def test_the_stop_finishes_replies_and_closes_the_idle() -> None:
         idle[1].close()
 
 
+async def test_paths_of_one_address_share_its_listener() -> None:
+    class Serves:
+        name = "serves"
+
+        def __init__(self, host: str, path: str) -> None:
+            self.endpoint = Endpoint(host, 8080, path, ok)
+
+        def endpoints(self) -> list[Endpoint]:
+            return [self.endpoint]
+
+    first, again = Serves("localhost", "/a"), Serves("localhost", "/a")
+    found = http.offers([first, Serves("127.0.0.1", "/b"), again, Serves("", "/c")])
+    assert {address: list(offer.routes) for address, offer in found.items()} == {
+        ("127.0.0.1", 8080): ["/a", "/b"],
+        ("", 8080): ["/c"],
+    }
+    assert found["127.0.0.1", 8080].routes["/a"] is first.endpoint
+
+
 async def test_a_taken_port_names_the_directive() -> None:
     foreign = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = foreign.sockets[0].getsockname()[1]
