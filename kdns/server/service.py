@@ -157,9 +157,11 @@ class Service:
             if (host, port) not in self._listeners:
                 listener = Listener(host, port, router, self.services, ours=ours)
                 self._listeners[host, port] = listener
+                ours.add(listener.port)
         for address, offer in crew.offers.items():
             if address not in self._http:
                 self._http[address] = HttpListener(address, offer, ours=ours)
+                ours.add(self._http[address].port)
         for http in self._http.values():
             await http.start()
         for one in self._listeners.values():

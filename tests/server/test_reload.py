@@ -240,6 +240,17 @@ def free() -> int:
     return free_port()
 
 
+async def test_a_wildcard_and_an_address_of_it_are_both_ours(
+    free: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    web = free_port()
+    text = f".:{free} {{\n whoami\n health :{web}\n}}\n" + hosts(1, f"ready 127.0.0.1:{web}")
+    async with World(text.replace(".:0 {", f"example:{free} {{")) as world:
+        assert sorted(world.service.addresses) == [("", free), ("127.0.0.1", free)]
+        assert sorted(world.service._http) == [("", web), ("127.0.0.1", web)]
+    assert "another process" not in caplog.text
+
+
 async def test_http_addresses_come_go_and_are_kept(free: int) -> None:
     probes = f"health 127.0.0.1:0\n ready 127.0.0.1:{free}"
 
