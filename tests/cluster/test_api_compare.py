@@ -25,6 +25,11 @@ async def api():
         yield made
 
 
+@pytest.fixture(autouse=True)
+def short_delays(monkeypatch):
+    monkeypatch.setattr("kdns.cluster.api.backoff.BASE_S", 0.02)
+
+
 async def compared(api, times=2, resource="services"):
     """Waits for so many more comparisons to begin, so that one less has ended."""
     before = len(api.asked(f"metadata {resource}"))
@@ -144,6 +149,30 @@ async def test_a_server_that_went_back_and_passed_us_meanwhile_is_followed(api):
         await api.start()
         await until(lambda: seen.services == {"default/other"})
         assert not seen.count("kdns_resyncs_total", "services", "older")
+
+
+async def test_a_comparison_that_a_server_refuses_that_is_just_back_is_made_soon(api):
+    async with following(api.url, timing=Timing(compare_s=3600, settle_s=0.1)) as seen:
+        await api.stop()
+        await until(lambda: seen.api.failure)
+        api.objects["services"] = {}
+        api.put("services", service("other"), tell=False)
+        api.version += 1000
+        api.faults.append((lambda one: one.query.get("limit") == "500", refused(429), [9]))
+        await api.start()
+        await until(lambda: seen.services == {"default/other"})
+
+
+async def test_a_resource_that_did_not_notice_an_outage_is_compared_as_well(api):
+    """While one request tries, the others wait at the door and find the server back."""
+    async with following(api.url, timing=Timing(compare_s=3600, settle_s=0.1)) as seen:
+        api.fail("metadata namespaces", refused(503))
+        api.put("services", service("new", "10.96.0.8"), tell=False)
+        await until(lambda: api.open("namespaces") and api.open("services"))
+        api.open("namespaces")[0].end()
+        await until(lambda: api.asked("watch namespaces"))
+        api.open("services")[0].end()
+        await until(lambda: "default/new" in seen.services)
 
 
 async def test_much_drift_is_a_list_anew(api):

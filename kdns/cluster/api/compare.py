@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable
 
+from kdns.cluster.api.backoff import Backoff
 from kdns.cluster.api.channel import Batch
 from kdns.cluster.api.failures import MALFORMED, SourceError, Stale
 from kdns.cluster.api.intake import number
@@ -29,6 +30,8 @@ SPREAD_S = 5.0
 MAX_SPREAD_S = 60.0
 OBJECTS_A_S = 2000
 """and what is dear to list waits longer: where there are 100,000 objects, there are many of us."""
+LATER_S = 60.0
+"""The longest wait after a comparison that failed: a server that is just back refuses much."""
 NAMED = 5
 """Objects that the log line names."""
 
@@ -41,6 +44,7 @@ class Comparison:
         self._intake = watcher.intake
         self._resource = watcher.resource
         self._shared = shared
+        self._backoff = Backoff(shared.chance)
         self._size = 0
         """Objects of the last list."""
 
@@ -54,6 +58,10 @@ class Comparison:
                 await self.compare()
             except (SourceError, *MALFORMED) as error:
                 log.debug("no comparison of %s: %s", self._resource.title, error)
+                self._watcher.doubted.set()
+                await asyncio.sleep(self._backoff.delay(LATER_S))
+            else:
+                self._backoff.reset()
 
     async def _wait(self) -> None:
         """Waits until it is time, or there is a reason.

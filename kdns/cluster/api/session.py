@@ -92,6 +92,8 @@ class Session:
         self._door = asyncio.Lock()
         self.has_watch_lists = True
         """False once the server refused one, until the connection breaks."""
+        self.outages = 0
+        """How often the server was away, or not itself: it may be another when it is back."""
         self._client = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
@@ -165,6 +167,7 @@ class Session:
                 self._observe("coredns_kubernetes_rest_client_request_duration_seconds", host, took)
         if response.status == 200:
             return response, secrets.url
+        self.outages += response.status >= 500  # a proxy's word for the same
         try:
             body = await Body(response, secrets.url).whole()
         finally:
@@ -187,8 +190,10 @@ class Session:
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
                 self._is_down = False  # it listens, so the others may try as well
+                self.outages += 1
                 raise Broken(f"{secrets.url} did not answer in {ANSWER_S:g} s") from None
             self._is_down = True
+            self.outages += 1
             self.has_watch_lists = True
             ca = secrets.pair.ca_file or "the system's store"
             raise unreachable(error, where=secrets.url, ca=ca) from None

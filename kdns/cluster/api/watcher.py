@@ -64,7 +64,8 @@ class Watcher:
         self._body: Body | None = None
         self._demand: Stale | None = None
         self._absent_since: float | None = None
-        self._was_away = False
+        self._outages = 0
+        """Those of the server that are behind us."""
 
     async def run(self) -> None:
         """Follows for ever."""
@@ -110,7 +111,6 @@ class Watcher:
                 asked_s = min(error.retry_after, PATIENCE_S) * (1 + shared.chance() / 4)
             case Unreachable():  # the session sees to the wait, for all resources together
                 shared.report.failed(self.resource.name, error)
-                self._was_away = True
                 return 0
             case SourceError():
                 shared.report.failed(self.resource.name, error)
@@ -217,7 +217,7 @@ class Watcher:
             intake.begin_list()
         else:
             intake.begin_watch()
-            if self._was_away:
+            if self._outages != self._shared.session.outages:
                 self.doubted.set()
             self._well()
         now = asyncio.get_running_loop().time
@@ -288,7 +288,7 @@ class Watcher:
             raise self._no_list("a bookmark came before its end")
 
     def _well(self) -> None:
-        self._absent_since, self._was_away = None, False
+        self._absent_since, self._outages = None, self._shared.session.outages
         self._shared.report.well(self.resource.name)
 
     async def _absent(self, error: Refused) -> float:
