@@ -30,6 +30,7 @@ ANSWER_S: Final = 2.0
 START_S: Final = 30.0
 """How long the first probe is repeated until one gets through and comes to no loop."""
 RETRY_S: Final = 0.5
+"""How long to wait before the first repetition; twice as long before each next one."""
 EVERY_S: Final = 60.0
 EVERY_LOOPING_S: Final = 10.0
 CLEAN: Final = 3
@@ -97,24 +98,27 @@ class Loop(Filter):
         while self not in self.site.life.plugins:  # noqa: ASYNC110 - rare, and for a moment
             await asyncio.sleep(RETRY_S / 10)
         clock, chance = self.site.clock, self.site.chance
-        end = clock() + START_S
-        while clock() < end and not (await self._ask(probe) and not probe.is_looping):  # noqa: ASYNC110 - a retry
-            await asyncio.sleep(RETRY_S)
+        end, wait_s = clock() + START_S, RETRY_S
+        while clock() < end and (not await self._ask(probe) or probe.is_looping):
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, EVERY_LOOPING_S)
         while True:
             every_s = EVERY_LOOPING_S if probe.is_looping else EVERY_S
             await asyncio.sleep(every_s * (0.75 + chance.random() / 2))
             await self._ask(probe)
 
     async def _ask(self, probe: Probe) -> bool:
-        """Sends a probe and judges; True when it was answered."""
+        """Sends a probe and judges; True when it got through and was answered."""
         rcode = await _exchange(self._own_address(), probe.renew())
         if probe.seen > MOST_SEEN:
             probe.clean = 0
             self._turn(probe, is_looping=True)
-        elif rcode not in {None, types.SERVFAIL}:
-            probe.clean += 1
-            self._turn(probe, is_looping=probe.is_looping and probe.clean < CLEAN)
-        return rcode is not None
+            return False
+        if rcode in {None, types.SERVFAIL}:
+            return False
+        probe.clean += 1
+        self._turn(probe, is_looping=probe.is_looping and probe.clean < CLEAN)
+        return True
 
     def _turn(self, probe: Probe, *, is_looping: bool) -> None:
         if is_looping == probe.is_looping:

@@ -232,6 +232,19 @@ async def test_a_probe_that_fails_on_its_way_is_no_end_of_a_loop(hurried: None) 
         await until(lambda: not server.probe.is_looping)
 
 
+async def test_a_loop_behind_an_upstream_that_is_late_is_found_at_the_start(
+    hurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "EVERY_S", 60)
+    async with Server() as server:
+        server.forward.is_down = True
+        server.watch()
+        await until(lambda: server.forward.asked > 2)
+        assert not server.probe.is_looping
+        server.forward.is_down = False
+        await until(lambda: server.probe.is_looping)
+
+
 async def test_a_process_without_sockets_left_goes_on(
     hurried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
