@@ -48,8 +48,8 @@ class Listener:
 
     @property
     def heard_at(self) -> float:
-        """When a packet last came in over UDP."""
-        return self._udp.heard_at
+        """When a query last came in."""
+        return max(self._udp.heard_at, self._tcp.heard_at)
 
     async def start(self) -> None:
         """Begins to read and to accept, the first time."""

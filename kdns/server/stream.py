@@ -110,6 +110,8 @@ class Connection(asyncio.Protocol):
         if at or self.is_idle:
             self.waits_since = now
         self.is_idle = not self._buffer
+        if at:
+            self.listener.heard_at = now
         pipeline.tell()
         if self.underway >= MAX_UNDERWAY or self._is_full:
             self._hold()
@@ -154,6 +156,8 @@ class TcpListener:
         self.pipeline = pipeline
         self.clock = clock
         self.connections: dict[Connection, None] = {}
+        self.heard_at = float("-inf")
+        """When a message was last read."""
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import dns.asyncquery
 import dns.message
 import pytest
 
@@ -77,6 +78,16 @@ async def test_a_changed_corefile_serves_on_the_same_sockets() -> None:
         assert [listener] == list(world.service._listeners.values())
         assert world.services.life.version == version_of(hosts(2), "Corefile")
         assert [one.name for one in world.services.life.plugins] == ["bind", "hosts"]
+
+
+@pytest.mark.parametrize("ask", [dns.asyncquery.udp, dns.asyncquery.tcp])
+async def test_plugins_learn_when_a_query_last_came_in(ask) -> None:
+    async with World(hosts(1)) as world:
+        heard_at, began = world.services.life.heard_at, world.services.clock()
+        assert heard_at() < began
+        [(host, port)] = world.service.addresses
+        await ask(dns.message.make_query("a.example", "A"), host, port=port, timeout=5)
+        assert began < heard_at() <= world.services.clock()
 
 
 async def test_an_equal_one_is_left_alone_unless_it_is_ordered(
