@@ -66,6 +66,7 @@ class Loop(Filter):
     def __init__(self, settings: Settings, site: Site) -> None:
         super().__init__(settings, site)
         self.probes = {zone: self._share(zone) for zone in site.zones}
+        self._is_quiet = False
         self._refused = Answer(
             rcode=types.SERVFAIL, ede=((0, "a forwarding loop"),), plugin=self.name
         )
@@ -91,8 +92,15 @@ class Loop(Filter):
         if query.type == HINFO and query.key == probe.name:
             query.forget()
             probe.seen += 1
-            return self._refused if probe.seen > MOST_SEEN else await next_(query)
+            return self._refused if probe.seen > MOST_SEEN else await self._pass(query, next_)
         return self._refused if probe.is_looping else await next_(query)
+
+    async def _pass(self, query: Query, next_: Next) -> Result:
+        """Lets a probe pass. Only at the start is its failure an error, with a line in the log."""
+        result = await next_(query)
+        if self._is_quiet and isinstance(result, Answer) and result.error:
+            return result.but(error="")
+        return result
 
     async def _watch(self, probe: Probe) -> None:
         while self not in self.site.life.plugins:  # noqa: ASYNC110 - rare, and for a moment
@@ -102,6 +110,7 @@ class Loop(Filter):
         while clock() < end and (not await self._ask(probe) or probe.is_looping):
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, EVERY_LOOPING_S)
+        self._is_quiet = True
         while True:
             every_s = EVERY_LOOPING_S if probe.is_looping else EVERY_S
             await asyncio.sleep(every_s * (0.75 + chance.random() / 2))

@@ -306,6 +306,31 @@ async def test_other_zones_pass() -> None:
     assert answer.rcode == types.NOERROR
 
 
+@pytest.mark.parametrize(("start_s", "said"), [(30, "no route"), (0, "")])
+async def test_failures_of_probes_are_logged_at_the_start_only(
+    hurried: None, monkeypatch: pytest.MonkeyPatch, start_s: float, said: str
+) -> None:
+    """Else there is a line a minute for good where no upstream is."""
+    monkeypatch.setattr(loop, "START_S", start_s)
+    async with Server() as server:
+        server.forward.is_down = True
+        server.forward.loops = False
+        server.watch()
+        await until(lambda: server.forward.asked > 1)
+
+        async def next_(query: Query) -> Result:
+            return Answer(types.SERVFAIL, error="no route")
+
+        made = fakes.chain("loop", Loop)
+        await made.ask("a.example")
+        for name, expected in ((names.format(server.probe.name), said), ("a.example", "no route")):
+            asked = Query(fakes.question(name, "HINFO"), fakes.client(), 0, made.ledger)
+            asked.zone = names.ROOT
+            answer = await server.loop.around(asked, next_)
+            assert answer.rcode == types.SERVFAIL
+            assert answer.error == expected
+
+
 def query(name: str, zone: names.Key, made: fakes.Chain) -> Query:
     asked = Query(fakes.question(name), fakes.client(), 0, made.ledger)
     asked.zone = zone
