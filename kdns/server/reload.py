@@ -107,5 +107,9 @@ class Reloader:
 
 
 def version_of(text: str, path: str) -> str:
-    """The version of a Corefile as it is now; raises ConfigError."""
-    return version(parse(text, path, environ=os.environ, read=read_text, glob=hidden_glob))
+    """The version of a Corefile as it is now; raises ConfigError, also for an empty one."""
+    blocks = parse(text, path, environ=os.environ, read=read_text, glob=hidden_glob)
+    if not blocks:
+        # At the start it means the default, as in CoreDNS; here it would end what is served.
+        raise ConfigError(path, 0, "the Corefile has no server block", "is it being written?")
+    return version(blocks)

@@ -125,6 +125,8 @@ def taken():
 
 
 BAD = {
+    "empty": ("", "has no server block"),
+    "comment": ("# to come\n", "has no server block"),
     "parse": (". {\n hosts {\n", "Corefile:"),
     "directive": (". {\n hots\n}\n", "unknown directive 'hots' (did you mean 'hosts'?)"),
     "start": (".:0 {\n bind 127.0.0.1\n forward . /none/at/all\n}\n", "/none/at/all"),
