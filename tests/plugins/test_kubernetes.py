@@ -1,7 +1,5 @@
 """The kubernetes plugin: options, source, sync state, fallthrough, and targets outside the zone."""
 
-import asyncio
-
 import dns.flags
 import dns.rcode
 import pytest

@@ -1,4 +1,4 @@
-"""Gives the node the address its pods ask: `python address.py 169.254.20.10`, again without harm."""
+"""Gives the node the address its pods ask: `python address.py 169.254.20.10`; again, no harm."""
 
 import fcntl
 import socket
