@@ -60,13 +60,12 @@ class Runners:
             if run is not None and key not in self._running:
                 self._running[key] = self._tasks.run(run())
 
-    async def keep(self, shared: Mapping[Hashable, Any]) -> bool:  # Any: see Site.shared
-        """Ends those that are not among `shared`; True when there were any."""
+    async def keep(self, shared: Mapping[Hashable, Any]) -> None:  # Any: see Site.shared
+        """Ends those that are not among `shared`."""
         ending = [self._running.pop(key) for key in set(self._running).difference(shared)]
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
-        return bool(ending)
 
 
 class Crew:

@@ -92,10 +92,7 @@ class Service:
             old = self._crew
             self._change_over(crew)
             await self._retire(old)
-            del old
-            if await self._runners.keep(self.assembly.shared):
-                await asyncio.sleep(0)  # till then the loop holds what has just ended
-                _let_go()
+            await self._runners.keep(self.assembly.shared)
 
     async def _start_in_time(self, crew: Crew) -> None:
         """Starts a crew unless the stop comes first: some plugins wait seconds for their data."""
@@ -213,13 +210,6 @@ class Service:
         log.error("a background task failed, the server ends", exc_info=error)
         if self._ended is not None and not self._ended.done():
             self._ended.set_exception(error)
-
-
-def _let_go() -> None:
-    """Frees what ended with a cluster: much, in cycles, and frozen if it came with the start."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
 
 
 def _check_free(address: Address, offer: Offer, dns: Iterable[int]) -> None:

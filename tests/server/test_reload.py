@@ -391,17 +391,21 @@ async def test_nothing_is_kept_of_a_cluster_that_nobody_asks_for(
         found = [one for one in world.services.shared.values() if isinstance(one, Cluster)]
         clusters.extend(map(weakref.ref, found))
         del found
+        gc.unfreeze()
+        gc.collect()
         return len({id(one()) for one in clusters} - {id(None)})
 
     async with World(hosts(1, stanza.format(tmp_path, ""))) as world:
         assert alive() == 1
         for more in ("noendpoints", "pods verified", ""):
             assert await world.reload(hosts(1, stanza.format(tmp_path, more)))
+            await asyncio.sleep(0)
             assert alive() == 1
         refused = stanza.format(tmp_path, "noendpoints") + f"\n health 127.0.0.1:{taken}"
         caplog.set_level("CRITICAL", "kdns")  # pytest keeps what was raised
         assert not await world.reload(hosts(1, refused))
         assert await world.reload(hosts(1))
+        await asyncio.sleep(0)
         assert alive() == 0
 
 
