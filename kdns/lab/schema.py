@@ -111,6 +111,7 @@ def misfit(obj: Obj, kind: Type | None, path: str = "") -> str:
 
 
 _JSON = {"string": str, "bytes": str, "time": str, "microtime": str, "bool": bool}
+_MOST = {"int32": 1 << 31, "int64": 1 << 63}
 
 
 def _misfit(value: object, shape: str, go_field: str, path: str) -> str:
@@ -138,9 +139,10 @@ def _scalar_misfit(value: object, shape: str, go_field: str) -> str:
         return _no_base64(value)
     if shape in _JSON:
         return "" if isinstance(value, _JSON[shape]) else _cannot(value, shape, go_field)
-    if shape in {"int32", "int64"}:
+    if shape in _MOST:
         is_number = isinstance(value, int) and not isinstance(value, bool)
-        return "" if is_number else _cannot(value, shape, go_field)
+        fits = is_number and -_MOST[shape] <= value < _MOST[shape]
+        return "" if fits else _cannot(value, shape, go_field)
     return ""
 
 

@@ -39,6 +39,7 @@ async def api() -> AsyncIterator[Client]:
         ("POST", MAPS, {"metadata": {}}, 422, "Invalid", 'ConfigMap "" is invalid: metadata.name: Required value: name or generateName is required'),
         ("POST", MAPS, {"metadata": {"name": "x", "namespace": "other"}}, 400, "BadRequest", "the namespace of the provided object does not match the namespace sent on the request"),
         ("POST", MAPS, {"metadata": {"name": 5}}, 400, "BadRequest", 'ConfigMap in version "v1" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string'),
+        ("POST", DEPLOYMENTS, {"metadata": {"name": "x"}, "spec": {"minReadySeconds": 99999999999}}, 400, "BadRequest", "cannot unmarshal number into Go struct field DeploymentSpec.spec.minReadySeconds of type int32"),
         ("POST", "/api/v1/namespaces/none/configmaps", {"metadata": {"name": "x"}}, 404, "NotFound", 'namespaces "none" not found'),
         ("POST", f"{MAPS}?fieldValidation=Strict", {"metadata": {"name": "x", "fooo": 1}, "foo": 1}, 400, "BadRequest", "strict decoding error: unknown field"),
         ("POST", f"{MAPS}?dryRun=Y", {"metadata": {"name": "x"}}, 422, "Invalid", 'CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["Y"]: supported values: "All"'),

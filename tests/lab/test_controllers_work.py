@@ -10,7 +10,7 @@ import pytest
 
 from kdns.lab import errors
 from kdns.lab.controllers.desk import KEPT_EVENTS, Desk
-from kdns.lab.controllers.work import Agenda, Controller
+from kdns.lab.controllers.work import LATEST_S, Agenda, Controller, delay_s
 from kdns.lab.errors import Obj
 from kdns.lab.history import Event
 from kdns.lab.resources import CONFIGMAPS, EVENTS, NAMESPACES, Resource
@@ -165,3 +165,35 @@ def test_the_oldest_events_go(storage: Storage, desk: Desk) -> None:
         desk.tell(about, "Changed", str(number), source="test")
     messages = {int(one["message"]) for one in storage.list(EVENTS, "default")}
     assert messages == set(range(5, KEPT_EVENTS + 5))
+
+
+async def test_an_event_that_makes_no_sense_does_not_end_a_controller(
+    desk: Desk, storage: Storage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(desk)
+    understood = recorder.keys
+
+    def keys(resource: Resource, event: Event) -> Iterable[Key]:
+        if event.object["metadata"]["name"] == "odd":
+            raise KeyError("uid")
+        return understood(resource, event)
+
+    monkeypatch.setattr(recorder, "keys", keys)
+    task = asyncio.create_task(recorder.run())
+    put(storage, "odd")
+    put(storage, "a")
+    await recorder.until(1)
+    recorder.failures = [OverflowError("int too large to convert to float")]
+    put(storage, "b")
+    await recorder.until(2)
+    put(storage, "c")
+    await recorder.until(3)
+    assert not task.done()
+    assert "odd makes no sense (KeyError" in caplog.text
+    assert "default/b makes no sense (OverflowError" in caplog.text
+    task.cancel()
+
+
+def test_a_key_that_fails_for_hours_is_still_tried() -> None:
+    assert delay_s(1) < 0.1
+    assert delay_s(5000) == LATEST_S

@@ -21,6 +21,13 @@ log = logging.getLogger("kdns.lab")
 
 SOON_S = 0.02
 LATEST_S = 30.0
+_NONSENSE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What an object that makes no sense raises; one such object must not end a controller."""
+
+
+def delay_s(failures: int) -> float:
+    """How long to wait after so many failures in a row."""
+    return min(SOON_S * 2 ** min(failures, 16), LATEST_S)  # 2**1024 is no float
 
 
 class Agenda:
@@ -94,8 +101,11 @@ class Controller:
             try:
                 while True:
                     for event in await watch.batch():
-                        for key in self.keys(resource, event):
-                            agenda.add(key, clock())
+                        try:
+                            for key in self.keys(resource, event):
+                                agenda.add(key, clock())
+                        except _NONSENSE as error:
+                            self._leave(event.object["metadata"]["name"], error)
             except ApiError as error:
                 log.debug("%s: %s: %s; it looks at all again", self.name, resource.plural, error)
 
@@ -112,15 +122,16 @@ class Controller:
                 failures.pop(key, None)
             except ApiError as error:
                 count = failures[key] = failures.get(key, 0) + 1
-                again = min(SOON_S * 2**count, LATEST_S)
+                again = delay_s(count)
                 if error.reason not in {"Conflict", "NotFound"} and not count & count - 1:
                     log.warning("%s: %s: %s", self.name, "/".join(key).strip("/"), error)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
+            except _NONSENSE as error:
                 again = None
-                log.warning(
-                    "%s: %s makes no sense (%s: %s); left alone until it changes",
-                    self.name, "/".join(key).strip("/"), type(error).__name__, error,
-                )  # fmt: skip
+                self._leave("/".join(key).strip("/"), error)
             if again is not None:
                 agenda.add(key, clock() + again)
             await asyncio.sleep(0)
+
+    def _leave(self, what: str, error: Exception) -> None:
+        words = "%s: %s makes no sense (%s: %s); left alone until it changes"
+        log.warning(words, self.name, what, type(error).__name__, error)
