@@ -85,7 +85,8 @@ class Api:
         except ConnectionError:
             return web.Response()  # the client has gone; nobody reads this
         except Exception as error:
-            where = f"{request.method} {request.path}"
+            _, path = _token_and_path(request.path)
+            where = f"{request.method} {path}"
             _LOG.error("request failed: %s error=%r", where, error, exc_info=True)
             return replies.failure(
                 ApiError(500, "InternalError", f"Internal error occurred: {error!r}")
@@ -93,10 +94,8 @@ class Api:
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         header = request.headers.get("Authorization", "")
-        path = request.path
-        if path.startswith(BY_PATH):
-            token, _, rest = path.removeprefix(BY_PATH).partition("/")
-            header, path = f"Bearer {token}", f"/{rest}"
+        token, path = _token_and_path(request.path)
+        header = f"Bearer {token}" if token else header
         if path in _HEALTH or path.rsplit("/", 1)[0] in _HEALTH:
             return web.Response(text="ok")
         user = self._access.user(header)
@@ -105,7 +104,7 @@ class Api:
         aim = calls.target(path)
         if aim is None and request.method == "POST":
             media = request.headers.get("Content-Type", "")
-            review = reviews.reply(path, media, await request.read(), user)
+            review = reviews.reply(path, media, await _body(request), user)
             return replies.plain(review, code=201)
         if aim is None:
             return _document(path, request.headers.get("Accept", ""))
@@ -232,13 +231,24 @@ async def _call(request: web.BaseRequest, aim: Target, user: User) -> Call:
     return Call(verb, aim, form, query, user.name, media, body)
 
 
+def _token_and_path(path: str) -> tuple[str, str]:
+    """The token that stands in a path, which is for nobody's log, and the path behind it."""
+    if not path.startswith(BY_PATH):
+        return "", path
+    token, _, rest = path.removeprefix(BY_PATH).partition("/")
+    return token or "-", f"/{rest}"
+
+
 async def _body(request: web.BaseRequest) -> bytes:
     parts = bytearray()
-    async for part in request.content.iter_any():
-        parts += part
-        if len(parts) > LARGEST:
-            message = f"Request entity too large: limit is {LARGEST}"
-            raise ApiError(413, "RequestEntityTooLarge", message)
+    try:
+        async for part in request.content.iter_any():
+            parts += part
+            if len(parts) > LARGEST:
+                message = f"Request entity too large: limit is {LARGEST}"
+                raise ApiError(413, "RequestEntityTooLarge", message)
+    except web.RequestPayloadError as error:
+        raise errors.bad_request(f"the body cannot be read: {error}") from None
     return bytes(parts)
 
 

@@ -5,12 +5,13 @@ another kind, name or namespace than the path's is refused.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import yaml
 
-from kdns.lab import errors, protobuf, schema
+from kdns.lab import errors, forms, protobuf, schema
 from kdns.lab.calls import Call
 from kdns.lab.errors import Cause, Obj
 
@@ -70,7 +71,8 @@ def applied(call: Call, config: Any, warnings: list[str]) -> Obj:  # Any: JSON o
     version, kind = config.get("apiVersion", ""), config.get("kind", "")
     if (version, kind) != (resource.api_version, resource.kind):
         raise errors.bad_request(f"invalid object type: {version or '/'}, Kind={kind}")
-    if not (config.get("metadata") or {}).get("name"):
+    metadata = config.get("metadata")
+    if not isinstance(metadata, dict) or not metadata.get("name"):
         name = call.target.name
         raise errors.bad_request(
             f"the name of the object ({name} based on URL) was undeterminable: "
@@ -90,14 +92,58 @@ def applied(call: Call, config: Any, warnings: list[str]) -> Obj:  # Any: JSON o
     return checked(call, config, warnings)
 
 
+def part(call: Call, kind: str) -> Obj:
+    """A body that is no object of the resource but one of another type, or nothing."""
+    return fitted(decode(call), kind) if call.body.strip() else {}
+
+
+def fitted(obj: Obj, kind: str) -> Obj:
+    """An object of a type, by the schema's name; raises 400 for one that does not fit."""
+    wrong = schema.misfit(obj, schema.types()[kind])
+    if wrong:
+        raise errors.bad_request(wrong)
+    return obj
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML without aliases: a few hundred bytes of them may stand for gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)
+
+
+def value(media: str, body: bytes) -> Any:  # Any: JSON
+    """A body as JSON, or YAML where its media type says so; raises ValueError."""
+    try:
+        if "yaml" not in media:
+            return msgspec.json.decode(body)
+        with suppress(ValueError):  # kubectl sends JSON as YAML, which is a hundred times slower
+            return msgspec.json.decode(body)
+        found = yaml.load(body, _Plain)  # noqa: S506  (a safe one)
+        return msgspec.json.decode(forms.encode(found))  # keys become text
+    except (yaml.YAMLError, TypeError) as error:
+        raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("exceeded max depth") from None
+
+
+def patch_of(call: Call) -> Any:  # Any: JSON
+    """The body of a patch; raises 400 for what cannot be read."""
+    try:
+        return value(call.media, call.body)
+    except ValueError as error:
+        raise errors.bad_request(f"error decoding patch: {error}") from None
+
+
 def decode(call: Call) -> Obj:
     """A body as JSON, YAML or protobuf; raises 400 for what is none of these or no object."""
     if call.media == protobuf.MEDIA:
         return protobuf.decode(call.body)
     try:
-        is_yaml = "yaml" in call.media
-        obj = yaml.safe_load(call.body) if is_yaml else msgspec.json.decode(call.body)
-    except (ValueError, yaml.YAMLError) as error:
+        obj = value(call.media, call.body)
+    except ValueError as error:
         kind = call.resource.kind
         shown = call.body[:100].decode("utf-8", "replace")
         raise errors.bad_request(

@@ -10,7 +10,7 @@ from kdns.cluster import selectors
 from kdns.lab import errors
 from kdns.lab.errors import Cause
 from kdns.lab.forms import Form, accepted
-from kdns.lab.resources import Resource, find
+from kdns.lab.resources import NAMESPACES, Resource, find
 
 _VERBS = {
     ("GET", True): "get",
@@ -103,10 +103,13 @@ def verb(method: str, aim: Target, query: Mapping[str, str]) -> str:
         return "get"
     if method == "POST" and aim.part:
         return "create"
-    if method == "POST" and aim.resource.is_namespaced and not aim.namespace:
+    is_nowhere = aim.resource.is_namespaced and not aim.namespace
+    if method in {"POST", "DELETE"} and is_nowhere:
+        raise errors.not_allowed()
+    if method == "DELETE" and aim.resource is NAMESPACES and not aim.name:
         raise errors.not_allowed()
     try:
-        return _VERBS["GET" if method == "HEAD" else method, bool(aim.name)]
+        return _VERBS[method, bool(aim.name)]
     except KeyError:
         raise errors.not_allowed() from None
 

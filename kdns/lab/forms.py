@@ -142,7 +142,7 @@ def many(
 
 def event(resource: Resource, kind: str, found: Event, form: Form, now: float) -> bytes:
     """A line of a watch; `kind` differs from the event's where a selector is left or entered."""
-    key = f"{kind} {form.name} {form.rows_of}"
+    key = f"{kind} {form.name}"
     line = found.encoded.get(key)
     if line is None:
         item = found.item

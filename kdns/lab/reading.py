@@ -27,6 +27,8 @@ _TOO_OLD = (
     "first chunk was returned and now may show up in the list."
 )
 _INCONSISTENT = -1
+_LONGEST = 20
+"""Digits of a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ def version_of(text: str) -> int:
     if text and not (text.isascii() and text.isdecimal()):
         message = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": '
         raise errors.bad_request(f"invalid resource version: {message}invalid syntax")
+    if len(text) > _LONGEST:
+        message = f'strconv.ParseUint: parsing "{text}": value out of range'
+        message = f'resourceVersion: Invalid value: "{text}": {message}'
+        raise errors.bad_request(f"invalid resource version: {message}")
     return int(text or 0)
 
 

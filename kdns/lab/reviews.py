@@ -1,8 +1,6 @@
 """`kubectl auth can-i` and `whoami`: what a user may do, which here is all or, unknown, to read."""
 
-import msgspec
-
-from kdns.lab import errors, protobuf
+from kdns.lab import bodies, errors, protobuf
 from kdns.lab.errors import Obj
 from kdns.lab.tokens import ANYBODY, User
 
@@ -13,15 +11,16 @@ _ACCESS = {
 }
 _RULES = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 _WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_KINDS = _ACCESS | {_RULES: "SelfSubjectRulesReview", _WHO: "SelfSubjectReview"}
 _EVERYTHING = ["*"]
 
 
 def reply(path: str, media: str, body: bytes, user: User) -> Obj:
     """The review with its answer; raises 404 for a path that is no review."""
-    if path not in {*_ACCESS, _RULES, _WHO}:
+    if path not in _KINDS:
         raise errors.no_such_path()
-    asked = _decoded(media, body)
     group = path.split("/")[2]
+    asked = bodies.fitted(_decoded(media, body), f"{group.partition('.')[0]}.v1.{_KINDS[path]}")
     review: Obj = {"apiVersion": f"{group}/v1", "metadata": {}, "spec": asked.get("spec") or {}}
     if path == _WHO:
         info = {"username": user.name, "groups": list(user.groups)}
@@ -42,7 +41,7 @@ def _decoded(media: str, body: bytes) -> Obj:
     if media == protobuf.MEDIA:
         return protobuf.decode(body)
     try:
-        found = msgspec.json.decode(body)
+        found = bodies.value(media, body)
     except ValueError as error:
         raise errors.bad_request(f"the body cannot be read as JSON: {error}") from None
     return found if isinstance(found, dict) else {}

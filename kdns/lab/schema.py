@@ -140,9 +140,9 @@ def _scalar_misfit(value: object, shape: str, go_field: str) -> str:
     if shape in _JSON:
         return "" if isinstance(value, _JSON[shape]) else _cannot(value, shape, go_field)
     if shape in _MOST:
-        is_number = isinstance(value, int) and not isinstance(value, bool)
-        fits = is_number and -_MOST[shape] <= value < _MOST[shape]
-        return "" if fits else _cannot(value, shape, go_field)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return "" if -_MOST[shape] <= value < _MOST[shape] else _cannot(value, shape, go_field)
+        return _cannot(value, shape, go_field)
     return ""
 
 

@@ -36,6 +36,7 @@ class Deletion:
 
 
 ANYHOW = Deletion()
+_LAST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
 class _Table:
@@ -280,7 +281,7 @@ class Storage:
 
 def timestamp(seconds: float) -> str:
     """A time as objects have it."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(min(seconds, _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _key(obj: Obj) -> Key:

@@ -11,6 +11,7 @@ from kdns.lab.storage import ANYHOW, Deletion, Storage, timestamp
 from kdns.lab.tokens import ISSUER, Tokens
 
 _LEAST_S = 600
+_MOST_S = 1 << 32
 _HOUR_S = 3600
 
 
@@ -43,17 +44,19 @@ def _scaled(call: Call, storage: Storage) -> tuple[int, Obj]:
     if call.verb == "get":
         return 200, _scale(old)
     if call.verb == "update":
-        wanted = bodies.decode(call)
+        wanted = bodies.part(call, "autoscaling.v1.Scale")
     elif call.verb == "patch":
-        wanted = patch.apply(call.media, _scale(old), bodies.decode(call), None)
+        change = bodies.patch_of(call)
+        wanted = patch.apply(call.media, _scale(old), change, None)
+        bodies.fitted(wanted, "autoscaling.v1.Scale")
     else:
         raise errors.not_allowed()
-    replicas = (wanted.get("spec") or {}).get("replicas", 0)
-    if not isinstance(replicas, int) or replicas < 0:
+    replicas = (wanted.get("spec") or {}).get("replicas") or 0
+    if replicas < 0:
         words = f"Invalid value: {replicas}: must be greater than or equal to 0"
         cause = Cause("spec.replicas", "FieldValueInvalid", words)
         raise errors.invalid("Scale", aim.name, [cause], "autoscaling")
-    version = wanted.get("metadata", {}).get("resourceVersion")
+    version = (wanted.get("metadata") or {}).get("resourceVersion")
     metadata = old["metadata"] | ({"resourceVersion": version} if version else {})
     new = old | {"metadata": metadata, "spec": old["spec"] | {"replicas": replicas}}
     is_dry = call.query.get("dryRun") == "All"
@@ -88,10 +91,11 @@ def _selector(selector: Obj) -> str:
 
 def _token(call: Call, storage: Storage, tokens: Tokens) -> Obj:
     aim = call.target
-    spec = (bodies.decode(call).get("spec") or {}) if call.body.strip() else {}
+    spec = bodies.part(call, "authentication.v1.TokenRequest").get("spec") or {}
     seconds = spec.get("expirationSeconds") or _HOUR_S
-    if not isinstance(seconds, int) or seconds < _LEAST_S:
-        words = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
+    if not _LEAST_S <= seconds <= _MOST_S:
+        bound = "less than 10 minutes" if seconds < _LEAST_S else "larger than 2^32 seconds"
+        words = f"Invalid value: {seconds}: may not specify a duration {bound}"
         cause = Cause("spec.expirationSeconds", "FieldValueInvalid", words)
         raise errors.invalid("TokenRequest", "", [cause], "authentication.k8s.io")
     token = tokens.issue(aim.namespace, aim.name, seconds=seconds)
@@ -116,7 +120,7 @@ def _token(call: Call, storage: Storage, tokens: Tokens) -> Obj:
 def _evict(call: Call, storage: Storage) -> Obj:
     """A delete by another name; disruption budgets are stored but hold nothing up here."""
     aim = call.target
-    options = (bodies.decode(call).get("deleteOptions") or {}) if call.body.strip() else {}
+    options = bodies.part(call, "policy.v1.Eviction").get("deleteOptions") or {}
     grace = options.get("gracePeriodSeconds")
     how = ANYHOW if grace is None else Deletion(grace_s=grace)
     storage.delete(PODS, aim.namespace, aim.name, how)

@@ -88,6 +88,8 @@ class Tokens:
 
     def user(self, token: str) -> User | None:
         """Who has this token; None when it is not ours, has ended, or its account is gone."""
+        if not token.isascii():
+            return None
         if hmac.compare_digest(token.encode(), self.admin.encode()):
             return User(ADMIN, ("system:masters", "system:authenticated"))
         body, _, signature = token.rpartition(".")

@@ -7,9 +7,6 @@ rules; one that names no resourceVersion never conflicts, as nothing happens in 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import msgspec
-import yaml
-
 from kdns.lab import apply, bodies, errors, patch, schema
 from kdns.lab.calls import Call, selection
 from kdns.lab.errors import Cause, Obj
@@ -69,7 +66,7 @@ class Writer:
         aim = call.target
         old = self._storage.get(aim.resource, aim.namespace, aim.name)
         kind = schema.type_of(aim.resource.api_version, aim.resource.kind)
-        new = patch.apply(call.media, old, _patch_of(call), kind)
+        new = patch.apply(call.media, old, bodies.patch_of(call), kind)
         warnings: list[str] = []
         return self._put(call, bodies.checked(call, new, warnings), warnings)
 
@@ -106,7 +103,7 @@ class Writer:
     def _apply(self, call: Call) -> Written:
         """Server-side apply: an object that is not there yet is made."""
         aim, warnings = call.target, list[str]()
-        config = bodies.applied(call, _patch_of(call), warnings)
+        config = bodies.applied(call, bodies.patch_of(call), warnings)
         old = self._storage.find(aim.resource, aim.namespace, aim.name)
         kind = schema.type_of(aim.resource.api_version, aim.resource.kind)
         if kind is None:
@@ -158,17 +155,8 @@ def _is_dry(call: Call) -> bool:
     return call.query.get("dryRun") == "All"
 
 
-def _patch_of(call: Call) -> object:
-    try:
-        if "yaml" in call.media:
-            return yaml.safe_load(call.body)
-        return msgspec.json.decode(call.body)
-    except (ValueError, yaml.YAMLError) as error:
-        raise errors.bad_request(f"error decoding patch: {error}") from None
-
-
 def _deletion(call: Call) -> tuple[Deletion, bool]:
-    body: Obj = bodies.decode(call) if call.body.strip() else {}
+    body = bodies.part(call, "meta.v1.DeleteOptions")
     query = call.query
     requires = body.get("preconditions") or {}
     grace = body.get("gracePeriodSeconds")

@@ -33,7 +33,7 @@ class Client:
         async with self.session.request(method, path, data=sent, headers=named) as reply:
             text = await reply.read()
             self.headers = reply.headers
-            return reply.status, json.loads(text) if text[:1] in b"{[" else text.decode()
+            return reply.status, json.loads(text) if text[:1] in {b"{", b"["} else text.decode()
 
     async def get(self, path: str, **headers: str) -> Any:
         """The object of a reply that must be good."""

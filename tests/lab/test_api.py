@@ -20,6 +20,8 @@ from kdns.lab.resources import CONFIGMAPS, RESOURCES, SERVICEACCOUNTS
 from tests.lab.serving import MAPS, PARTIAL, Client, change, make, remove, served
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/bot"
+ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 
@@ -98,6 +100,55 @@ async def test_a_body_may_be_yaml_and_unknown_fields_are_warned_of(api: Client) 
     code, made = await api.ask("POST", MAPS, body, Content_Type="application/yaml")
     assert (code, made.get("foo")) == (201, None)
     assert api.headers["Warning"] == '299 - "unknown field \\"foo\\""'
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "media", "code"),
+    [
+        ("POST", MAPS, b"[" * 200_000, "application/json", 400),
+        ("POST", MAPS, b"metadata: {name: x}\ndata: &a {b: *a}", "application/yaml", 400),
+        ("POST", MAPS, b"metadata: {name: x}\ndata: {2: b}", "application/yaml", 201),
+        ("POST", MAPS, b"? [1]\n: 2", "application/yaml", 400),
+        ("PATCH", f"{MAPS}/a?fieldManager=x", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": "x"}, "application/apply-patch+yaml", 400),
+        ("PUT", f"{DEPLOYMENTS}/d/scale", {"spec": "x"}, "application/json", 400),
+        ("PUT", f"{DEPLOYMENTS}/d/scale", {"spec": {"replicas": True}}, "application/json", 400),
+        ("PATCH", f"{DEPLOYMENTS}/d/scale", [{"op": "replace", "path": "/spec/replicas", "value": 2}], "application/json-patch+json", 200),
+        ("PATCH", f"{DEPLOYMENTS}/d/scale", {"spec": {"replicas": "x"}}, "application/merge-patch+json", 400),
+        ("DELETE", f"{MAPS}/a", {"preconditions": "x"}, "application/json", 400),
+        ("DELETE", f"{MAPS}/a", {"dryRun": 5}, "application/json", 400),
+        ("DELETE", "/api/v1/configmaps", None, "application/json", 405),
+        ("DELETE", "/api/v1/namespaces", None, "application/json", 405),
+        ("HEAD", MAPS, None, "application/json", 405),
+        ("POST", f"{ACCOUNT}/token", {"spec": "x"}, "application/json", 400),
+        ("POST", f"{ACCOUNT}/token", {"spec": {"expirationSeconds": 1 << 33}}, "application/json", 422),
+        ("POST", ACCESS, {"spec": "x"}, "application/json", 400),
+        ("POST", ACCESS, {"spec": {}, "x": "y" * 2_000_000}, "application/json", 201),
+        ("GET", f"{MAPS}?resourceVersion={'9' * 5000}", None, "application/json", 400),
+    ],
+)  # fmt: skip
+async def test_no_body_is_so_odd_that_the_server_fails(
+    api: Client, method: str, path: str, body: Any, media: str, code: int
+) -> None:
+    make(api.lab, "a")
+    api.lab.storage.create(SERVICEACCOUNTS, "default", {"metadata": {"name": "bot"}})
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}  # fmt: skip
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+    assert (await api.ask("POST", DEPLOYMENTS, {"metadata": {"name": "d"}, "spec": spec}))[0] == 201
+    assert (await api.ask(method, path, body, Content_Type=media))[0] == code
+
+
+async def test_a_token_that_is_no_text_is_none_of_ours(api: Client) -> None:
+    headers = {"Authorization": "Bearer ÿ"}
+    assert (await api.ask("GET", MAPS, **headers))[0] == 401
+
+
+async def test_a_failure_is_logged_without_the_token_of_the_path(
+    api: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("kdns.lab.reading.page", None)
+    assert (await api.ask("GET", f"/as/{api.lab.token}{MAPS}"))[0] == 500
+    assert f"request failed: GET {MAPS} error=" in caplog.text
+    assert api.lab.token not in caplog.text
 
 
 async def test_dry_runs_reply_as_if(api: Client) -> None:

@@ -27,7 +27,7 @@ _NONSENSE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError
 
 def delay_s(failures: int) -> float:
     """How long to wait after so many failures in a row."""
-    return min(SOON_S * 2 ** min(failures, 16), LATEST_S)  # 2**1024 is no float
+    return min(SOON_S * 2.0 ** min(failures, 16), LATEST_S)  # 2.0**1024 overflows
 
 
 class Agenda:
