@@ -125,7 +125,7 @@ def test_dual_stack_services_have_slices_of_both_families(cluster: Driven) -> No
     assert all(":" in one["ip"] for one in subset["addresses"])
 
 
-def test_a_service_that_loses_its_selector_loses_its_slices(cluster: Driven) -> None:
+def test_a_service_that_loses_its_selector_keeps_what_it_had(cluster: Driven) -> None:
     cluster.service()
     cluster.pod("a")
     cluster.pass_s()
@@ -133,9 +133,34 @@ def test_a_service_that_loses_its_selector_loses_its_slices(cluster: Driven) -> 
     spec = {key: value for key, value in old["spec"].items() if key != "selector"}
     cluster.storage.update(SERVICES, "default", "web", {**old, "spec": spec})
     cluster.pass_s()
-    managers = [one["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"]
-                for one in cluster.slices()]  # fmt: skip
-    assert "endpointslice-controller.k8s.io" not in managers
+    managers = sorted(one["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"]
+                      for one in cluster.slices())  # fmt: skip
+    assert managers == [
+        "endpointslice-controller.k8s.io",
+        "endpointslicemirroring-controller.k8s.io",
+    ]
+    address = cluster.pods()[0]["status"]["podIP"]
+    assert cluster.ready() == [address, address]
+    cluster.change(SERVICES, "web", selector={"app": "web"})
+    cluster.pass_s()
+    assert cluster.ready() == [address]
+
+
+def test_endpoints_that_somebody_deleted_come_back(cluster: Driven) -> None:
+    cluster.service()
+    cluster.pod("a")
+    cluster.pass_s()
+    cluster.storage.delete(ENDPOINTS, "default", "web")
+    cluster.pass_s()
+    assert "web" in cluster.names(ENDPOINTS)
+
+
+def test_a_pod_without_any_of_the_named_ports_is_in_slices_only(cluster: Driven) -> None:
+    cluster.service(ports=[{"name": "x", "port": 80, "targetPort": "nosuch"}])
+    cluster.pod("a")
+    cluster.pass_s()
+    assert len(cluster.ready()) == 1
+    assert "subsets" not in cluster.storage.get(ENDPOINTS, "default", "web")
 
 
 def test_slices_and_endpoints_go_with_the_service(cluster: Driven) -> None:

@@ -164,7 +164,10 @@ def subsets_of(service: Obj, pods: Iterable[Obj]) -> list[Obj]:
         is_leaving = is_terminating(pod) and not shows_unready(service)
         if not address or is_finished(pod) or is_leaving:
             continue
-        ready, waiting = found.setdefault(freeze(ports_of(service, pod)), ([], []))
+        ports = ports_of(service, pod)
+        if spec_of(service).get("ports") and not ports:
+            continue  # slices show it all the same
+        ready, waiting = found.setdefault(freeze(ports), ([], []))
         is_shown = is_ready(pod) or shows_unready(service)
         (ready if is_shown else waiting).append(_address(service, pod, address))
     return [_subset(ports, *parts) for ports, parts in sorted(found.items(), key=repr)]

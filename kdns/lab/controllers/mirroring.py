@@ -1,6 +1,7 @@
 """Hand-made Endpoints become EndpointSlices, as the endpointslice-mirroring controller makes them.
 
-Only those of services without a selector, unless their author says that they are not to be copied.
+Only those of services without a selector, unless their author says that they are not to be copied;
+also those that our own controller left when a service lost its selector.
 """
 
 from ipaddress import ip_address
@@ -16,8 +17,7 @@ MADE_BY_US = "endpoints.kubernetes.io/managed-by"
 
 def is_mirrored(endpoints: Obj) -> bool:
     """True unless it must not be copied."""
-    labels = labels_of(endpoints)
-    return labels.get(SKIP) != "true" and MADE_BY_US not in labels
+    return labels_of(endpoints).get(SKIP) != "true"
 
 
 def groups_of(endpoints: Obj) -> dict[Group, list[Obj]]:

@@ -123,11 +123,12 @@ class EndpointSlices(Controller):
         desk = self.desk
         service = desk.storage.find(SERVICES, *key)
         old = self._known.of(key)
-        if service is None or not endpoints_.has_selector(service):
+        if service is None:
             for one in old:
                 desk.delete(one)
             return None
-        if is_terminating(service):
+        # A service that loses its selector keeps what it had, as on a real control plane.
+        if is_terminating(service) or not endpoints_.has_selector(service):
             return None
         pods = desk.storage.list(PODS, key[0])
         zones = {name_of(node): labels_of(node).get(endpoints_.ZONE, "")
@@ -165,12 +166,14 @@ class LegacyEndpoints(Controller):
     """The Endpoints objects of services with selectors."""
 
     name: ClassVar[str] = "endpoint-controller"
-    watches: ClassVar[tuple[Resource, ...]] = (SERVICES, PODS)
+    watches: ClassVar[tuple[Resource, ...]] = (SERVICES, PODS, ENDPOINTS)
 
     def keys(self, resource: Resource, event: Event) -> Iterable[Key]:
-        """The services that an event concerns."""
+        """The services that an event concerns; what somebody deleted is made anew."""
         if resource is PODS:
             return services_of(self.desk, event)
+        if resource is ENDPOINTS and event.type != "DELETED":
+            return ()
         return ((namespace_of(event.object), name_of(event.object)),)
 
     def sync(self, key: Key) -> float | None:
