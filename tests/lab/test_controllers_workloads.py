@@ -375,3 +375,35 @@ def test_a_service_account_that_was_deleted_comes_back(cluster: Driven) -> None:
     cluster.storage.delete(SERVICEACCOUNTS, "default", "default")
     cluster.pass_s()
     assert cluster.storage.find(SERVICEACCOUNTS, "default", "default")
+
+
+def test_nothing_is_remembered_of_what_has_gone(cluster: Driven) -> None:
+    def remembered() -> dict[str, int]:
+        return {
+            f"{one.name} {field}": len(found)
+            for one in cluster.crew.controllers
+            for field, found in vars(one).items()
+            if isinstance(found, dict)
+        }
+
+    cluster.pass_s()
+    before = remembered()
+    cluster.deployment(replicas=2, revisionHistoryLimit=0)
+    cluster.pass_s()
+    cluster.change(DEPLOYMENTS, "web", template=template("web", "shop/web:2"))
+    cluster.pass_s()
+    cluster.change(DEPLOYMENTS, "web", replicas=0)
+    cluster.pass_s()
+    cluster.storage.delete(DEPLOYMENTS, "default", "web")
+    cluster.pass_s()
+    assert not cluster.pods()
+    assert remembered() == before
+
+
+def test_a_pod_with_a_long_name_goes_too(cluster: Driven) -> None:
+    cluster.pod(f"{'a' * 60}." * 3 + "a" * 46 + "-" + "b" * 13)
+    cluster.pass_s()
+    [pod] = cluster.pods()
+    cluster.storage.delete(PODS, "default", pod["metadata"]["name"])
+    cluster.pass_s()
+    assert not cluster.pods()

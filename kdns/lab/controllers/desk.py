@@ -89,7 +89,7 @@ class Desk:
         if old:
             self.update({**old, "count": int(old.get("count", 1)) + 1, "lastTimestamp": now})
             return
-        name = f"{name_of(about)[:230]}.{self.suffix(16)}"
+        name = f"{name_of(about)[:230].rstrip('-.')}.{self.suffix(16)}"
         made = {
             "apiVersion": "v1",
             "kind": "Event",

@@ -54,7 +54,7 @@ class Garbage(Controller):
             self._places.pop(uid, None)
             for owner in owners | before:
                 self._dependants.get(owner, set()).discard(uid)
-            return [(one, "") for one in (*self._dependants.get(uid, ()), *owners)]
+            return [(one, "") for one in (uid, *self._dependants.get(uid, ()), *owners)]
         self._places[uid] = resource, (namespace_of(obj), name_of(obj))
         for owner in before - owners:
             self._dependants.get(owner, set()).discard(uid)
@@ -66,7 +66,8 @@ class Garbage(Controller):
         """Lets an object go, or those that depend on it, where that is due."""
         obj = self._present(key[0])
         if obj is None:
-            self._dependants.pop(key[0], None)
+            if not self._dependants.get(key[0]):
+                self._dependants.pop(key[0], None)
             return None
         if is_terminating(obj):
             self._end(obj)
