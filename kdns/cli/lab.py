@@ -23,6 +23,7 @@ from kdns.lab.lab import Lab
 from kdns.observe import logs
 
 PORT = 7443
+MOST = 65535
 KUBECONFIG = Path(".kdns/kubeconfig")
 
 
@@ -75,6 +76,8 @@ def _parse(arguments: Sequence[str]) -> _Words:
     )  # fmt: skip
     flag("--serve", metavar="COREFILE", default="", help="run kdns with this Corefile beside it")
     options = parser.parse_args(words[:at])
+    if not 0 <= options.port <= MOST:
+        parser.error(f"--port must be 0 to {MOST}")
     command = words[at + 1 :]
     if options.serve and command:
         parser.error("--serve and -- COMMAND exclude each other")

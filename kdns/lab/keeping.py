@@ -9,7 +9,7 @@ import fcntl
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -76,7 +76,7 @@ class Directory:
         try:
             self._path.mkdir(parents=True, exist_ok=True)
             if not file.exists():
-                _replace(file, [secrets.token_hex(32).encode()])
+                replace(file, [secrets.token_hex(32).encode()])
             return file.read_bytes()
         except OSError as error:
             raise DataError(f"cannot use {self._path} for the lab's data: {error}") from None
@@ -116,7 +116,7 @@ class Directory:
             return
         version, pieces = storage.version, _pieces(storage)
         try:
-            await asyncio.to_thread(_replace, self._file, pieces)
+            await asyncio.to_thread(replace, self._file, pieces)
         except OSError as error:
             _LOG.error("data not written: file=%s error=%s; is the disk full?", self._file, error)
         else:
@@ -145,11 +145,13 @@ def _resolved(objects: list[Obj]) -> Iterator[tuple[Resource, Obj]]:
         yield resource, obj
 
 
-def _replace(file: Path, pieces: Iterator[bytes] | list[bytes]) -> None:
-    """Readers see the old file or the new one, also after a crash."""
-    beside = file.with_suffix(".new")
-    beside.touch(mode=0o600)
+def replace(file: Path, pieces: Iterable[bytes]) -> None:
+    """Readers see the old file or the new one, also after a crash; nobody else may read it."""
+    if file.is_symlink():
+        file = file.resolve()
+    beside = file.with_name(f"{file.name}.new")
     with beside.open("wb") as stream:
+        os.fchmod(stream.fileno(), 0o600)
         stream.writelines(pieces)
         stream.flush()
         os.fsync(stream.fileno())

@@ -24,7 +24,7 @@ from aiohttp import web
 from kdns.lab.api import BY_PATH, Access, Api
 from kdns.lab.controllers.crew import Crew
 from kdns.lab.faults import Faults
-from kdns.lab.keeping import Directory
+from kdns.lab.keeping import Directory, replace
 from kdns.lab.resources import NAMESPACES, Resource
 from kdns.lab.storage import Storage
 from kdns.lab.tokens import Tokens
@@ -133,8 +133,7 @@ class Lab:
             "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
             "current-context": name,
         }
-        path.touch(mode=0o600)
-        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        replace(path, [yaml.safe_dump(config, sort_keys=False).encode()])
         return path
 
     # The faults of a whole server

@@ -351,7 +351,9 @@ async def test_an_open_lab_lets_everybody_read_and_nobody_write() -> None:
 async def test_a_kubeconfig_without_tls_carries_the_token_in_its_url(
     api: Client, tmp_path: Path
 ) -> None:
+    (tmp_path / "config").touch(mode=0o644)
     text = api.lab.kubeconfig(tmp_path / "config").read_text()
+    assert (tmp_path / "config").stat().st_mode & 0o777 == 0o600
     server = f"{api.lab.url}/as/{api.lab.token}"
     assert server in text
     async with aiohttp.request("GET", f"{server}{MAPS}") as reply:
