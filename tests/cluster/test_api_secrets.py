@@ -49,6 +49,18 @@ async def test_a_reader_that_hangs_hangs_once_and_its_result_is_taken(monkeypatc
     assert len(runs) == 1
 
 
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("http://127.0.0.1:7443/as/0123token", "http://127.0.0.1:7443"),
+        ("https://me:password@[fd00::1]:6443/k8s", "https://[fd00::1]:6443"),
+        ("https://api", "https://api"),
+    ],
+)
+def test_messages_name_the_server_without_what_a_url_may_hide(url: str, where: str):
+    assert Secrets(url).where == where
+
+
 async def test_a_server_that_is_away_is_no_reason_to_run_a_plugin_again():
     clock, read = Clock(), []
 

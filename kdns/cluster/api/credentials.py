@@ -43,6 +43,12 @@ class Secrets:
     whose: str = ""
     """What to renew when the server refuses us, for messages."""
 
+    @property
+    def where(self) -> str:
+        """The server, for messages: a path may hold a token, and what precedes @ a password."""
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -166,14 +166,16 @@ class Session:
                 took = self._clock() - started
                 self._observe("coredns_kubernetes_rest_client_request_duration_seconds", host, took)
         if response.status == 200:
-            return response, secrets.url
+            return response, secrets.where
         self.outages += response.status >= 500  # a proxy's word for the same
         try:
-            body = await Body(response, secrets.url).whole()
+            body = await Body(response, secrets.where).whole()
         finally:
             response.close()
         wait = response.headers.get("Retry-After", "")
-        raise refusal(response.status, body, wait, what=what, where=secrets.url, who=secrets.whose)
+        raise refusal(
+            response.status, body, wait, what=what, where=secrets.where, who=secrets.whose
+        )
 
     async def _request(self, url: URL, identity: Identity, accept: str) -> aiohttp.ClientResponse:
         secrets = identity.secrets
@@ -191,14 +193,14 @@ class Session:
             if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
                 self._is_down = False  # it listens, so the others may try as well
                 self.outages += 1
-                raise Broken(f"{secrets.url} did not answer in {ANSWER_S:g} s") from None
+                raise Broken(f"{secrets.where} did not answer in {ANSWER_S:g} s") from None
             self._is_down = True
             self.outages += 1
             self.has_watch_lists = True
             ca = secrets.pair.ca_file or "the system's store"
-            raise unreachable(error, where=secrets.url, ca=ca) from None
+            raise unreachable(error, where=secrets.where, ca=ca) from None
         except ValueError as error:  # a header that is none: the only one of ours is the token
-            raise SourceError(f"cannot log in at {secrets.url}: {error}") from None
+            raise SourceError(f"cannot log in at {secrets.where}: {error}") from None
         self._is_down = False
         self._pause.reset()
         return response
