@@ -13,7 +13,7 @@ from weakref import WeakSet
 from kdns.lab.errors import Obj, gone
 
 KEPT = 20_000
-"""Events kept per kind; a real server keeps five minutes and at least a hundred."""
+"""Events kept per kind at least, if they are young; `Lab` has the old ones forgotten."""
 
 Type = Literal["ADDED", "MODIFIED", "DELETED"]
 
@@ -77,9 +77,13 @@ class History:
             raise gone(f"too old resource version: {version} ({self.floor})")
         return self.dropped + bisect_right(self._versions, version)
 
-    def compact(self, version: int) -> None:
-        """Forgets everything up to a version."""
+    def forget(self, version: int) -> None:
+        """Forgets the events up to a version."""
         self._drop(bisect_right(self._versions, version))
+
+    def compact(self, version: int) -> None:
+        """Forgets the events up to a version, and refuses who asks for what was before it."""
+        self.forget(version)
         self.floor = max(self.floor, version)
         self.wake()
 

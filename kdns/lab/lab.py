@@ -31,6 +31,9 @@ from kdns.lab.tokens import Tokens
 from kdns.lab.watching import BOOKMARK_S, Pace
 
 _LOG = logging.getLogger("kdns.lab")
+KEPT_S = 300.0
+"""Events are kept for this to twice this, as on a real server: a busy slice of a hundred endpoints
+takes 90 kB for each."""
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -182,12 +185,19 @@ class Lab:
 
     def _run(self) -> None:
         self._tasks.append(asyncio.create_task(self.tokens.fill()))
+        self._tasks.append(asyncio.create_task(self._forget()))
         if self._has_controllers:
             self._tasks.append(asyncio.create_task(Crew(self.storage).run()))
         if self._directory:
             self._tasks.append(asyncio.create_task(self._directory.keep(self.storage)))
         for task in self._tasks:
             task.add_done_callback(_say_end)
+
+    async def _forget(self) -> None:
+        while True:
+            version = self.storage.version
+            await asyncio.sleep(KEPT_S)
+            self.storage.forget(version)
 
     async def _rest(self) -> None:
         tasks, self._tasks = self._tasks, []

@@ -215,6 +215,11 @@ class Storage:
         for table in self._tables.values():
             table.history.compact(self.version if version is None else version)
 
+    def forget(self, version: int) -> None:
+        """Lets go of the events up to a version; who has seen the last of them goes on."""
+        for table in self._tables.values():
+            table.history.forget(version)
+
     def load(self, objects: Iterable[tuple[Resource, Obj]], version: int) -> None:
         """Replaces everything by objects as they were stored once; every watch ends."""
         tables = {resource: _Table(version) for resource in RESOURCES}

@@ -215,6 +215,20 @@ def test_a_slow_follower_is_cut_off(storage: Storage, monkeypatch: pytest.Monkey
         slow.taken()
 
 
+def test_what_is_forgotten_is_refused_but_ends_nobody_who_has_seen_it(storage: Storage) -> None:
+    since = storage.version
+    idle = storage.watch(SERVICES, since=since)
+    put(storage, "a")
+    follower = storage.watch(CONFIGMAPS)
+    assert len(follower.taken()) == 1
+    storage.forget(storage.version)
+    with pytest.raises(ApiError, match="too old"):
+        storage.watch(CONFIGMAPS, since=since)
+    put(storage, "b")
+    assert len(follower.taken()) == 1
+    assert idle.taken() == storage.watch(SERVICES, since=since).taken() == []
+
+
 def test_another_past_ends_every_watch(storage: Storage) -> None:
     objects = [(resource, item.object) for resource, item in storage.dump()]
     version = storage.version

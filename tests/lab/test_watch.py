@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from kdns.lab import forms, history
+from kdns.lab.errors import ApiError
 from kdns.lab.resources import CONFIGMAPS
 from tests.lab.serving import MAPS, PARTIAL, Client, change, make, remove, served
 
@@ -229,3 +230,15 @@ async def test_watches_of_all_namespaces_and_of_one(api: Client) -> None:
     ):
         assert await everywhere.names(1) == ["ADDED a"]
         assert await is_silent(elsewhere.next())
+
+
+async def test_what_happened_long_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdns.lab.lab.KEPT_S", 0.01)
+    async with served() as api:
+        since = api.lab.storage.version
+        make(api.lab, "a")
+        async with asyncio.timeout(5):
+            with pytest.raises(ApiError, match="too old"):
+                while True:
+                    api.lab.storage.watch(CONFIGMAPS, since=since)
+                    await asyncio.sleep(0.01)
