@@ -2,6 +2,9 @@
 
 It is written at most once in EVERY_S, later the longer the last writing took, and at the end. A
 file that cannot be read is never written over: the lab does not start.
+
+A lab that was killed has given out versions that the file does not know. The next one begins far
+above them, so that whoever has seen them is told to list again, and does not miss what comes.
 """
 
 import asyncio
@@ -9,6 +12,7 @@ import fcntl
 import logging
 import os
 import secrets
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import perf_counter
@@ -24,6 +28,8 @@ from kdns.lab.storage import Storage
 EVERY_S = 1.0
 _SHARE = 10
 """Writing takes at most one part in so many of the time."""
+LEAP = 1_000_000
+"""More versions than a lab makes before it writes them."""
 _LOG = logging.getLogger("kdns.lab")
 _FORMAT = "kdns-lab/1"
 
@@ -46,7 +52,9 @@ class Directory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path / "objects.json"
+        self._mark = path / "running"
         self._written = -1
+        self._busy = threading.Lock()
         self._lock = -1
 
     def claim(self) -> None:
@@ -84,22 +92,34 @@ class Directory:
     def load(self, storage: Storage) -> bool:
         """Fills the storage with what was kept; False when nothing was."""
         try:
-            text = self._file.read_bytes()
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise DataError(f"cannot read {self._file}: {error}") from None
+            text = self._file.read_bytes() if self._file.exists() else None
+            began = int(self._mark.read_bytes() or 0) if self._mark.exists() else None
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read what is in {self._path}: {error}") from None
+        if text is None:
+            found = _File(_FORMAT, storage.version, [])
+        else:
+            found = self._decoded(text)
+            self._written = found.version
+        version = found.version if began is None else max(began, found.version) + LEAP
+        try:
+            storage.load(_resolved(found.objects), version)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._damaged(error) from None
+        replace(self._mark, [b"%d" % version])
+        return bool(found.objects)
+
+    def _decoded(self, text: bytes) -> _File:
         try:
             found = msgspec.json.decode(text, type=_File)
-            if found.format != _FORMAT:
-                raise ValueError(f"its format is {found.format!r}, not {_FORMAT!r}")  # noqa: TRY301
-            storage.load(_resolved(found.objects), found.version)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(
-                f"{self._file} is damaged ({error}): put a copy back, or move it away"
-            ) from None
-        self._written = storage.version
-        return True
+        except ValueError as error:
+            raise self._damaged(error) from None
+        if found.format != _FORMAT:
+            raise self._damaged(f"its format is {found.format!r}, not {_FORMAT!r}")
+        return found
+
+    def _damaged(self, why: object) -> DataError:
+        return DataError(f"{self._file} is damaged ({why}): put a copy back, or move it away")
 
     async def keep(self, storage: Storage) -> None:
         """Writes what changes, until cancelled."""
@@ -110,17 +130,27 @@ class Directory:
             await self.write(storage)
             pause_s = max(EVERY_S, (perf_counter() - started) * _SHARE)
 
+    async def end(self, storage: Storage) -> None:
+        """The last writing, at an end in order."""
+        await self.write(storage)
+        if self._written == storage.version:
+            self._mark.unlink(missing_ok=True)
+
     async def write(self, storage: Storage) -> None:
         """Writes the objects if they are others than those in the file; a failure is logged."""
         if storage.version == self._written:
             return
         version, pieces = storage.version, _pieces(storage)
         try:
-            await asyncio.to_thread(replace, self._file, pieces)
+            await asyncio.to_thread(self._put, pieces)
         except OSError as error:
             _LOG.error("data not written: file=%s error=%s; is the disk full?", self._file, error)
         else:
             self._written = version
+
+    def _put(self, pieces: Iterator[bytes]) -> None:
+        with self._busy:  # a writing that was cancelled goes on in its thread
+            replace(self._file, pieces)
 
 
 def _pieces(storage: Storage) -> Iterator[bytes]:

@@ -101,7 +101,7 @@ class Lab:
         await self._rest()
         await self.stop_serving()
         if self._directory:
-            await self._directory.write(self.storage)
+            await self._directory.end(self.storage)
         self._leave()
 
     def _leave(self) -> None:

@@ -4,14 +4,19 @@ import asyncio
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from kdns.lab import keeping
+from kdns.lab import forms, keeping
+from kdns.lab.errors import ApiError
+from kdns.lab.history import Item
 from kdns.lab.keeping import DataError, Directory
 from kdns.lab.lab import Lab
-from kdns.lab.resources import CONFIGMAPS, SERVICEACCOUNTS
+from kdns.lab.resources import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS
+from kdns.lab.storage import Storage
 from tests.lab.serving import change, make
 
 FILE = "objects.json"
@@ -55,7 +60,9 @@ async def test_a_killed_lab_comes_back_with_its_last_good_state(tmp_path: Path) 
     program = """
 import asyncio, sys
 from pathlib import Path
-from kdns.lab import keeping
+from kdns.lab import forms, keeping
+from kdns.lab.errors import ApiError
+from kdns.lab.history import Item
 from kdns.lab.lab import Lab
 from tests.lab.serving import make
 keeping.EVERY_S = 0.01
@@ -83,6 +90,60 @@ asyncio.run(main())
         names = [obj["metadata"]["name"] for obj in again.storage.list(CONFIGMAPS)]
         assert len(names) > 1
         assert set(names) == {f"n{number}" for number in range(len(names))}
+
+
+def kept(path: Path) -> tuple[Directory, Storage]:
+    """A directory and what a lab begins with that has it."""
+    storage = Storage(now=time.time, uid=lambda: "uid")
+    directory = Directory(path)
+    directory.load(storage)
+    return directory, storage
+
+
+async def test_a_killed_lab_gives_no_version_twice(tmp_path: Path) -> None:
+    tmp_path.joinpath("objects.json").write_text('{"format":"kdns-lab/1","version":5,"objects":[]}')
+    seen = []
+    for _ in range(3):  # killed each time before anything was written
+        _, storage = kept(tmp_path)
+        seen.append(storage.version)
+        storage.create(NAMESPACES, "", {"metadata": {"name": "default"}})
+        seen.append(storage.version)
+    assert sorted(set(seen)) == seen
+    directory, storage = kept(tmp_path)
+    with pytest.raises(ApiError, match="too old"):
+        storage.watch(NAMESPACES, since=seen[-1])
+    await directory.end(storage)
+    assert kept(tmp_path)[1].version == storage.version
+
+
+async def test_a_writing_that_is_cancelled_does_not_spoil_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, storage = kept(tmp_path)
+    storage.create(NAMESPACES, "", {"metadata": {"name": "default"}})
+    begun, gate = threading.Event(), threading.Event()
+
+    def slow(item: Item) -> bytes:
+        if not begun.is_set():
+            begun.set()
+            assert gate.wait(5)
+        return whole(item)
+
+    whole = forms.whole
+    monkeypatch.setattr("kdns.lab.keeping.forms.whole", slow)
+    writing = asyncio.create_task(directory.write(storage))
+    await asyncio.to_thread(begun.wait, 5)
+    writing.cancel()
+    storage.create(NAMESPACES, "", {"metadata": {"name": "other"}})
+    ending = asyncio.create_task(directory.end(storage))
+    await asyncio.sleep(0.05)
+    gate.set()
+    await ending
+    await asyncio.sleep(0.05)  # whoever writes last has written by now
+    assert [one["metadata"]["name"] for one in kept(tmp_path)[1].list(NAMESPACES)] == [
+        "default",
+        "other",
+    ]
 
 
 @pytest.mark.parametrize(
