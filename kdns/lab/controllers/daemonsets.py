@@ -14,16 +14,14 @@ from kdns.lab.controllers.bodies import (
     is_terminating,
     labels_of,
     name_of,
+    namespace_of,
     spec_of,
 )
-from kdns.lab.controllers.replicasets import remove
-from kdns.lab.controllers.work import Controller
+from kdns.lab.controllers.owners import REVISION, Owners
 from kdns.lab.errors import Obj
 from kdns.lab.history import Event
 from kdns.lab.resources import DAEMONSETS, NODES, PODS, Resource
 from kdns.lab.storage import Key
-
-REVISION = "controller-revision-hash"
 
 
 class Step(NamedTuple):
@@ -98,43 +96,35 @@ def status(owner: Obj, pods: Iterable[Obj], nodes: Sequence[str], now: float) ->
     }
 
 
-class DaemonSets(Controller):
+class DaemonSets(Owners):
     """Makes and removes the pods of DaemonSets."""
 
     name: ClassVar[str] = "daemonset-controller"
+    kind: ClassVar[Resource] = DAEMONSETS
     watches: ClassVar[tuple[Resource, ...]] = (DAEMONSETS, PODS, NODES)
 
     def keys(self, resource: Resource, event: Event) -> Iterable[Key]:
         """The set itself, the sets of a pod, or all of them for a node."""
-        if resource is PODS:
-            return pods_.owners_of(self.desk, DAEMONSETS, (event.old, event.object))
-        changed = [event.object] if resource is DAEMONSETS else self.desk.storage.list(DAEMONSETS)
-        return [(one["metadata"]["namespace"], name_of(one)) for one in changed]
+        if resource is NODES:
+            found = self.desk.storage.list(DAEMONSETS)
+            return [(namespace_of(one), name_of(one)) for one in found]
+        return super().keys(resource, event)
 
-    def sync(self, key: Key) -> float | None:
-        """One step, and the counts."""
-        desk = self.desk
-        owner = desk.storage.find(DAEMONSETS, *key)
-        if owner is None:
-            return None
-        pods = pods_.claimed(desk, owner)
-        nodes = fitting(owner, desk.storage.list(NODES))
-        now = desk.storage.now()
-        if not is_terminating(owner):
-            todo = step(owner, pods, nodes, now)
-            for node in todo.create:
-                pods.append(self._make(owner, node))
-            for pod in todo.delete:
-                remove(desk, owner, pod, self.name)
-        current = [pod for pod in map(desk.present, pods) if pod]
-        desk.set_status(owner, status(owner, current, nodes, now))
-        return pods_.soonest(current, owner, now)
+    def act(self, owner: Obj, pods: Sequence[Obj], now: float) -> list[Obj]:
+        """Makes or gives up what the step says."""
+        todo = step(owner, pods, self._nodes(owner), now)
+        for pod in todo.delete:
+            self.remove(owner, pod)
+        return [self.make(owner, self._pod(owner, node)) for node in todo.create]
 
-    def _make(self, owner: Obj, node: str) -> Obj:
-        name = f"{name_of(owner)}-{self.desk.suffix()}"
-        pod = pods_.made_from(
-            spec_of(owner)["template"], owner, name, {REVISION: revision_of(owner)}
-        )
-        made = self.desk.create({**pod, "spec": {**pod["spec"], "nodeName": node}})
-        self.desk.tell(owner, "SuccessfulCreate", f"Created pod: {name}", source=self.name)
-        return made
+    def count(self, owner: Obj, pods: Sequence[Obj], now: float) -> Obj:
+        """The status."""
+        return status(owner, pods, self._nodes(owner), now)
+
+    def _nodes(self, owner: Obj) -> list[str]:
+        return fitting(owner, self.desk.storage.list(NODES))
+
+    def _pod(self, owner: Obj, node: str) -> Obj:
+        name, labels = f"{name_of(owner)}-{self.desk.suffix()}", {REVISION: revision_of(owner)}
+        pod = pods_.made_from(spec_of(owner)["template"], owner, name, labels)
+        return {**pod, "spec": {**pod["spec"], "nodeName": node}}

@@ -9,17 +9,13 @@ from kdns.lab.controllers.bodies import (
     has_all,
     is_active,
     is_ready,
-    is_terminating,
     labels_of,
     name_of,
     spec_of,
 )
-from kdns.lab.controllers.desk import Desk
-from kdns.lab.controllers.work import Controller
+from kdns.lab.controllers.owners import Owners
 from kdns.lab.errors import Obj
-from kdns.lab.history import Event
 from kdns.lab.resources import PODS, REPLICASETS, Resource
-from kdns.lab.storage import Key
 
 
 class Step(NamedTuple):
@@ -52,48 +48,23 @@ def status(owner: Obj, pods: Iterable[Obj], now: float) -> Obj:
     }
 
 
-class ReplicaSets(Controller):
+class ReplicaSets(Owners):
     """Makes and removes the pods of ReplicaSets."""
 
     name: ClassVar[str] = "replicaset-controller"
+    kind: ClassVar[Resource] = REPLICASETS
     watches: ClassVar[tuple[Resource, ...]] = (REPLICASETS, PODS)
 
-    def keys(self, resource: Resource, event: Event) -> Iterable[Key]:
-        """The set itself, or the sets of a pod."""
-        if resource is PODS:
-            return pods_.owners_of(self.desk, REPLICASETS, (event.old, event.object))
-        metadata = event.object["metadata"]
-        return ((metadata["namespace"], metadata["name"]),)
+    def act(self, owner: Obj, pods: Sequence[Obj], now: float) -> list[Obj]:
+        """Makes what lacks, gives up what is too much."""
+        del now
+        todo = step(owner, pods)
+        for pod in todo.delete:
+            self.remove(owner, pod)
+        template = spec_of(owner)["template"]
+        names = [f"{name_of(owner)}-{self.desk.suffix()}" for _ in range(todo.create)]
+        return [self.make(owner, pods_.made_from(template, owner, name)) for name in names]
 
-    def sync(self, key: Key) -> float | None:
-        """Makes or removes pods, then counts."""
-        desk = self.desk
-        owner = desk.storage.find(REPLICASETS, *key)
-        if owner is None:
-            return None
-        pods = pods_.claimed(desk, owner)
-        if not is_terminating(owner):
-            todo = step(owner, pods)
-            for _ in range(todo.create):
-                pods.append(make(desk, owner, f"{name_of(owner)}-{desk.suffix()}", self.name))
-            for pod in todo.delete:
-                remove(desk, owner, pod, self.name)
-        now = desk.storage.now()
-        current = [pod for pod in map(desk.present, pods) if pod]
-        desk.set_status(owner, status(owner, current, now))
-        return pods_.soonest(current, owner, now)
-
-
-def make(
-    desk: Desk, owner: Obj, name: str, source: str, labels: dict[str, str] | None = None
-) -> Obj:
-    """Makes a pod of an owner's template and says so."""
-    made = desk.create(pods_.made_from(spec_of(owner)["template"], owner, name, labels))
-    desk.tell(owner, "SuccessfulCreate", f"Created pod: {name}", source=source)
-    return made
-
-
-def remove(desk: Desk, owner: Obj, pod: Obj, source: str) -> None:
-    """Gives a pod up and says so."""
-    desk.delete(pod)
-    desk.tell(owner, "SuccessfulDelete", f"Deleted pod: {name_of(pod)}", source=source)
+    def count(self, owner: Obj, pods: Sequence[Obj], now: float) -> Obj:
+        """The status."""
+        return status(owner, pods, now)

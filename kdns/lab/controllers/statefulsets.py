@@ -19,13 +19,9 @@ from kdns.lab.controllers.bodies import (
     spec_of,
     status_of,
 )
-from kdns.lab.controllers.work import Controller
+from kdns.lab.controllers.owners import REVISION, Owners
 from kdns.lab.errors import Obj
-from kdns.lab.history import Event
 from kdns.lab.resources import PODS, STATEFULSETS, Resource
-from kdns.lab.storage import Key
-
-REVISION = "controller-revision-hash"
 
 
 class Step(NamedTuple):
@@ -134,37 +130,29 @@ def status(owner: Obj, pods: Sequence[Obj], now: float) -> Obj:
     }
 
 
-class StatefulSets(Controller):
+class StatefulSets(Owners):
     """Makes, replaces and removes the pods of StatefulSets."""
 
     name: ClassVar[str] = "statefulset-controller"
+    kind: ClassVar[Resource] = STATEFULSETS
     watches: ClassVar[tuple[Resource, ...]] = (STATEFULSETS, PODS)
 
-    def keys(self, resource: Resource, event: Event) -> Iterable[Key]:
-        """The set itself, or the sets of a pod."""
-        if resource is PODS:
-            return pods_.owners_of(self.desk, STATEFULSETS, (event.old, event.object))
-        metadata = event.object["metadata"]
-        return ((metadata["namespace"], metadata["name"]),)
+    def mine(self, owner: Obj) -> list[Obj]:
+        """The pods that have a number."""
+        return [pod for pod in super().mine(owner) if ordinal_of(owner, pod) >= 0]
 
-    def sync(self, key: Key) -> float | None:
-        """One step, and the counts."""
-        desk = self.desk
-        owner = desk.storage.find(STATEFULSETS, *key)
-        if owner is None:
-            return None
-        pods = [pod for pod in pods_.claimed(desk, owner) if ordinal_of(owner, pod) >= 0]
-        now = desk.storage.now()
-        if not is_terminating(owner):
-            todo = step(owner, pods, now)
-            pods += [self._make(owner, ordinal) for ordinal in todo.create]
-            for pod in todo.delete:
-                desk.delete(pod)
-                said = f"delete Pod {name_of(pod)} in StatefulSet {name_of(owner)} successful"
-                desk.tell(owner, "SuccessfulDelete", said, source=self.name)
-        current = [pod for pod in map(desk.present, pods) if pod]
-        desk.set_status(owner, status(owner, current, now))
-        return pods_.soonest(current, owner, now)
+    def act(self, owner: Obj, pods: Sequence[Obj], now: float) -> list[Obj]:
+        """Makes or deletes what the step says."""
+        todo = step(owner, pods, now)
+        for pod in todo.delete:
+            self.desk.delete(pod)
+            said = f"delete Pod {name_of(pod)} in StatefulSet {name_of(owner)} successful"
+            self.desk.tell(owner, "SuccessfulDelete", said, source=self.name)
+        return [self._make(owner, ordinal) for ordinal in todo.create]
+
+    def count(self, owner: Obj, pods: Sequence[Obj], now: float) -> Obj:
+        """The status."""
+        return status(owner, pods, now)
 
     def _make(self, owner: Obj, ordinal: int) -> Obj:
         made = self.desk.create(pod_of(owner, ordinal))
