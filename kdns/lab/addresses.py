@@ -3,6 +3,7 @@
 An address that comes back at once to another pod hides mistakes of whoever remembered it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address, ip_network
 
@@ -14,19 +15,21 @@ class Addresses:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._taken: set[str] = set()
+        self._taken: Counter[str] = Counter()
         self._freed: dict[str, float] = {}
         self._last: dict[str, int] = {}
 
     def take(self, address: str) -> None:
         """Notes that an address is in use."""
-        self._taken.add(str(ip_address(address)))
+        self._taken[str(ip_address(address))] += 1
 
     def free(self, address: str) -> None:
-        """Notes that it no longer is."""
+        """Notes that one who had it is gone; two pods may have been given the same."""
         text = str(ip_address(address))
-        self._taken.discard(text)
-        self._freed[text] = self._now()
+        self._taken[text] -= 1
+        if self._taken[text] <= 0:
+            del self._taken[text]
+            self._freed[text] = self._now()
 
     def next_of(self, ranges: Sequence[str]) -> list[str]:
         """Takes an address of each range; raises ValueError when one has none left."""
@@ -41,7 +44,7 @@ class Addresses:
             address = str(network[at])
             if 1 < at < size - 1 and address not in self._taken and not self._rests(address):
                 self._last[text] = at
-                self._taken.add(address)
+                self._taken[address] += 1
                 return address
         raise ValueError(f"no address of {text} is free")
 

@@ -191,3 +191,17 @@ def test_addresses_that_pods_have_already_are_not_given() -> None:
     addresses.take("10.0.0.2")
     addresses.take("fd00::2")
     assert addresses.next_of(["10.0.0.0/24", "fd00::/64"]) == ["10.0.0.3", "fd00::3"]
+
+
+def test_an_address_that_two_were_given_is_free_when_both_have_gone() -> None:
+    clock = [0.0]
+    addresses = Addresses(lambda: clock[0])
+    for _ in range(2):
+        addresses.take("10.244.1.2")
+    addresses.free("10.244.1.2")
+    clock[0] = 1000.0
+    assert addresses.next_of(["10.244.1.0/29"]) == ["10.244.1.3"]
+    addresses.free("10.244.1.2")
+    clock[0] = 2000.0
+    found = [addresses.next_of(["10.244.1.0/29"])[0] for _ in range(4)]
+    assert "10.244.1.2" in found
