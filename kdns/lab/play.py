@@ -289,7 +289,7 @@ def _key(pod: Obj) -> Key:
 def _inside(node: Obj) -> str:
     """A node's address in the cluster; one that somebody made by hand may have none."""
     found = status_of(node).get("addresses") or ()
-    return next((one["address"] for one in found if one["type"] == "InternalIP"), "")
+    return next((one.get("address", "") for one in found if one.get("type") == "InternalIP"), "")
 
 
 def _takes_pods(node: Obj) -> bool:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdns.lab.controllers.slices import MAX_ENDPOINTS, Frame, Group, plan
-from kdns.lab.errors import Obj
+from kdns.lab.errors import ApiError, Obj
 from kdns.lab.resources import DEPLOYMENTS, ENDPOINTS, NODES, PODS, SERVICES, SLICES
 from kdns.lab.storage import Deletion
 from tests.lab.driven import Driven, template
@@ -80,6 +80,16 @@ def test_unready_terminating_and_finished_pods(cluster: Driven) -> None:
         for field in ("addresses", "notReadyAddresses")
     }
     assert names == {"addresses": ["good"], "notReadyAddresses": ["bad"]}
+
+
+def test_a_pod_without_a_real_address_is_refused(cluster: Driven) -> None:
+    cluster.pod("a")
+    cluster.pass_s()
+    [pod] = cluster.pods()
+    for addresses in ([{"ip": "abc"}], [{}]):
+        status = {**pod["status"], "podIPs": addresses}
+        with pytest.raises(ApiError, match=r"status\.podIPs\[0\]: Invalid value"):
+            cluster.storage.update(PODS, "default", "a", {**pod, "status": status}, part="status")
 
 
 def test_publish_not_ready_addresses(cluster: Driven) -> None:

@@ -80,6 +80,15 @@ def test_nodes_that_take_no_pods_are_left_out(cluster: Driven) -> None:
         cluster.pass_s()
 
 
+def test_a_node_with_half_an_address_stops_nobody_else(cluster: Driven) -> None:
+    node = cluster.storage.get(NODES, "", "node-a")
+    status = {**node["status"], "addresses": [{}]}
+    cluster.storage.update(NODES, "", "node-a", {**node, "status": status}, part="status")
+    cluster.pod("a")
+    cluster.pass_s()
+    assert cluster.pods()[0]["status"]["phase"] == "Running"
+
+
 @pytest.mark.parametrize("annotations", [{"lab.kdns.io/ready-after": "5s"}, None])
 def test_readiness_waits_as_annotation_or_probe_say(
     cluster: Driven, annotations: dict[str, str] | None

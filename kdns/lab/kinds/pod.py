@@ -83,8 +83,12 @@ class Pods(Kind):
         obj["status"] = {"phase": "Pending", "qosClass": _quality(obj["spec"])}
 
     def check(self, obj: Obj) -> Iterable[Cause]:
-        """The spec."""
-        return podspec.check(obj["spec"], "spec")
+        """The spec, and the addresses, on which the endpoints of all others depend."""
+        yield from podspec.check(obj["spec"], "spec")
+        for place, one in enumerate((obj.get("status") or {}).get("podIPs") or []):
+            text = one.get("ip", "")
+            if checks.address(text) is None:
+                yield checks.invalid(f"status.podIPs[{place}]", text, checks.NO_ADDRESS)
 
     def changed(self, obj: Obj, old: Obj) -> Iterable[Cause]:
         """Images may change, and little else."""
