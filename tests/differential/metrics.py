@@ -36,7 +36,6 @@ COREFILE = """
     health 127.0.0.1:HEALTH
     ready 127.0.0.1:READY
     reload
-    loop
     cache 30 {
         disable success cluster.local 10.in-addr.arpa
         disable denial cluster.local 10.in-addr.arpa
