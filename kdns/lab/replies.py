@@ -7,19 +7,17 @@ that takes nothing for STALL_S is cut off.
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
-from time import perf_counter
+from collections.abc import Iterator
 
 from aiohttp import web
 
 from kdns.lab import forms
 from kdns.lab.errors import ApiError, Obj
 from kdns.lab.faults import Fault
+from kdns.lab.pieces import PIECE, joined
 
 JSON = "application/json"
 STALL_S = 30.0
-_PIECE = 64 * 1024
-_TURN_S = 0.003
 _NOISE = b"\xff{]"
 
 
@@ -59,27 +57,10 @@ async def put(response: web.StreamResponse, piece: bytes) -> None:
 async def written(request: web.BaseRequest, pieces: Iterator[bytes]) -> web.StreamResponse:
     """A whole body, in pieces."""
     response = await begun(request)
-    async for piece in _joined(pieces):
+    async for piece in joined(pieces):
         await put(response, piece)
     await response.write_eof()
     return response
-
-
-async def _joined(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Bigger pieces, with turns for others in between."""
-    parts: list[bytes] = []
-    size = 0
-    started = perf_counter()
-    for part in pieces:
-        parts.append(part)
-        size += len(part)
-        if size >= _PIECE:
-            yield b"".join(parts)
-            parts, size = [], 0
-        if perf_counter() - started > _TURN_S:
-            await asyncio.sleep(0)
-            started = perf_counter()
-    yield b"".join(parts)
 
 
 async def spoiled(request: web.BaseRequest, body: bytes, fault: Fault) -> web.StreamResponse:
@@ -87,7 +68,7 @@ async def spoiled(request: web.BaseRequest, body: bytes, fault: Fault) -> web.St
     response = await begun(request)
     size = fault.size
     if fault.what == "slow":
-        step = size or _PIECE
+        step = size or PIECE
         for start in range(0, len(body), step):
             await response.write(body[start : start + step])
             await asyncio.sleep(fault.delay_s)

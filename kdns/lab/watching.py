@@ -7,7 +7,7 @@ DELETED.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -16,13 +16,12 @@ from kdns.lab.calls import Call, Selection, check_list_options, selection
 from kdns.lab.errors import Obj
 from kdns.lab.faults import Fault, Faults, Subject, What
 from kdns.lab.history import Event, Watch
+from kdns.lab.pieces import joined
 from kdns.lab.reading import version_of
 from kdns.lab.storage import Storage
 
 BOOKMARK_S = 60.0
 TOO_LARGE_S = 3.0
-_PIECE = 64 * 1024
-_TURN_S = 0.003
 _BREAKS: tuple[What, ...] = ("error", "end", "half_close", "reset", "garble")
 
 
@@ -86,7 +85,7 @@ class Stream:
         reached = self._storage.version
         if self._is_initial:
             items = self._storage.items(self._call.resource, namespace)
-            async for piece in self._pieces(Event("ADDED", item, None) for item in items):
+            async for piece in joined(self._line(Event("ADDED", one, None)) for one in items):
                 yield piece
         if self.is_list and self._has_bookmarks:
             end = self._bookmark(reached, is_end=True)
@@ -106,7 +105,7 @@ class Stream:
             if now >= self._ends:
                 return
             self._break()
-            async for piece in self._pieces(watch.taken()):
+            async for piece in joined(map(self._line, watch.taken())):
                 yield piece
             if now >= due:
                 due = now + self._pace.bookmark_s
@@ -114,26 +113,6 @@ class Stream:
                 if line:
                     yield line
             await watch.wait(min(due, self._ends) - perf_counter())
-
-    async def _pieces(self, events: Iterable[Event]) -> AsyncGenerator[bytes, None]:
-        """Lines joined, with turns for others in between."""
-        lines: list[bytes] = []
-        size = 0
-        started = perf_counter()
-        for event in events:
-            line = self._line(event)
-            if not line:
-                continue
-            lines.append(line)
-            size += len(line)
-            if size >= _PIECE:
-                yield b"".join(lines)
-                lines, size = [], 0
-            if perf_counter() - started > _TURN_S:
-                await asyncio.sleep(0)
-                started = perf_counter()
-        if lines:
-            yield b"".join(lines)
 
     def _line(self, event: Event) -> bytes:
         if event.version <= self._asked and not self._is_initial:
