@@ -22,7 +22,7 @@ import yaml
 from aiohttp import web
 
 from kdns.lab.api import BY_PATH, Access, Api
-from kdns.lab.controllers.manager import Manager
+from kdns.lab.controllers.staff import Staff
 from kdns.lab.faults import Faults
 from kdns.lab.keeping import Directory, replace
 from kdns.lab.resources import NAMESPACES, Resource
@@ -187,7 +187,7 @@ class Lab:
         self._tasks.append(asyncio.create_task(self.tokens.fill()))
         self._tasks.append(asyncio.create_task(self._forget()))
         if self._has_controllers:
-            self._tasks.append(asyncio.create_task(Manager(self.storage).run()))
+            self._tasks.append(asyncio.create_task(Staff(self.storage).run()))
         if self._directory:
             self._tasks.append(asyncio.create_task(self._directory.keep(self.storage)))
         for task in self._tasks:

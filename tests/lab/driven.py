@@ -3,7 +3,7 @@
 from itertools import count
 from random import Random
 
-from kdns.lab.controllers.manager import Manager
+from kdns.lab.controllers.staff import Staff
 from kdns.lab.controllers.work import Agenda, Controller
 from kdns.lab.errors import ApiError, Obj
 from kdns.lab.resources import (
@@ -30,12 +30,12 @@ class Driven:
         chance = Random(7)
         for name in ("default", "kube-system"):
             self.storage.create(NAMESPACES, "", {"metadata": {"name": name}})
-        self.manager = Manager(self.storage, chance.randrange)
+        self.staff = Staff(self.storage, chance.randrange)
         self._rows = [
             (one, Agenda(), [(kind, self.storage.watch(kind)) for kind in one.watches])
-            for one in self.manager.controllers
+            for one in self.staff.controllers
         ]
-        for one in self.manager.controllers:
+        for one in self.staff.controllers:
             one.begin()
 
     def pass_s(self, seconds: float = 10.0) -> None:

@@ -381,7 +381,7 @@ def test_nothing_is_remembered_of_what_has_gone(cluster: Driven) -> None:
     def remembered() -> dict[str, int]:
         return {
             f"{one.name} {field}": len(found)
-            for one in cluster.manager.controllers
+            for one in cluster.staff.controllers
             for field, found in vars(one).items()
             if isinstance(found, dict)
         }

@@ -32,7 +32,7 @@ EVERYBODY: tuple[type[Controller], ...] = (
 )
 
 
-class Manager:
+class Staff:
     """The control plane behind a Storage."""
 
     def __init__(self, storage: Storage, chance: Callable[[int], int] = randrange) -> None:
