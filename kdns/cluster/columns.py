@@ -45,17 +45,22 @@ def columns(given: Sequence[raw.Endpoint], width: int) -> Columns | None:
 
 
 def _packed(texts: list[str], width: int) -> bytes | None:
-    joined = ",".join(texts)
     try:
         if width == 16:
-            found = [ip_address(text).packed for text in texts if "%" not in text]
+            if any("%" in text for text in texts):  # one with a scope is none
+                return None
+            found = [ip_address(text).packed for text in texts]
             return b"".join(found) if all(len(one) == 16 for one in found) else None
-        if not _QUADS.fullmatch(joined + "," if joined else ""):
+        if not _fits(_QUADS, texts):
             return None
-        return bytes(map(OCTETS.__getitem__, joined.replace(",", ".").split("."))) if texts else b""
+        return bytes(map(OCTETS.__getitem__, ".".join(texts).split("."))) if texts else b""
     except (KeyError, ValueError):
         return None
 
 
 def _fits(pattern: re.Pattern[str], names: list[str]) -> bool:
-    return not any(names) or pattern.fullmatch(",".join(names) + ",") is not None
+    """True when each name is well formed, and none holds the comma that joins them."""
+    joined = ",".join(names) + ","
+    return not any(names) or (
+        joined.count(",") == len(names) and pattern.fullmatch(joined) is not None
+    )

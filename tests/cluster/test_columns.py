@@ -1,7 +1,7 @@
 """columns: the short cut says what parse.py says one endpoint at a time, or leaves it to it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kdns.cluster import parse, raw
@@ -33,6 +33,12 @@ plain = st.builds(
 )
 
 
+@example([raw.Endpoint(["10.0.0.1"], target_ref=raw.Reference("Pod", "a,b"))], 4)
+@example([raw.Endpoint(["10.0.0.1"], hostname="a,b")], 4)
+@example([raw.Endpoint(["1.2.3.4,5.6.7.8"])], 4)
+@example([raw.Endpoint([""])], 4)
+@example([raw.Endpoint(["fe80::1%eth0"])], 16)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(st.one_of(plain, plain, endpoints), max_size=6), st.sampled_from([4, 16]))
 def test_both_ways_agree(listed: list[raw.Endpoint], width: int) -> None:
     short = columns(listed, width)
