@@ -10,7 +10,18 @@ import dns.message
 from kdns.corefile.options import check
 from kdns.corefile.parser import parse
 from kdns.observe.counters import Counters
-from kdns.plugins.base import SKIP, Client, Ledger, Plugin, Query, Result, Site, Stamps, zone_of
+from kdns.plugins.base import (
+    SKIP,
+    Client,
+    Ledger,
+    Plugin,
+    Query,
+    Result,
+    Site,
+    Stamps,
+    waiting,
+    zone_of,
+)
 from kdns.server.assembly import Assembly
 from kdns.server.chain import join
 from kdns.server.crew import Crew, Runners
@@ -75,12 +86,12 @@ class Chain:
     ) -> Result:
         asked = question(name, type_, **q)
         self.ledger = Ledger(self.site.stamps, self.route)
-        query = Query(asked, who or client(), self.site.clock(), self.ledger)
+        query = Query.of(asked, who or client(), self.site.clock(), self.ledger)
         query.zone = zone_of(query.key, self.site.zones) or names.ROOT
-        return await join(self.plugins)(query)
+        return await waiting(join(self.plugins))(query)
 
     async def route(self, query: Query) -> Answer | None:
-        answer = await join(self.plugins)(query)
+        answer = await waiting(join(self.plugins))(query)
         return Answer(rcode=types.REFUSED) if answer is SKIP else answer
 
     async def dig(self, name: str, type_: str = "A", who: Client | None = None, **q: object):

@@ -26,6 +26,23 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += times
         self.sum += value * times
 
+    def add(self, other: "Histogram") -> None:
+        """Counts what another one of the same bounds has counted."""
+        for at, count in enumerate(other.counts):
+            self.counts[at] += count
+        self.sum += other.sum
+
+    def split(self, count: int, whole: int) -> "Histogram":
+        """Takes `count` of the `whole` that are in here out, the lowest first."""
+        part = Histogram(self.bounds)
+        part.sum = self.sum * count / whole if whole else 0.0
+        self.sum -= part.sum
+        for at, here in enumerate(self.counts):
+            part.counts[at] = taken = min(here, count)
+            self.counts[at] -= taken
+            count -= taken
+        return part
+
 
 class Counters:
     """Numbers by (metric, label values…). Adding is one dict operation, never a lock."""

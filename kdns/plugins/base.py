@@ -1,9 +1,8 @@
 """What a plugin is: its shapes, the Query it is asked, and the Site it stands in.
 
-A plugin returns answers and never writes. Everything an answer depends on is told to the Query:
-`touch(key)` before looking at a fact, also when the look ends in SKIP; `until(time)` for what time
-makes wrong; `reads_client` or `reads_class` when the asker's address mattered; `forget` when the
-answer may not be remembered. The answer table trusts exactly these words (design.md §3).
+A plugin returns answers and never writes. Everything an answer depends on is told to the Query
+(plugins.query). What need not wait answers at once, without a coroutine: `at_once` gives an answer,
+or something to wait for.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
@@ -16,10 +15,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kdns.corefile.options import Settings, Syntax
-from kdns.observe.counters import Counters
-from kdns.wire import types
-from kdns.wire.message import Answer, Question
+from kdns.observe.counters import Counters, Histogram
+from kdns.plugins.query import Classifier, Client, Credit, Ledger, Query, Stamps
+from kdns.wire.message import Answer
 from kdns.wire.names import ROOT, Key, is_below
+
+__all__ = ["Classifier", "Client", "Credit", "Ledger", "Query", "Stamps"]
+"""What a plugin needs of plugins.query; the rest is made here."""
 
 T = TypeVar("T")
 
@@ -37,156 +39,21 @@ DROP: Final = Answer(rcode=-1)
 Result = Answer | Skip
 
 
-class Stamps:
-    """65,536 numbers that say whether a fact may have changed: a Change adds one to its keys'."""
-
-    __slots__ = ("generation", "values")
-
-    def __init__(self) -> None:
-        self.values = [0] * 65536
-        self.generation = 0
-        """Grows with every Change: while it stands still, every entry checked once stays right."""
-
-    def bump(self, keys: Iterable[Hashable]) -> None:
-        """Forgets everything that touched one of these keys."""
-        self.generation += 1
-        for key in keys:
-            self.values[hash(key) & 0xFFFF] += 1
-
-
-class Classifier(Protocol):
-    """Puts client addresses into classes between which answers may differ."""
-
-    def classify(self, address: bytes) -> Hashable:
-        """The class of a packed address; a pure function of it for the life of the plugin."""
-
-
-class Credit(Protocol):
-    """Something that wants to know how often its answer was given from the table."""
-
-    hits: int
-
-
-class Client(Struct, frozen=True, gc=False):
-    """Who asked, and how: packed addresses (IPv4-mapped ones as IPv4)."""
-
-    address: bytes
-    port: int
-    transport: str = "udp"
-    local: bytes = b""
-    """The address of ours that was asked."""
-    local_port: int = 0
-
-
-class Ledger:
-    """What one packet's answer depended on, shared by all queries made on the way to it."""
-
-    mark: int = 0
-    """Sum of the touched stamps when they were touched. Stamps only grow, so the sum stays
-    equal exactly while none of them has moved."""
-    until: float = float("inf")
-    keep: bool = True
-    is_personal: bool = False
-    """The answer is for this asker alone: nothing on the way may keep it either."""
-    audience: tuple[Classifier, ...] = ()
-    credits: tuple[Credit, ...] = ()
-    metadata: dict[str, Callable[[], str]] | None = None
-
-    def __init__(
-        self, stamps: Stamps, route: "Callable[[Query], Awaitable[Answer | None]]"
-    ) -> None:
-        self.stamps = stamps.values
-        self.route = route
-        self.touched: list[int] = []
-
-    def is_right(self) -> bool:
-        """True while nothing that was touched has changed."""
-        stamps = self.stamps
-        return sum([stamps[at] for at in self.touched]) == self.mark
-
-
-class Query:
-    """A question on its way through a chain: name and type as rewritten so far, who asks, when."""
-
-    zone: Key = ROOT
-    """The zone of the server block that answers."""
-    depth: int = 0
-
-    def __init__(self, question: Question, client: Client, now: float, ledger: Ledger) -> None:
-        self.question = question
-        """As the packet asked it; `key`, `type` and `cls` are what the chain asks now."""
-        self.key = question.key
-        self.type = question.type
-        self.cls = question.cls
-        self.client = client
-        self.now = now
-        self.ledger = ledger
-
-    def touch(self, key: Hashable) -> None:
-        """Notes that the answer depends on a fact. Call it before looking, whatever is found."""
-        ledger = self.ledger
-        at = hash(key) & 0xFFFF
-        ledger.touched.append(at)
-        ledger.mark += ledger.stamps[at]
-
-    def until(self, time: float) -> None:
-        """The answer is wrong from this time on."""
-        self.ledger.until = min(self.ledger.until, time)
-
-    def forget(self) -> None:
-        """The answer is for this once: it depends on what cannot be named, or something failed."""
-        self.ledger.keep = False
-
-    def reads_client(self) -> None:
-        """The answer is for this asker alone."""
-        self.ledger.keep = False
-        self.ledger.is_personal = True
-
-    def reads_class(self, classifier: Classifier) -> None:
-        """The answer is for the askers of one class."""
-        if classifier not in self.ledger.audience:
-            self.ledger.audience += (classifier,)
-
-    def credit(self, credit: Credit) -> None:
-        """Every hit on this answer in the table is to be counted there, too."""
-        self.ledger.credits += (credit,)
-
-    def note(self, label: str, value: Callable[[], str]) -> None:
-        """Offers metadata, made only if somebody reads it; free unless `metadata` is on."""
-        if self.ledger.metadata is not None:
-            self.ledger.metadata[label] = value
-
-    def meta(self, label: str) -> str:
-        """A metadata value, empty when nobody offered it."""
-        offered = self.ledger.metadata
-        value = offered.get(label) if offered else None
-        return value() if value else ""
-
-    def asking(
-        self, key: Key, type_: int | None = None, *, cls: int | None = None, deeper: bool = False
-    ) -> "Query":
-        """The same query for another name or type; what it depends on is noted in one ledger."""
-        other = Query.__new__(Query)
-        other.question = self.question
-        other.key = key
-        other.type = self.type if type_ is None else type_
-        other.cls = self.cls if cls is None else cls
-        other.client = self.client
-        other.now = self.now
-        other.ledger = self.ledger
-        other.zone = self.zone
-        other.depth = self.depth + deeper
-        return other
-
-    async def lookup(self, key: Key, type_: int) -> Answer | None:
-        """Asks this server itself: zone routing and the whole chain. None when nothing came."""
-        if self.depth >= 10:
-            self.forget()
-            return Answer(rcode=types.SERVFAIL, error="internal look-ups nested too deeply")
-        return await self.ledger.route(self.asking(key, type_, deeper=True))
-
-
 Next = Callable[[Query], Awaitable[Result]]
+Soon = Callable[[Query], Result | Awaitable[Result]]
+"""What is asked first without waiting. An Answer or SKIP is it; all else is to be awaited."""
+
+
+def waiting(soon: Soon) -> Next:
+    """The same, for those who wait anyway."""
+
+    async def ask(query: Query) -> Result:
+        answer = soon(query)
+        if type(answer) is Answer or answer is SKIP:
+            return answer
+        return await cast("Awaitable[Result]", answer)
+
+    return ask
 
 
 class Seen(Struct, frozen=True, gc=False):
@@ -201,6 +68,38 @@ class Seen(Struct, frozen=True, gc=False):
     ended: float
     error: str = ""
     metadata: "dict[str, str] | None" = None
+    type: int = 0
+    do: bool = False
+
+
+class Hit(Struct, gc=False):
+    """How often the table answered one exact packet since that was last told."""
+
+    packet: bytes
+    """Its ID is zero."""
+    type: int
+    do: bool
+    reply_size: int
+    rcode: int
+    """Without its upper bits, which are in the OPT."""
+    plugin: str
+    count: int
+    count_v6: int
+    """How many of these came over IPv6."""
+
+
+class Hits(Struct, gc=False):
+    """What the table gave for one zone on one listener and transport, told about once a second."""
+
+    zone: Key
+    where: Client
+    """The listener as its clients see it; their own address and port are left out."""
+    hits: list[Hit]
+    latency: Histogram
+    """How long the replies took, in buckets of catalogue.DURATIONS; of all zones on the listener
+    together it is exact, the share of each is by its number of hits."""
+    callers: list[tuple[bytes, int]]
+    """Addresses of some clients, one drawn from a batch, and how many queries it stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +147,8 @@ class Life:
     """SHA-512 of the Corefile that serves, with all it imports."""
     heard_at: Callable[[], float] = lambda: float("-inf")
     """When a DNS packet last came in, by `Site.clock`."""
+    tell: Callable[[], None] = lambda: None
+    """Has observers told of all that was answered up to now."""
     reload: Callable[[], Awaitable[bool]] | None = None
     """Reads the Corefile again if it differs; True when the new one serves. None in tests."""
 
@@ -332,6 +233,10 @@ class Backend(Plugin):
         """An Answer, or SKIP to pass the query on."""
         raise NotImplementedError
 
+    def at_once(self, query: Query) -> Result | Awaitable[Result]:
+        """The same without a coroutine, for a plugin that seldom waits: it defines this one."""
+        return self.answer(query)
+
 
 class Filter(Plugin):
     """Stands around the rest of the chain. SKIP from `next` means the chain ran out: pass it on."""
@@ -340,12 +245,18 @@ class Filter(Plugin):
         """Asks `next_`, with this query or another, and returns its answer or another."""
         raise NotImplementedError
 
+    def at_once(self, query: Query, next_: Soon) -> Result | Awaitable[Result]:
+        """The same without a coroutine, for a plugin that seldom waits: it defines this one."""
+        return self.around(query, waiting(next_))
+
 
 class Observer(Plugin):
     """Is told, batch by batch and after the fact, what was answered to whom."""
 
     wants_all: ClassVar[bool] = True
     """False when it only cares for failures: then answers that went well need not be told."""
+    wants_each: ClassVar[bool] = True
+    """False when replies from the table need not be told one by one: they come as sums."""
     wants_strays: ClassVar[bool] = False
     """True when the first one in the Corefile is also to be told what no block took: refused by
     the server itself, with an empty Key for its zone."""
@@ -355,6 +266,10 @@ class Observer(Plugin):
 
         A batch is of one zone on one listener and transport.
         """
+        raise NotImplementedError
+
+    def observe_hits(self, hits: Hits) -> None:
+        """Counts what the table gave; for those who do not want each, and as `observe`."""
         raise NotImplementedError
 
 

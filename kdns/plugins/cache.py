@@ -307,7 +307,7 @@ class Cache(Filter):
 def _again(query: Query, site: Site) -> Query:
     """The same query asked now, on a ledger of its own."""
     ledger = Ledger(site.stamps, query.ledger.route)
-    other = Query(query.question, query.client, site.clock(), ledger)
+    other = Query.of(query.question, query.client, site.clock(), ledger)
     other.key, other.type, other.cls = query.key, query.type, query.cls
     other.zone, other.depth = query.zone, query.depth
     return other

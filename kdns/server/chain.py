@@ -1,41 +1,52 @@
 """Joins the plugins of a server block into one function: Query in, Answer (or SKIP) out.
 
 Backends are asked in order; a filter stands around all that follows it. Gates, observers and
-monitors take no part here.
+monitors take no part here. The function answers at once where its plugins do, and else gives
+something to wait for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
+from typing import cast
 
-from kdns.plugins.base import SKIP, Backend, Filter, Next, Plugin, Query, Result
+from kdns.plugins.base import SKIP, Backend, Filter, Plugin, Query, Result, Soon
+from kdns.wire.message import Answer
 
 
-def join(plugins: Sequence[Plugin]) -> Next:
+def join(plugins: Sequence[Plugin]) -> Soon:
     """The chain of these plugins, given in the order they are asked in."""
-    chain: Next = _ran_out
-    backends: list[Backend] = []
+    chain: Soon = _ran_out
     for plugin in reversed(plugins):
         if isinstance(plugin, Backend):
-            backends.insert(0, plugin)
+            chain = _backend(plugin, chain)
         elif isinstance(plugin, Filter):
-            chain = partial(plugin.around, next_=_backends(tuple(backends), chain))
-            backends = []
-    return _backends(tuple(backends), chain)
+            chain = partial(plugin.at_once, next_=chain)
+    return chain
 
 
-async def _ran_out(_: Query) -> Result:
+def _ran_out(_: Query) -> Result:
     return SKIP
 
 
-def _backends(backends: tuple[Backend, ...], after: Next) -> Next:
-    if not backends:
-        return after
+def _backend(backend: Backend, after: Soon) -> Soon:
+    ask = backend.at_once
 
-    async def ask(query: Query) -> Result:
-        for backend in backends:
-            answer = await backend.answer(query)
-            if answer is not SKIP:
-                return answer
-        return await after(query)
+    def asked(query: Query) -> Result | Awaitable[Result]:
+        answer = ask(query)
+        if type(answer) is Answer:
+            return answer
+        if answer is SKIP:
+            return after(query)
+        return _later(cast("Awaitable[Result]", answer), query, after)
 
-    return ask
+    return asked
+
+
+async def _later(waited: Awaitable[Result], query: Query, after: Soon) -> Result:
+    answer = await waited
+    if answer is not SKIP:
+        return answer
+    found = after(query)
+    if type(found) is Answer or found is SKIP:
+        return found
+    return await cast("Awaitable[Result]", found)

@@ -7,6 +7,7 @@ dropped then: answers of the old ones are no longer right, and their Forks would
 import asyncio
 from collections.abc import Collection
 
+from kdns.plugins.base import Client
 from kdns.server.assembly import Services
 from kdns.server.pipeline import Pipeline
 from kdns.server.router import Router
@@ -42,6 +43,9 @@ class Listener:
         self.pipelines = tuple(
             new_pipeline(router, services, whole=whole) for whole in (False, True)
         )
+        local = address_of(datagram.getsockname())
+        for pipeline, transport in zip(self.pipelines, ("udp", "tcp"), strict=True):
+            pipeline.where = Client(b"", 0, transport, local, self.port)
         self._udp = UdpListener(datagram, self.pipelines[0], services.clock)
         self._tcp = TcpListener(stream, self.pipelines[1], services.clock)
         self._has_started = False
@@ -63,6 +67,7 @@ class Listener:
         for pipeline in self.pipelines:
             if pipeline.router is not router:
                 pipeline.tell()
+                pipeline.tell_hits()
                 pipeline.replace(router)
                 if pipeline.table is not None:
                     pipeline.table.clear()
@@ -76,5 +81,6 @@ class Listener:
             self._tcp.sock.close()
         for pipeline in self.pipelines:
             pipeline.tell()
+            pipeline.tell_hits()
             if pipeline.table is not None:
                 pipeline.table.clear()

@@ -11,12 +11,26 @@ fails costs one SERVFAIL and one log line a second, never the server.
 """
 
 import logging
-from collections.abc import Callable, Hashable
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Hashable
 from random import Random
 from struct import Struct
+from typing import cast
 
-from kdns.observe.counters import Counters
-from kdns.plugins.base import DROP, SKIP, Client, Ledger, Query, Seen, Stamps
+from kdns.observe.catalogue import DURATIONS
+from kdns.observe.counters import Counters, Histogram
+from kdns.plugins.base import (
+    DROP,
+    SKIP,
+    Client,
+    Hits,
+    Ledger,
+    Query,
+    Result,
+    Seen,
+    Stamps,
+)
+from kdns.server.items import Entry
 from kdns.server.router import NO_NEXT, REFUSED, Block, Router
 from kdns.server.table import AnswerTable
 from kdns.wire import types
@@ -29,6 +43,9 @@ log = logging.getLogger("kdns.server")
 COREFILE = "corefile"
 """The fact that every answer depends on: which server blocks there are."""
 
+TELL_S = 1.0
+"""How often observers are told what the table gave."""
+
 MAX_DATAGRAM = 65507
 """What IPv4 can carry over UDP, whatever size the asker says."""
 
@@ -39,6 +56,7 @@ _HEAD = Struct("!HHHHH").pack
 _ASKED = 0x7800 | types.RD | types.CD | types.AD
 _KEPT = 0x7800 | types.RD | types.CD
 _SAID = types.AA | types.TC | types.AD
+_SHORTEST = DURATIONS[0]
 
 
 class Pipeline:
@@ -64,69 +82,95 @@ class Pipeline:
         """True on streams: replies up to 65,535 octets."""
         self.reads: frozenset[int] = frozenset()
         """EDNS options that a plugin on this listener reads: they join the folded key."""
+        self.where = Client(b"", 0, "tcp" if whole else "udp")
+        """The listener as its clients see it, for observers."""
         self._chance = chance
+        self._route = router.route
         self._seen: dict[Block, list[Seen]] = {}
+        self._recalled: dict[Block, list[Seen]] = {}
+        self._latency = Histogram(DURATIONS)
+        self._callers: list[tuple[bytes, int]] = []
+        self._told_at = float("-inf")
         self._logged_at = float("-inf")
 
     def replace(self, router: Router) -> None:
         """Serves other blocks from now on; answers under way from the old ones are not kept."""
         self.router = router
+        self._route = router.route
         self.stamps.bump((COREFILE,))
 
-    def recall(self, packet: bytes, peer: Hashable, now: float) -> bytes | None:
+    def recall(
+        self, packet: bytes, peer: Hashable, now: float, *, is_v6: bool = False
+    ) -> bytes | None:
         """What the table remembers for exactly this packet."""
         if self.table is None:
             return None
-        return self.table.recall(packet, peer, now)
+        return self.table.recall(packet, peer, now, is_v6=is_v6)
 
     async def respond(self, packet: bytes, client: Client, now: float) -> bytes | None:
         """The reply to any packet; None is silence."""
+        reply = self.reply(packet, client, now)
+        if reply is None or type(reply) is bytes:
+            return reply
+        return await cast("Awaitable[bytes | None]", reply)
+
+    def reply(
+        self, packet: bytes, client: Client, now: float
+    ) -> bytes | Awaitable[bytes | None] | None:
+        """The same at once, or something to wait for where a plugin must wait."""
         try:
             question = scan(packet)
         except WireError as error:
             return self._rejected(packet, error)
-        limit = 65535 if self.whole else min(max(question.size, 512), MAX_DATAGRAM)
         fold = self._fold(question)
-        table = self.table
-        if table is not None:
-            entry = table.find(fold, question, client.address, now)
+        limit = 65535 if self.whole else min(max(question.size, 512), MAX_DATAGRAM)
+        if self.table is not None:
+            entry = self.table.find(fold, question, client.address, now)
             if entry is not None:
-                reply = table.reply(entry, packet, question, limit, client.address, now)
-                if self.router.is_observed:
-                    self._see(entry.block, packet, client, reply, now, entry.plugin, entry.metadata)
-                return reply
+                return self._repeated(entry, packet, question, limit, client, now)
         router = self.router
+        ledger = Ledger(self.stamps, self._route, [], [COREFILE])
+        query = Query(question, client, now, ledger, question.key, question.type, question.cls)
+        block = router.choose(question.key, question.type)
+        try:
+            answer = self._asked(question, query, block)
+            if block is None or not block.has_handlers:
+                block = router.stray
+            if type(answer) is Answer:
+                return self._finished(packet, query, answer, fold, limit, router, block)
+            if answer is SKIP:
+                return self._finished(packet, query, NO_NEXT, fold, limit, router, block)
+        except Exception as error:
+            return self._failed(packet, query, error, fold, limit, router, block)
+        ledger.settle()
+        waited = cast("Awaitable[Result]", answer)
+        return self._waited(packet, query, waited, fold, limit, router, block)
+
+    async def _waited(
+        self,
+        packet: bytes,
+        query: Query,
+        waited: Awaitable[Result],
+        fold: bytes,
+        limit: int,
+        router: Router,
+        block: Block,
+    ) -> bytes | None:
+        """The reply when what must be waited for has come."""
         router.underway += 1
         try:
-            return await self._answered(packet, question, client, now, fold, limit)
+            answer = await waited
+            if answer is SKIP:
+                answer = NO_NEXT
+            return self._finished(packet, query, answer, fold, limit, router, block)
+        except Exception as error:
+            return self._failed(packet, query, error, fold, limit, router, block)
         finally:
             router.underway -= 1
 
-    async def _answered(
-        self, packet: bytes, question: Question, client: Client, now: float, fold: bytes, limit: int
-    ) -> bytes | None:
-        router = self.router
-        ledger = Ledger(self.stamps, router.route)
-        query = Query(question, client, now, ledger)
-        query.touch(COREFILE)
-        chosen = router.choose(question.key, question.type)
-        block = chosen if chosen is not None and chosen.has_handlers else router.stray
-        try:
-            answer = await self._asked(question, query, chosen)
-            reply = self._written(question, query, answer, fold, limit, router, block)
-            offered = ledger.metadata
-            metadata = {label: value() for label, value in offered.items()} if offered else None
-        except Exception as error:
-            self._failed(question, query, error)
-            answer, metadata = FAILED, None
-            reply = self._written(question, query, answer, fold, limit, router, block)
-        if answer.error or router.is_observed:
-            self._see(block, packet, client, reply, now, answer.plugin, metadata, answer.error)
-        return reply
-
-    def _written(
+    def _finished(
         self,
-        question: Question,
+        packet: bytes,
         query: Query,
         answer: Answer,
         fold: bytes,
@@ -134,9 +178,32 @@ class Pipeline:
         router: Router,
         block: Block,
     ) -> bytes | None:
-        """The answer as this asker gets it, remembered on the way if it may be."""
-        if answer is DROP:
-            return None
+        """The answer as this asker gets it, remembered and told on the way."""
+        reply = None
+        if answer is not DROP:
+            reply = self._written(query, answer, fold, limit, router, block)
+        if (answer.error or router.is_observed) and block.observers:
+            question, offered = query.question, query.ledger.metadata
+            seen = Seen(
+                packet,
+                query.client,
+                reply,
+                answer.plugin,
+                block.zone,
+                query.now,
+                self.clock(),
+                answer.error,
+                {label: value() for label, value in offered.items()} if offered else None,
+                question.type,
+                question.do,
+            )
+            self._see(block, seen)
+        return reply
+
+    def _written(
+        self, query: Query, answer: Answer, fold: bytes, limit: int, router: Router, block: Block
+    ) -> bytes:
+        question = query.question
         if answer.error:
             query.forget()
         flags = types.QR | question.flags & _KEPT | answer.flags & _SAID
@@ -146,7 +213,7 @@ class Pipeline:
             flags |= types.RA
         turn = self._chance.random() if answer.rotate else 0.0
         wire = encode(question, answer, flags, now=query.now, turn=turn)
-        if self.table is not None:
+        if self.table is not None and query.ledger.keep:
             address, ledger = query.client.address, query.ledger
             self.table.remember(fold, question, address, query.now, answer, wire, ledger, block)
         reply = wire.wire
@@ -154,19 +221,31 @@ class Pipeline:
             reply = turned(reply, wire.block, turn)
         return cut(reply, wire.name_end, wire.opt_at, limit) if len(reply) > limit else reply
 
-    def _failed(self, question: Question, query: Query, error: Exception) -> None:
-        """Counts what a plugin or its answer raised; logs it, at most once a second."""
+    def _failed(
+        self,
+        packet: bytes,
+        query: Query,
+        error: Exception,
+        fold: bytes,
+        limit: int,
+        router: Router,
+        block: Block | None,
+    ) -> bytes | None:
+        """SERVFAIL for what a plugin or its answer raised; logs it, at most once a second."""
         query.forget()
+        query.ledger.metadata = None
         self.counters.add("coredns_panics_total")
         if query.now - self._logged_at >= 1:
             self._logged_at = query.now
-            what = (question.type, question.name)
+            what = (query.question.type, query.question.name)
             log.error("a plugin failed on type %d of %r", *what, exc_info=error)
+        return self._finished(packet, query, FAILED, fold, limit, router, block or router.stray)
 
-    async def _asked(self, question: Question, query: Query, block: Block | None) -> Answer:
+    def _asked(
+        self, question: Question, query: Query, block: Block | None
+    ) -> Result | Awaitable[Result]:
         """What the server block says; what the server says where none may."""
-        cls = question.cls
-        if cls != types.IN and not (block and block.takes(cls)):
+        if question.cls != types.IN and not (block and block.takes(question.cls)):
             return REFUSED
         if question.version:
             query.forget()
@@ -175,8 +254,24 @@ class Pipeline:
             self.counters.add("kdns_refused_total", "no zone" if block is None else "empty block")
             return REFUSED
         query.zone = block.zone
-        answer = await block.chain(query)
-        return NO_NEXT if answer is SKIP else answer
+        return block.chain(query)
+
+    def _repeated(
+        self,
+        entry: Entry,
+        packet: bytes,
+        question: Question,
+        limit: int,
+        client: Client,
+        now: float,
+    ) -> bytes:
+        """The reply from an answer that the table remembers."""
+        assert self.table is not None
+        reply = self.table.reply(entry, packet, question, limit, client.address, now)
+        block = entry.block
+        if self.router.is_observed and block is not None and block.observers:
+            self._see(block, self._seen_again(entry, packet, client, reply, now))
+        return reply
 
     def _fold(self, question: Question) -> bytes:
         bits = question.has_opt | question.do << 1 | (question.version & 0x3F) << 2
@@ -198,32 +293,47 @@ class Pipeline:
 
     # Telling the observers
 
-    def _see(
-        self,
-        block: Block | None,
-        packet: bytes,
-        client: Client,
-        reply: bytes | None,
-        started: float,
-        plugin: str,
-        metadata: dict[str, str] | None,
-        error: str = "",
-    ) -> None:
-        if block is None or not block.observers:
-            return
-        ended = self.clock()
-        self._seen.setdefault(block, []).append(
-            Seen(packet, client, reply, plugin, block.zone, started, ended, error, metadata)
+    def _see(self, block: Block, seen: Seen) -> None:
+        batch = self._seen.get(block)
+        if batch is None:
+            self._seen[block] = [seen]
+        else:
+            batch.append(seen)
+
+    def _seen_again(
+        self, entry: Entry, packet: bytes, client: Client, reply: bytes, started: float
+    ) -> Seen:
+        assert entry.block is not None
+        ended, zone = self.clock(), entry.block.zone
+        type_, do, metadata = entry.type, entry.do, entry.metadata
+        return Seen(
+            packet, client, reply, entry.plugin, zone, started, ended, "", metadata, type_, do
         )
 
     def recalled(
         self, packet: bytes, peer: Hashable, client: Client, reply: bytes, started: float
     ) -> None:
-        """Notes for the observers a reply that `recall` gave."""
+        """Notes a reply that `recall` gave, for observers who want each."""
         view = self.table.view(packet, peer, started) if self.table is not None else None
         entry = view.entry if view is not None else None
-        if entry is not None:
-            self._see(entry.block, packet, client, reply, started, entry.plugin, entry.metadata)
+        if entry is not None and entry.block is not None and entry.block.each:
+            seen = self._seen_again(entry, packet, client, reply, started)
+            self._recalled.setdefault(entry.block, []).append(seen)
+
+    def served(self, count: int, started: float, caller: bytes = b"") -> None:
+        """Notes that a batch begun at `started` had this many replies from the table.
+
+        `caller` is the address of one of those who asked, for those who list them.
+        """
+        latency, ended = self._latency, self.clock()
+        took = ended - started
+        latency.counts[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += count
+        latency.sum += took * count
+        if caller:
+            self._callers.append((caller, count))
+        if started - self._told_at >= TELL_S:
+            self._told_at = started
+            self.tell_hits()
 
     def tell(self) -> None:
         """Tells the observers what was answered since the last call, batch by batch."""
@@ -232,3 +342,25 @@ class Pipeline:
             for block, batch in seen.items():
                 for observer in block.observers:
                     observer.observe(batch)
+        if self._recalled:
+            seen, self._recalled = self._recalled, {}
+            for block, batch in seen.items():
+                for observer in block.each:
+                    observer.observe(batch)
+
+    def tell_hits(self) -> None:
+        """Tells those who want sums what the table gave since the last call."""
+        latency, self._latency = self._latency, Histogram(DURATIONS)
+        callers, self._callers = self._callers, []
+        if self.table is None:
+            return
+        left = sum(latency.counts)
+        for block, hits in self.table.take_hits().items():
+            if not block.summing:
+                continue
+            count = sum([hit.count for hit in hits])
+            share = latency.split(min(count, left), left)
+            left -= count
+            told = Hits(block.zone, self.where, hits, share, callers)
+            for observer in block.summing:
+                observer.observe_hits(told)

@@ -6,7 +6,7 @@ DS is answered by the parent, so its search goes on past the first match (facts 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kdns.plugins.base import DROP, SKIP, Next, Observer, Plugin, Query
+from kdns.plugins.base import DROP, SKIP, Observer, Plugin, Query, Result, Soon, waiting
 from kdns.wire import types
 from kdns.wire.message import Answer
 from kdns.wire.names import ROOT, Key
@@ -20,7 +20,7 @@ class Block:
     """A server block as it runs on one listener, for one of its zones."""
 
     zone: Key
-    chain: Next
+    chain: Soon
     plugins: tuple[Plugin, ...]
     observers: tuple[Observer, ...]
     has_handlers: bool = True
@@ -28,12 +28,22 @@ class Block:
     classes: frozenset[int] | None = frozenset()
     """Classes beside IN that go to the chain; None for all of them (`forward`)."""
 
+    @property
+    def each(self) -> tuple[Observer, ...]:
+        """Those who are told of every single reply."""
+        return tuple(one for one in self.observers if one.wants_all and one.wants_each)
+
+    @property
+    def summing(self) -> tuple[Observer, ...]:
+        """Those who are told of replies from the table as sums."""
+        return tuple(one for one in self.observers if one.wants_all and not one.wants_each)
+
     def takes(self, cls: int) -> bool:
         """True when questions of a class other than IN go to the chain."""
         return self.classes is None or cls in self.classes
 
 
-async def _refuse(_query: Query) -> Answer:
+def _refuse(_query: Query) -> Result:
     return REFUSED
 
 
@@ -55,6 +65,9 @@ class Router:
         self.is_observed = bool(strays) or any(
             observer.wants_all for block in blocks.values() for observer in block.observers
         )
+        """Somebody is to be told of every answer that was not in the table."""
+        self.wants_each = any(block.each for block in blocks.values())
+        """Somebody is to be told of every answer, one by one."""
 
     def choose(self, key: Key, type_: int) -> Block | None:
         """The block that answers a name, None when no zone holds it."""
@@ -93,7 +106,7 @@ class Router:
         if block is None or not block.has_handlers:
             return REFUSED
         query.zone = block.zone
-        answer = await block.chain(query)
+        answer = await waiting(block.chain)(query)
         if answer is SKIP:
             return NO_NEXT
         return None if answer is DROP else answer

@@ -134,6 +134,7 @@ class Service:
             await self._close((), set(self._http))
             for pipeline in self._pipelines:
                 pipeline.tell()
+                pipeline.tell_hits()
                 if pipeline.table is not None:
                     pipeline.table.clear()
 
@@ -181,10 +182,15 @@ class Service:
         assembly.kept.clear()
         life = self.services.life
         life.plugins, life.version = tuple(assembly.plugins), assembly.version
-        life.heard_at = self._heard_at
+        life.heard_at, life.tell = self._heard_at, self._tell
 
     def _heard_at(self) -> float:
         return max((one.heard_at for one in self._listeners.values()), default=float("-inf"))
+
+    def _tell(self) -> None:
+        for pipeline in self.pipelines:
+            pipeline.tell()
+            pipeline.tell_hits()
 
     async def _retire(self, old: Crew) -> None:
         """Ends what the new crew does not need, when the old one's queries are answered."""

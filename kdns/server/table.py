@@ -27,83 +27,16 @@ from random import Random
 from struct import pack_into
 from typing import Any
 
-from msgspec import Struct
-
-from kdns.plugins.base import Classifier, Credit, Ledger, Stamps
+from kdns.plugins.base import Classifier, Hit, Ledger, Stamps
+from kdns.server.items import Entry, Fork, Item, View
 from kdns.server.router import Block
 from kdns.wire.encode import WireAnswer, cut
-from kdns.wire.message import Answer, Question, Serial
+from kdns.wire.message import Answer, Question
 
 OVERHEAD_BYTES = 440
 """What an item costs beside its bytes: Struct, tuples, dict slot, ring place (tracemalloc: 430)."""
 
 _DOORS = 1 << 16
-_NEVER = -1
-
-
-class Item(Struct, gc=False):
-    """What stands in the ring: where it lives, its size, how often it was hit."""
-
-    home: dict[Hashable, "Item"]
-    key: Hashable
-    size: int = 0
-    gen: int = _NEVER
-    """The generation in which it was last found right."""
-    until: float = 0.0
-    hits: int = 0
-    seen: int = 0
-    """The hits when the hand last passed."""
-    fork: "Fork | None" = None
-    """Set on the stand-in of answers that differ by class: it holds no answer itself."""
-    stand_in: "Item | None" = None
-    """The stand-in this item is behind."""
-
-
-class Fork(Struct, gc=False):
-    """Items of one question by class of asker."""
-
-    classifiers: tuple[Classifier, ...]
-    members: dict[Hashable, Item]
-
-    def class_of(self, address: bytes) -> Hashable:
-        """The class of an asker, joined over the classifiers."""
-        return tuple([classifier.classify(address) for classifier in self.classifiers])
-
-
-class Entry(Item, gc=False, kw_only=True):
-    """One remembered answer, its wire patched as of `edition`."""
-
-    name: bytes
-    answer: WireAnswer
-    touched: tuple[int, ...] = ()
-    mark: int = 0
-    serial: Serial | None = None
-    serial_now: int = 0
-    aging: tuple[float, int] | None = None
-    tick: float = float("inf")
-    """When the TTLs in the wire must next be counted down."""
-    edition: int = 0
-    views: int = 0
-    """Views of it that stand; the hand spares it while there are any."""
-    plugin: str = ""
-    block: Block | None = None
-    """The server block that answered, for its observers."""
-    credits: tuple[Credit, ...] = ()
-    metadata: dict[str, str] | None = None
-
-
-class View(Item, gc=False):
-    """The reply to one exact packet, from byte 2 on; around `rotating` records if there are any."""
-
-    entry: Entry | None = None
-    head: bytes = b""
-    foot: bytes = b""
-    rotating: int = 0
-    """How many records of the entry's block go into this reply; 0 when `head` is all of it."""
-    edition: int = _NEVER
-    size_asked: int = 512
-    limit: int = 512
-    credited: int = 0
 
 
 class AnswerTable:
@@ -120,7 +53,9 @@ class AnswerTable:
         self.limit_bytes = limit_bytes
         self._address_of = address_of
         self.size_bytes = 0
-        self.views: dict[Hashable, Item] = {}
+        self.views: dict[Hashable, Any] = {}  # Any: Views, and Items that stand in for them
+        self.pending: list[View] = []
+        """Views with hits that nobody was told of yet."""
         self.entries: dict[Hashable, Item] = {}
         self._random = chance.random
         self._doors = array("Q", bytes(8 * _DOORS))
@@ -129,12 +64,18 @@ class AnswerTable:
         self._hand = 0
         self._holes = 0
 
-    def recall(self, packet: bytes, peer: Hashable, now: float) -> bytes | None:
+    def recall(
+        self, packet: bytes, peer: Hashable, now: float, *, is_v6: bool = False
+    ) -> bytes | None:
         """The reply to a packet that was answered before, if that answer still stands."""
         view = self.view(packet, peer, now)
         if view is None:
             return None
+        if not view.hits:
+            self.pending.append(view)
         view.hits += 1
+        if is_v6:
+            view.hits_v6 += 1
         if not view.rotating:
             return packet[:2] + view.head
         return packet[:2] + view.head + self._records(view) + view.foot
@@ -145,12 +86,15 @@ class AnswerTable:
         if view is None:
             return None
         if view.gen == self.stamps.generation and now < view.until:
-            return view  # type: ignore[return-value]  # perf: `views` holds nothing but Views
+            return view  # type: ignore[no-any-return]  # perf: `views` holds nothing but Views
         return self._renewed(view, packet, peer, now)
 
     def find(self, fold: bytes, question: Question, address: bytes, now: float) -> Entry | None:
         """The Entry of a folded question, if it still stands and fits the asker's letter case."""
         name = question.name
+        item = self.entries.get(fold)
+        if item is None and name == question.key:
+            return None
         for key in (fold,) if name == question.key else (fold, fold + name):
             item = self.entries.get(key)
             if item is not None and item.fork is not None:
@@ -160,7 +104,7 @@ class AnswerTable:
                 and not (item.answer.is_case_bound and item.name != name)
                 and self._stands(item, now)
             ):
-                item.hits += 1
+                item.is_spared = True
                 for credit in item.credits:
                     credit.hits += 1
                 return item
@@ -178,13 +122,17 @@ class AnswerTable:
         block: Block | None,
     ) -> Entry | None:
         """Keeps an answer whose question was seen before; None when it is not kept."""
-        if wire.is_turned or not (ledger.keep and now < ledger.until and ledger.is_right()):
+        if wire.is_turned or not ledger.keep or now >= ledger.until:
             return None
         key = fold + question.name if wire.is_case_bound and question.name != question.key else fold
         if not self._seen(key):
             return None
+        ledger.settle()
+        if not ledger.is_right():
+            return None
         size = OVERHEAD_BYTES + len(wire.wire) + 2 * len(key)
         entry = Entry(self.entries, key, size, name=question.name, answer=wire)
+        entry.type, entry.do = question.type, question.do
         entry.gen, entry.until = self.stamps.generation, ledger.until
         entry.touched, entry.mark = tuple(ledger.touched), ledger.mark
         entry.size += 8 * len(entry.touched)
@@ -223,6 +171,40 @@ class AnswerTable:
         if not view.rotating:
             return packet[:2] + view.head
         return packet[:2] + view.head + self._records(view) + view.foot
+
+    def take_hits(self) -> dict[Block, list[Hit]]:
+        """What was given since the last call, by the block that answered it."""
+        taken: dict[Block, list[Hit]] = {}
+        for view in self.pending:
+            entry, asker = view.entry, view.stand_in or view
+            assert entry is not None
+            self._credit(view)
+            if entry.block is not None:
+                size = 2 + len(view.head) + len(view.foot)
+                if view.rotating and entry.answer.block is not None:
+                    size += view.rotating * entry.answer.block[1]
+                hit = Hit(
+                    b"\0\0" + asker.key,  # type: ignore[operator]  # the first key is a packet
+                    entry.type,
+                    entry.do,
+                    size,
+                    view.head[1] & 0xF,
+                    entry.plugin,
+                    view.hits,
+                    view.hits_v6,
+                )
+                taken.setdefault(entry.block, []).append(hit)
+            view.is_spared = view.was_hit()
+            view.hits = view.hits_v6 = view.credited = view.passed = 0
+        self.pending.clear()
+        return taken
+
+    def _credit(self, view: View) -> None:
+        """Lets those who want to know count the hits they do not know of yet."""
+        assert view.entry is not None
+        for credit in view.entry.credits:
+            credit.hits += view.hits - view.credited
+        view.credited = view.hits
 
     def clear(self) -> None:
         """Forgets everything. Owed before the table is dropped: items and homes form cycles."""
@@ -271,10 +253,7 @@ class AnswerTable:
         if not isinstance(item, View) or item.entry is None:
             return None
         entry = item.entry
-        if item.hits != item.credited:
-            for credit in entry.credits:
-                credit.hits += item.hits - item.credited
-            item.credited = item.hits
+        self._credit(item)
         if not self._stands(entry, now):
             return None
         if item.edition != entry.edition:
@@ -362,8 +341,8 @@ class AnswerTable:
         if item is not None:
             is_current = item.home.get(item.key) is item
             is_busy = isinstance(item, Entry) and item.views > 0
-            if is_busy or (is_current and item.hits != item.seen):
-                item.seen = item.hits
+            if is_busy or (is_current and item.was_hit()):
+                item.is_spared = False
             else:
                 self._evict(item)
         self._hand += 1

@@ -326,7 +326,7 @@ async def test_what_was_read_of_the_asker_before_the_cache_does_not_matter():
     site = asking.chain.site
     for _ in range(2):
         ledger = Ledger(site.stamps, asking.chain.route)
-        query = Query(question("a.example"), client(), site.clock(), ledger)
+        query = Query.of(question("a.example"), client(), site.clock(), ledger)
         query.reads_client()
         await asking.cache.around(query, asking.chain.plugins[1].answer)
         assert ledger.is_personal
@@ -427,7 +427,7 @@ async def test_an_entry_outlives_what_the_rest_of_the_query_was_made_of():
     asking = Asking()
     site = asking.chain.site
     ledger = Ledger(site.stamps, asking.chain.route)
-    query = Query(question("a.example"), client(), site.clock(), ledger)
+    query = Query.of(question("a.example"), client(), site.clock(), ledger)
     query.until(1010)
     await asking.cache.around(query, asking.chain.plugins[1].answer)
     assert ledger.until == 1010

@@ -324,7 +324,7 @@ async def test_failures_of_probes_are_logged_at_the_start_only(
         made = fakes.chain("loop", Loop)
         await made.ask("a.example")
         for name, expected in ((names.format(server.probe.name), said), ("a.example", "no route")):
-            asked = Query(fakes.question(name, "HINFO"), fakes.client(), 0, made.ledger)
+            asked = Query.of(fakes.question(name, "HINFO"), fakes.client(), 0, made.ledger)
             asked.zone = names.ROOT
             answer = await server.loop.around(asked, next_)
             assert answer.rcode == types.SERVFAIL
@@ -332,6 +332,6 @@ async def test_failures_of_probes_are_logged_at_the_start_only(
 
 
 def query(name: str, zone: names.Key, made: fakes.Chain) -> Query:
-    asked = Query(fakes.question(name), fakes.client(), 0, made.ledger)
+    asked = Query.of(fakes.question(name), fakes.client(), 0, made.ledger)
     asked.zone = zone
     return asked

@@ -30,7 +30,7 @@ async def labels(text: str, name: str, **site: object) -> tuple[str, Labels]:
     chain = fakes.chain(text, Metadata, **site)
     backend = Labels(chain.plugins[0].settings, chain.site)
     ledger = Ledger(chain.site.stamps, chain.route)
-    query = Query(fakes.question(name), fakes.client(), 0.0, ledger)
+    query = Query.of(fakes.question(name), fakes.client(), 0.0, ledger)
     assert await chain.plugins[0].around(query, backend.answer) is SKIP
     return backend.read, backend
 
@@ -62,7 +62,7 @@ async def test_an_internal_look_up_adds_to_the_labels_of_its_query():
     chain = fakes.chain("metadata", Metadata)
     ledger = Ledger(chain.site.stamps, chain.route)
     ledger.metadata = {"old/label": lambda: "kept"}
-    query = Query(fakes.question("a.example.org"), fakes.client(), 0.0, ledger)
+    query = Query.of(fakes.question("a.example.org"), fakes.client(), 0.0, ledger)
     backend = Labels(chain.plugins[0].settings, chain.site)
     await chain.plugins[0].around(query, backend.answer)
     assert (query.meta("old/label"), query.meta("labels/key")) == ("kept", "value")

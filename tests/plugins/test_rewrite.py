@@ -338,7 +338,7 @@ async def test_metadata_makes_a_name() -> None:
     made, backend = probe("rewrite name regex ([^.]*).* {1}.{client/Group}.x metadata")
     made.ledger = fakes.Ledger(made.site.stamps, made.route)
     made.ledger.metadata = {"client/Group": lambda: "Blue"}
-    query = Query(fakes.question("a.org"), fakes.client(), 0.0, made.ledger)
+    query = Query.of(fakes.question("a.org"), fakes.client(), 0.0, made.ledger)
     await made.plugins[0].around(query, backend.answer)
     assert backend.seen.query is not None
     assert names.format(backend.seen.query.key) == "a.blue.x."

@@ -1,0 +1,184 @@
+"""What a Query is, and what its answer is said to depend on: the words of the answer table.
+
+`touch(key)` before looking at a fact, also when the look ends in SKIP; `until(time)` for what time
+makes wrong; `reads_client` or `reads_class` when the asker's address mattered; `forget` when the
+answer may not be remembered. The answer table trusts exactly these words (design.md §3).
+"""
+
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import Protocol
+
+from msgspec import Struct
+
+from kdns.wire import types
+from kdns.wire.message import Answer, Question
+from kdns.wire.names import ROOT, Key
+
+
+class Stamps:
+    """65,536 numbers that say whether a fact may have changed: a Change adds one to its keys'."""
+
+    __slots__ = ("generation", "values")
+
+    def __init__(self) -> None:
+        self.values = [0] * 65536
+        self.generation = 0
+        """Grows with every Change: while it stands still, every entry checked once stays right."""
+
+    def bump(self, keys: Iterable[Hashable]) -> None:
+        """Forgets everything that touched one of these keys."""
+        self.generation += 1
+        for key in keys:
+            self.values[hash(key) & 0xFFFF] += 1
+
+
+class Classifier(Protocol):
+    """Puts client addresses into classes between which answers may differ."""
+
+    def classify(self, address: bytes) -> Hashable:
+        """The class of a packed address; a pure function of it for the life of the plugin."""
+
+
+class Credit(Protocol):
+    """Something that wants to know how often its answer was given from the table."""
+
+    hits: int
+
+
+class Client(Struct, frozen=True, gc=False):
+    """Who asked, and how: packed addresses (IPv4-mapped ones as IPv4)."""
+
+    address: bytes
+    port: int
+    transport: str = "udp"
+    local: bytes = b""
+    """The address of ours that was asked."""
+    local_port: int = 0
+
+
+class Ledger(Struct):
+    """What one packet's answer depended on, shared by all queries made on the way to it."""
+
+    stamps: Stamps
+    route: "Callable[[Query], Awaitable[Answer | None]]"
+    touched: list[int] = []
+    """Where the stamps of the touched facts stand."""
+    facts: list[Hashable] | None = None
+    """Facts whose stamps are not noted yet: nothing can change before the first await, so until
+    then a touch only appends here. None from then on."""
+    mark: int = 0
+    """Sum of the touched stamps when they were touched. Stamps only grow, so the sum stays
+    equal exactly while none of them has moved."""
+    until: float = float("inf")
+    keep: bool = True
+    is_personal: bool = False
+    """The answer is for this asker alone: nothing on the way may keep it either."""
+    audience: tuple[Classifier, ...] = ()
+    credits: tuple[Credit, ...] = ()
+    metadata: dict[str, Callable[[], str]] | None = None
+
+    def settle(self) -> None:
+        """Notes the stamps of all facts touched so far. Owed before anything is waited for."""
+        facts, self.facts = self.facts, None
+        if facts:
+            noted = [hash(fact) & 0xFFFF for fact in facts]
+            stamps = self.stamps.values
+            self.touched += noted
+            self.mark += sum([stamps[at] for at in noted])
+
+    def is_right(self) -> bool:
+        """True while nothing that was touched has changed."""
+        stamps = self.stamps.values
+        return sum([stamps[at] for at in self.touched]) == self.mark
+
+
+class Query(Struct):
+    """A question on its way through a chain: name and type as rewritten so far, who asks, when."""
+
+    question: Question
+    """As the packet asked it; `key`, `type` and `cls` are what the chain asks now."""
+    client: Client
+    now: float
+    ledger: Ledger
+    key: Key
+    type: int
+    cls: int
+    zone: Key = ROOT
+    """The zone of the server block that answers."""
+    depth: int = 0
+
+    @staticmethod
+    def of(question: Question, client: Client, now: float, ledger: Ledger) -> "Query":
+        """The query of a packet, as asked."""
+        return Query(question, client, now, ledger, question.key, question.type, question.cls)
+
+    def touch(self, fact: Hashable) -> None:
+        """Notes that the answer depends on a fact. Call it before looking, whatever is found."""
+        ledger = self.ledger
+        if ledger.facts is not None:
+            ledger.facts.append(fact)
+            return
+        at = hash(fact) & 0xFFFF
+        ledger.touched.append(at)
+        ledger.mark += ledger.stamps.values[at]
+
+    def toucher(self) -> Callable[[Hashable], None]:
+        """The cheapest thing that does what `touch` does until something is waited for."""
+        facts = self.ledger.facts
+        return self.touch if facts is None else facts.append
+
+    def until(self, time: float) -> None:
+        """The answer is wrong from this time on."""
+        self.ledger.until = min(self.ledger.until, time)
+
+    def forget(self) -> None:
+        """The answer is for this once: it depends on what cannot be named, or something failed."""
+        self.ledger.keep = False
+
+    def reads_client(self) -> None:
+        """The answer is for this asker alone."""
+        self.ledger.keep = False
+        self.ledger.is_personal = True
+
+    def reads_class(self, classifier: Classifier) -> None:
+        """The answer is for the askers of one class."""
+        if classifier not in self.ledger.audience:
+            self.ledger.audience += (classifier,)
+
+    def credit(self, credit: Credit) -> None:
+        """Every hit on this answer in the table is to be counted there, too."""
+        self.ledger.credits += (credit,)
+
+    def note(self, label: str, value: Callable[[], str]) -> None:
+        """Offers metadata, made only if somebody reads it; free unless `metadata` is on."""
+        if self.ledger.metadata is not None:
+            self.ledger.metadata[label] = value
+
+    def meta(self, label: str) -> str:
+        """A metadata value, empty when nobody offered it."""
+        offered = self.ledger.metadata
+        value = offered.get(label) if offered else None
+        return value() if value else ""
+
+    def asking(
+        self, key: Key, type_: int | None = None, *, cls: int | None = None, deeper: bool = False
+    ) -> "Query":
+        """The same query for another name or type; what it depends on is noted in one ledger."""
+        return Query(
+            self.question,
+            self.client,
+            self.now,
+            self.ledger,
+            key,
+            self.type if type_ is None else type_,
+            self.cls if cls is None else cls,
+            self.zone,
+            self.depth + deeper,
+        )
+
+    async def lookup(self, key: Key, type_: int) -> Answer | None:
+        """Asks this server itself: zone routing and the whole chain. None when nothing came."""
+        if self.depth >= 10:
+            self.forget()
+            return Answer(rcode=types.SERVFAIL, error="internal look-ups nested too deeply")
+        return await self.ledger.route(self.asking(key, type_, deeper=True))
