@@ -11,13 +11,20 @@ class Figures:
     def __init__(self, counters: Counters, user: str, to: str) -> None:
         self._counters = counters
         self._labels = (user, to)
+        self._lines = {
+            (transport, is_kept): (
+                f"coredns_proxy_conn_cache_{'hits' if is_kept else 'misses'}_total",
+                *self._labels,
+                transport,
+            )
+            for transport in ("udp", "tcp")
+            for is_kept in (False, True)
+        }
         self._durations: dict[int, Histogram] = {}
 
     def count_line(self, transport: str, is_kept: bool) -> None:
         """A query was given to a socket, kept or new."""
-        kind = "hits" if is_kept else "misses"
-        name = f"coredns_proxy_conn_cache_{kind}_total"
-        self._counters.add(name, *self._labels, transport)
+        self._counters.values[self._lines[transport, is_kept]] += 1
 
     def count_failed_probe(self) -> None:
         """A probe was not answered."""

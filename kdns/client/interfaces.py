@@ -8,8 +8,8 @@ import ctypes
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from ipaddress import IPv6Address
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 _FAMILY_AT = 0 if sys.platform.startswith("linux") else 1
 """Where sockaddr keeps its family; BSD puts the length before it."""
@@ -33,6 +33,21 @@ def interfaces() -> dict[str, tuple[str, ...]]:
     for name, address in sorted(_addresses(), key=lambda one: ":" in one[1]):
         found[name] = (*found.get(name, ()), address)
     return found
+
+
+def own_addresses(listen: Iterable[tuple[str, int]]) -> tuple[bytes, ...]:
+    """The addresses we are bound to; those of all interfaces but loopback for the wildcard."""
+    own: dict[bytes, None] = {}
+    for host, _ in listen:
+        address = ip_address(host.partition("%")[0] or "::")
+        found = [address] if int(address) else _of_interfaces()
+        own |= dict.fromkeys(one.packed for one in found)
+    return tuple(own)
+
+
+def _of_interfaces() -> list[IPv4Address | IPv6Address]:
+    texts = (text.partition("%")[0] for group in interfaces().values() for text in group)
+    return [address for address in map(ip_address, texts) if not address.is_loopback]
 
 
 def _addresses() -> Iterator[tuple[str, str]]:

@@ -1,7 +1,8 @@
 """One upstream server: keeps sockets to it and sends each query over the best of them.
 
-UDP queries are spread at random over a few sockets that are replaced after some use, so that the
-port stays hard to guess; TCP connections are shared by pipelined queries until they are busy.
+UDP queries are spread at random over a few sockets that are replaced after some use or time, so
+that the port stays hard to guess; TCP connections are shared by pipelined queries until they are
+busy.
 """
 
 import asyncio
@@ -10,9 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from kdns.client.datagrams import Datagrams
-from kdns.client.line import Lent, Line, Reply, UpstreamError, address_text
+from kdns.client.line import Lent, Line, UpstreamError, Waiter, address_text
 from kdns.client.stream import Stream
 from kdns.client.wheel import Wheel
+from kdns.wire.scan import skip_name
 
 UDP: Final = "udp"
 TCP: Final = "tcp"
@@ -22,8 +24,10 @@ _SOCKETS = 4
 _MOST_LINES = 64
 _BUSY = {UDP: 128, TCP: 32}
 """Queries in flight from which another socket is worth its price."""
-_MOST_USES = 1024
+_MOST_USES = 1000
 """Queries after which a UDP socket gives its port back."""
+_MOST_AGE_S = 10.0
+"""Seconds after which it does so anyway, at its next query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,17 @@ class Upstream:
             raise reply
         return reply
 
-    def send(self, packet: bytes, transport: str, timeout: float) -> "asyncio.Future[Reply]":
-        """Sends a query; raises UpstreamError when no socket could be opened."""
-        return self._line(transport).ask(packet, timeout)
+    def send(
+        self, packet: bytes, transport: str, timeout: float, question: bytes | None = None
+    ) -> Waiter:
+        """Sends a query; raises UpstreamError when no socket could be opened.
+
+        The future brings the reply's bytes or an UpstreamError. Who has the octets of the question
+        gives them: the reply must repeat them.
+        """
+        if question is None:
+            question = packet[12 : skip_name(packet, 12) + 4]
+        return self._line(transport).ask(packet, question, timeout)
 
     def count(self, transport: str) -> int:
         """How many sockets are open."""
@@ -101,27 +113,23 @@ class Upstream:
         lent = self._lent
         if lent is None:
             loop = asyncio.get_running_loop()
-            lent = self._lent = Lent(loop, Wheel(loop), self._rest)
+            lent = self._lent = Lent(loop, Wheel(loop), self._rest, self._keeping.max_idle)
         line = self._pick(transport, lent)
         self._observe(transport, line is not None)
-        if line is None:
-            kind = Datagrams if transport == UDP else Stream
-            line = kind(self.host, self.port, self._keeping.source, lent)
-            self._lines[transport].append(line)
-            self._arm()
-        return line
+        return line or self._open(transport, lent)
 
-    def _is_usable(self, line: Line, now: float) -> bool:
+    def _open(self, transport: str, lent: Lent) -> Line:
         keeping = self._keeping
-        if keeping.max_age and now - line.born >= keeping.max_age:
-            line.is_retired = True
-        if line.transport == UDP and line.uses >= _MOST_USES:
-            line.is_retired = True
-        if not line.pending and (line.is_retired or now - line.used >= keeping.expire):
-            line.is_retired = True
-            self._rest(line)
-            return False
-        return not line.is_retired
+        kind = Datagrams if transport == UDP else Stream
+        line = kind(self.host, self.port, keeping.source, lent)
+        if keeping.max_age:
+            line.ends = line.born + keeping.max_age
+        if transport == UDP:
+            line.ends = min(line.ends, line.born + _MOST_AGE_S)
+            line.most_uses = _MOST_USES
+        self._lines[transport].append(line)
+        self._arm()
+        return line
 
     def _pick(self, transport: str, lent: Lent) -> Line | None:
         """A kept line, or None where a new one should be opened."""
@@ -129,7 +137,7 @@ class Upstream:
         lines = self._lines[transport]
         while lines:
             if transport == TCP:
-                line = min(lines, key=_load)
+                line = min(lines, key=_load) if len(lines) > 1 else lines[0]
             elif len(lines) < _SOCKETS:
                 return None
             else:
@@ -141,6 +149,17 @@ class Upstream:
                 lines.remove(line)
                 self._leaving.add(line)
         return None
+
+    def _is_usable(self, line: Line, now: float) -> bool:
+        if now >= line.ends or line.uses >= line.most_uses:
+            line.is_retired = True
+        if line.pending:
+            return not line.is_retired
+        if line.is_retired or now - line.used >= self._keeping.expire:
+            line.is_retired = True
+            self._rest(line)
+            return False
+        return True
 
     def _rest(self, line: Line) -> None:
         """A line has nothing in flight: keeps it or not."""

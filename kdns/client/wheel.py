@@ -56,7 +56,9 @@ class Wheel:
     def turn(self, now: float) -> None:
         """Lets everything run out whose time is over at `now`, and sets the timer to the next."""
         for at in [at for at in self._slots if at <= now * _SLOTS_PER_S]:
-            for item in self._slots.pop(at):
+            slot = self._slots.pop(at)
+            while slot:  # one that runs out may drop others
+                item = slot.pop()
                 item.slot = None
                 item.expire()
         waiting = [at for at, slot in self._slots.items() if slot]
