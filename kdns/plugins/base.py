@@ -250,6 +250,26 @@ class Filter(Plugin):
         return self.around(query, waiting(next_))
 
 
+class Editor(Filter):
+    """A filter that only changes what the rest of the chain answers."""
+
+    def edit(self, query: Query, answer: Answer) -> Answer:
+        """The answer as it is to be; never called with SKIP."""
+        raise NotImplementedError
+
+    def at_once(self, query: Query, next_: Soon) -> Result | Awaitable[Result]:
+        answer = next_(query)
+        if type(answer) is Answer:
+            return self.edit(query, answer)
+        if answer is SKIP:
+            return SKIP
+        return self._edited(query, cast("Awaitable[Result]", answer))
+
+    async def _edited(self, query: Query, waited: Awaitable[Result]) -> Result:
+        answer = await waited
+        return SKIP if answer is SKIP else self.edit(query, answer)
+
+
 class Observer(Plugin):
     """Is told, batch by batch and after the fact, what was answered to whom."""
 

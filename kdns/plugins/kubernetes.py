@@ -8,13 +8,12 @@ and the one look-up that must be waited for: the target of an ExternalName servi
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, ClassVar, Final
 
-from kdns.client.interfaces import interfaces
+from kdns.client.interfaces import own_addresses
 from kdns.cluster.api.connection import Access
 from kdns.cluster.api.resources import RESOURCES
 from kdns.cluster.cluster import Cluster, Lent, Origin
@@ -236,7 +235,7 @@ class Kubernetes(Backend):
 
     async def start(self) -> None:
         """Learns our own addresses and waits for the cluster's first state, for a bounded time."""
-        self._view = replace(self._view, own=_own_addresses(self.site.listen))
+        self._view = replace(self._view, own=own_addresses(self.site.listen))
         self._warn()
         limit = self.settings.get("startup_timeout", 5.0)
         waiting = asyncio.ensure_future(self._tell_of_waiting())
@@ -306,30 +305,35 @@ class Kubernetes(Backend):
         """True once the cluster's first state has been applied, for good."""
         return self._view.store.has_synced
 
-    async def answer(self, query: Query) -> Result:
-        """Answers names of the plugin's zones."""
+    def at_once(self, query: Query) -> Result | Awaitable[Result]:
+        """Answers names of the plugin's zones; only an ExternalName may have to wait."""
         view = self._view
         key = query.key
         place = view.find(key)
         if place is None:
             return SKIP
         zone, parts = place
-        query.touch(self._cluster.flag)
+        touch = query.toucher()
+        touch(self._cluster.flag)
         if not view.store.has_synced:
             query.forget()
         if query.type in _TRANSFERS:
             return Answer(types.REFUSED)
-        found: Outcome = answer(view, zone, key, parts, query.type, query.touch)
+        found: Outcome = answer(view, zone, key, parts, query.type, touch)
         if isinstance(found, Alias):
-            found = await self._chase(query, zone, found)
-        elif found is None:
+            return self._chase(query, zone, found)
+        if found is None:
             if self._fallthrough and zone_of(key, self._fallthrough) is not None:
                 return SKIP
             if not view.store.has_synced:
                 return zone.unsynced.but(ede=UNSYNCED)
             found = zone.nxdomain
+        return self._marked(found)
+
+    def _marked(self, answer: Answer) -> Answer:
+        """The answer, with a word about how old the data is where that matters."""
         why = self.staleness
-        return found.but(ede=(*found.ede, (STALE, why))) if why else found
+        return answer.but(ede=(*answer.ede, (STALE, why))) if why else answer
 
     async def _chase(self, query: Query, zone: Zone, alias: Alias) -> Answer:
         """The CNAMEs with whatever this server says about where they lead.
@@ -338,9 +342,9 @@ class Kubernetes(Backend):
         """
         reply = await query.lookup(alias.target, query.type)
         if reply is None:
-            return zone.at_present().nodata
+            return self._marked(zone.at_present().nodata)
         found = positive(*alias.cnames, *as_of_now(query, reply).answer)
-        return found.but(flags=found.flags | reply.flags & types.TC)
+        return self._marked(found.but(flags=found.flags | reply.flags & types.TC))
 
     def offer(self, query: Query) -> None:
         """Offers what the name means and, with verified pods, who asks (facts B.13)."""
@@ -383,18 +387,3 @@ def _stale(life: Life) -> Iterator[tuple[Labels, float]]:
 
 def _is_reverse(key: Key) -> bool:
     return is_below(key, IN_ADDR) or is_below(key, IP6)
-
-
-def _own_addresses(listen: tuple[tuple[str, int], ...]) -> tuple[bytes, ...]:
-    """The addresses we are bound to; those of all interfaces but loopback for the wildcard."""
-    own: dict[bytes, None] = {}
-    for host, _ in listen:
-        address = ip_address(host.partition("%")[0] or "::")
-        found = [address] if int(address) else _interface_addresses()
-        own |= dict.fromkeys(one.packed for one in found)
-    return tuple(own)
-
-
-def _interface_addresses() -> list[IPv4Address | IPv6Address]:
-    texts = (text.partition("%")[0] for group in interfaces().values() for text in group)
-    return [address for address in map(ip_address, texts) if not address.is_loopback]

@@ -15,7 +15,7 @@ from typing import Any
 
 from kdns.corefile.options import Settings, Shape, Syntax, address, duration, text
 from kdns.corefile.tree import nearest
-from kdns.plugins.base import DROP, SKIP, Filter, Next, Query, Result, Site
+from kdns.plugins.base import DROP, Editor, Query, Site
 from kdns.wire import names, types
 from kdns.wire.message import Answer, RRset
 from kdns.wire.names import Key
@@ -44,7 +44,7 @@ def _net(word: str) -> Network:
         raise ValueError("an address block such as 10.0.0.0/8") from None
 
 
-class Loadbalance(Filter):
+class Loadbalance(Editor):
     """Orders the records of every section, and draws which address comes first."""
 
     name = "loadbalance"
@@ -94,10 +94,9 @@ class Loadbalance(Filter):
         """Reads the weights again and again."""
         return (self._follow(self.path),) if self.path is not None and self.reload_s else ()
 
-    async def around(self, query: Query, next_: Next) -> Result:
+    def edit(self, query: Query, answer: Answer) -> Answer:
         """The answer in its order; zone transfers keep theirs."""
-        answer = await next_(query)
-        if answer is SKIP or answer is DROP or query.type in _TRANSFERS:
+        if answer is DROP or query.type in _TRANSFERS:
             return answer
         if self.path is not None:
             return self._weighted(query, _ordered(answer, _PLACES, 1))

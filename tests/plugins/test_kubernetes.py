@@ -7,7 +7,6 @@ import pytest
 from kdns.cluster.store import Put, Synced
 from kdns.corefile.options import check
 from kdns.corefile.tree import ConfigError, Directive, Word
-from kdns.plugins import kubernetes as module
 from kdns.plugins.base import SKIP, Backend, Query, Result
 from kdns.plugins.kubernetes import Kubernetes
 from kdns.plugins.metadata import Metadata
@@ -451,14 +450,3 @@ async def test_every_change_of_the_source_reaches_the_stamps(tmp_path):
     before = made.ledger
     async with running(made):
         assert not before.is_right()
-
-
-def test_wildcard_listeners_own_every_address_but_loopback(monkeypatch):
-    tables = {"lo": ("127.0.0.1", "::1"), "eth0": ("192.0.2.2", "fd00::2"), "tun0": ()}
-    monkeypatch.setattr(module, "interfaces", lambda: tables)
-    found = [records.address("192.0.2.2"), records.address("fd00::2")]
-    assert list(module._own_addresses((("", 53), ("0.0.0.0", 54)))) == found
-    assert module._own_addresses((("127.0.0.1", 53), ("fe80::1%eth0", 53))) == (
-        records.address("127.0.0.1"),
-        records.address("fe80::1"),
-    )
