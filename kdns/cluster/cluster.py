@@ -17,14 +17,14 @@ from datetime import UTC, datetime
 from kdns.cluster.api.connection import Access
 from kdns.cluster.feed import Feed, Source
 from kdns.cluster.freshness import Freshness
-from kdns.cluster.objects import Object, Slice
+from kdns.cluster.objects import Object, Slice, name_of
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import Selector
 from kdns.cluster.snapshot import KINDS, Keeper
 from kdns.cluster.sources.api import Api
 from kdns.cluster.sources.manifests import Manifests
 from kdns.cluster.sources.snapshot import Snapshot, SnapshotError
-from kdns.cluster.store import SYNCED, Change, Event, Prune, Put, Store, Synced, name_of
+from kdns.cluster.store import SYNCED, Change, Event, Prune, Put, Store, Synced
 from kdns.observe.counters import Counters
 
 log = logging.getLogger("kdns.kubernetes")

@@ -25,10 +25,21 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
+from kdns.cluster.follower import Follower
 from kdns.cluster.grouping import Group, Listed, sort_in
-from kdns.cluster.objects import Namespace, Object, Pod, Service, ServiceImport, Slice
+from kdns.cluster.objects import (
+    Namespace,
+    Object,
+    Pod,
+    Service,
+    ServiceImport,
+    Slice,
+    bare,
+    name_of,
+    sharing,
+)  # fmt: skip
 from kdns.cluster.selection import Selection
 from kdns.cluster.slices import SliceTable
 
@@ -83,7 +94,12 @@ class Synced:
     """All that came before is the source's whole first state."""
 
 
-Event = Put | Delete | Replace | Prune | Synced
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A fresh list has been applied where this source is fed from: holds end, as with Prune."""
+
+
+Event = Put | Delete | Replace | Prune | Synced | Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +128,7 @@ class Store:
         self.has_synced = False
         self.edition = 0
         """Grows with every change of an object, but not of its version alone."""
+        self.follower = Follower()
         self._slices = SliceTable()
         self._services_at: dict[bytes, tuple[str, ...]] = {}
         self._pods: dict[str, dict[str, Pod]] = {}
@@ -125,7 +142,11 @@ class Store:
 
     def apply(self, event: Event, wall: float) -> Change:
         """Applies one event at Unix time `wall`."""
-        return _join(self.steps(event, wall))
+        if not isinstance(event, Put | Delete):
+            return _join(self.steps(event, wall))
+        settled = self.settle(wall)
+        change = self._apply_one(event, wall)
+        return _join((settled, change)) if settled.keys else change
 
     def apply_all(self, events: Iterable[Event], wall: float) -> Change:
         """Applies several events and joins their Changes."""
@@ -138,19 +159,24 @@ class Store:
         """
         yield self.settle(wall)
         match event:
-            case Put():
-                yield self._put(event.object, wall, is_chosen=event.is_chosen)
-            case Delete():
-                yield self._set(event.kind, event.namespace, event.name, None, wall)
+            case Put() | Delete():
+                yield self._apply_one(event, wall)
             case Replace() if event.kind is Slice:
                 yield from self._replace_slices(event, wall)
             case Replace():
                 yield from self._replace(event, wall)
             case Prune():
                 yield from self._prune(event, wall)
+            case Release():
+                yield from self._release(wall)
             case Synced():
                 is_first, self.has_synced = not self.has_synced, True
                 yield Change(frozenset((SYNCED,) if is_first else ()))
+
+    def _apply_one(self, event: Put | Delete, wall: float) -> Change:
+        if isinstance(event, Put):
+            return self._put(event.object, wall, is_chosen=event.is_chosen)
+        return self._set(event.kind, event.namespace, event.name, None, wall)
 
     def settle(self, wall: float) -> Change:
         """Lets go of some endpoints on the move whose time is up; due at `settles_at`."""
@@ -216,13 +242,14 @@ class Store:
         self, kind: type[Object], namespace: str, name: str, new: Object | None, wall: float
     ) -> Change:
         """Sets or, with None, takes out one object."""
-        old, new = self.get(kind, namespace, name), _bare(new)
+        old, new = self.get(kind, namespace, name), bare(new)
         if old == new:
             return NOTHING
         if old is not None and new is not None:
-            new = _sharing(old, new)
+            new = sharing(old, new)
         if old is None or new is None or replace(old, version=new.version) != new:
             self.edition += 1
+            self.follower.put(kind, (namespace, name), new)
         if kind is Slice:
             return self._set_slice(namespace, name, cast("Slice | None", new), wall)
         keys = self._setters[kind](namespace, name, new)
@@ -306,6 +333,7 @@ class Store:
             yield from self._release(wall)
 
     def _release(self, wall: float) -> Iterator[Change]:
+        self.follower.released()
         while moved := self._slices.release_some():
             yield self._ended(moved, wall)
 
@@ -343,7 +371,7 @@ class Store:
                 listed[at] = self._slices.get(*at)
             else:
                 kept = slice_ if self.selection.keeps(slice_) else None
-                listed[at] = cast("Slice | None", _bare(kept))
+                listed[at] = cast("Slice | None", bare(kept))
         groups: dict[str, Group] = {}
         for at in self._slices.names():
             old = cast("Slice", self._slices.get(*at))
@@ -356,21 +384,10 @@ class Store:
 
     def _put_slice(self, namespace: str, name: str, new: Slice | None, wall: float) -> Change:
         old = self._slices.get(namespace, name)
+        if old != new:
+            self.follower.put(Slice, (namespace, name), new)
         keys = self._slices.put(namespace, name, new)
         return self._moved(keys, wall, imported=_is_imported(old, new))
-
-
-def _bare(thing: Object | None) -> Object | None:
-    """An object without what the Store does not keep."""
-    if type(thing) is Slice and thing.labels:
-        return replace(thing, labels=())
-    return thing
-
-
-def _sharing(old: Object, new: Object) -> Object:
-    """`new` with those fields of `old` that are equal, so that nothing is in memory twice."""
-    before, after = astuple(old), astuple(new)
-    return type(new)(*[o if o == n else n for o, n in zip(before, after, strict=True)])
 
 
 def _swap(table: dict[K, T], key: K, new: T | None) -> T | None:
@@ -379,11 +396,6 @@ def _swap(table: dict[K, T], key: K, new: T | None) -> T | None:
     if new is not None:
         table[key] = new
     return old
-
-
-def name_of(thing: Object) -> tuple[str, str]:
-    """Namespace, empty for what has none, and name."""
-    return ("" if isinstance(thing, Namespace) else thing.namespace, thing.name)
 
 
 def _is_imported(old: Slice | None, new: Slice | None) -> bool:

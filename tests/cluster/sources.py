@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 
 from kdns.cluster.freshness import Freshness
-from kdns.cluster.objects import Namespace, Object, Pod, Service, Slice
-from kdns.cluster.store import Event, Prune, Put, Synced, name_of
+from kdns.cluster.objects import Namespace, Object, Pod, Service, Slice, name_of
+from kdns.cluster.store import Event, Prune, Put, Synced
 
 
 class FakeApi:

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdns.cluster import slices as slices_module
-from kdns.cluster.objects import Namespace, Object, Service, Slice
+from kdns.cluster.objects import Namespace, Object, Service, Slice, name_of
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import parse
-from kdns.cluster.store import Delete, Event, Prune, Put, Store, name_of
+from kdns.cluster.store import Delete, Event, Prune, Put, Store
 from tests.cluster.test_order import ADDRESSES, KEYS, OBJECTS, fresh, name, unique
 from tests.cluster.things import KINDS, ips, ready, seen, service, slice_
 
