@@ -14,10 +14,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from kdns.cluster.alike import name_of
 from kdns.cluster.api.connection import Access
 from kdns.cluster.feed import Feed, Source
 from kdns.cluster.freshness import Freshness
-from kdns.cluster.objects import Object, Slice, name_of
+from kdns.cluster.objects import Object, Slice
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import Selector
 from kdns.cluster.snapshot import KINDS, Keeper

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from msgspec import Struct
-from msgspec.structs import astuple, replace
 
 
 class Port(Struct, frozen=True, gc=False):
@@ -140,21 +139,3 @@ class ServiceImport(Struct, frozen=True, gc=False):
 
 
 Object = Namespace | Service | Slice | Pod | ServiceImport
-
-
-def bare(thing: Object | None) -> Object | None:
-    """An object without what the Store does not keep."""
-    if type(thing) is Slice and thing.labels:
-        return replace(thing, labels=())
-    return thing
-
-
-def sharing(old: Object, new: Object) -> Object:
-    """`new` with those fields of `old` that are equal, so that nothing is in memory twice."""
-    before, after = astuple(old), astuple(new)
-    return type(new)(*[o if o == n else n for o, n in zip(before, after, strict=True)])
-
-
-def name_of(thing: Object) -> tuple[str, str]:
-    """Namespace, empty for what has none, and name."""
-    return ("" if isinstance(thing, Namespace) else thing.namespace, thing.name)

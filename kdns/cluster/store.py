@@ -27,19 +27,10 @@ from typing import Any, Final, TypeVar, cast
 
 from msgspec.structs import replace
 
+from kdns.cluster.alike import bare, name_of, sharing
 from kdns.cluster.follower import Follower
 from kdns.cluster.grouping import Group, Listed, sort_in
-from kdns.cluster.objects import (
-    Namespace,
-    Object,
-    Pod,
-    Service,
-    ServiceImport,
-    Slice,
-    bare,
-    name_of,
-    sharing,
-)  # fmt: skip
+from kdns.cluster.objects import Namespace, Object, Pod, Service, ServiceImport, Slice
 from kdns.cluster.selection import Selection
 from kdns.cluster.slices import SliceTable
 

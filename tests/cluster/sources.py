@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 
+from kdns.cluster.alike import name_of
 from kdns.cluster.freshness import Freshness
-from kdns.cluster.objects import Namespace, Object, Pod, Service, Slice, name_of
+from kdns.cluster.objects import Namespace, Object, Pod, Service, Slice
 from kdns.cluster.store import Event, Prune, Put, Synced
 
 
