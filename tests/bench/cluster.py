@@ -29,7 +29,7 @@ def service(name: str, address: str) -> dict[str, Any]:
     """A service with one named port."""
     return {
         "kind": "Service", "metadata": {"name": name, "namespace": "bench"},
-        "spec": {"clusterIP": address, "ports": [{"name": "http", "port": 80}]},
+        "spec": {"clusterIP": address, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]},
     }  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def slice_(name: str, number: int, addresses: list[str]) -> dict[str, Any]:
             "labels": {"kubernetes.io/service-name": name},
         },
         "endpoints": [{"addresses": [a], "conditions": {"ready": True}} for a in addresses],
-        "ports": [{"name": "http", "port": 8080}],
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
     }  # fmt: skip
 
 

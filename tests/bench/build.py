@@ -1,0 +1,34 @@
+"""The C sources of this folder become programs in `.kdns/bench`, built again when a source is newer."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BUILT = HERE.parents[1] / ".kdns" / "bench"
+HOW = "the bench needs a C compiler as cc (Debian: apt install gcc libc6-dev)"
+
+
+class NoCompiler(Exception):
+    """There is no C compiler: says what to install."""
+
+    def __init__(self) -> None:
+        super().__init__(HOW)
+
+
+def program(name: str) -> Path:
+    """The program that `name`.c makes; raises NoCompiler where it cannot be built."""
+    source, target = HERE / f"{name}.c", BUILT / name
+    if target.exists() and target.stat().st_mtime > source.stat().st_mtime:
+        return target
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise NoCompiler
+    BUILT.mkdir(parents=True, exist_ok=True)
+    # Under a name of its own first: another process may run the old one, or build it too.
+    fresh = BUILT / f"{name}.{os.getpid()}"
+    command = [compiler, "-O2", "-Wall", "-Wextra", "-pthread", "-o", fresh, source]
+    subprocess.run(command, check=True)
+    fresh.rename(target)
+    return target

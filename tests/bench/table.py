@@ -1,0 +1,147 @@
+"""Medians become the bench's table: costs, the bounds they are held to, and what became of them."""
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.scenarios import Scenario
+from tests.bench.servers import NAMES
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- made by make bench-peers -->", "<!-- end of make bench-peers -->"
+TITLES = {
+    "echo": "C echo",
+    "knot": "Knot",
+    "coredns+cache": "CoreDNS, cache 30",
+    "coredns": "CoreDNS",
+}
+AGAIN = 1.1
+"""Hot names may cost so many times as much after a flood as before it: the noise of two short runs."""
+GROWTH_MB = 2.0
+
+Medians = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a figure of kdns may be at most, and where that comes from."""
+
+    words: str
+    limit: float
+    found: str
+
+    def holds(self, value: float) -> bool:
+        """True when it is kept."""
+        return value <= self.limit
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    cells: dict[str, float]
+    ours: float | None
+    bounds: list[Bound]
+
+    @property
+    def is_missed(self) -> bool:
+        """True when kdns is over a bound."""
+        return self.ours is not None and not all(each.holds(self.ours) for each in self.bounds)
+
+    @property
+    def verdict(self) -> str:
+        """Every bound and whether it is kept."""
+        if self.ours is None:
+            return ""
+        return ", ".join(
+            f"{each.words}: {each.found} {'pass' if each.holds(self.ours) else 'FAIL'}"
+            for each in self.bounds
+        )
+
+
+def rows(chosen: list[Scenario], medians: Medians, names: list[str]) -> list[Row]:
+    """The lines of these scenarios; what is held to bounds is the last of the servers."""
+    ours = next((name for name in reversed(names) if name not in NAMES or name == "kdns"), "")
+    out = []
+    for each in chosen:
+        cells = medians.get(each.key, {})
+        out.append(Row(each.name, cells, cells.get(ours), list(_bounds(each, cells, ours))))
+        if each.around:
+            out += _around(each, medians, ours)
+    return out
+
+
+def _bounds(scenario: Scenario, cells: dict[str, float], ours: str) -> list[Bound]:
+    peers = [cells[name] for name in ("coredns+cache", "coredns") if name in cells]
+    compared = [
+        ("Knot", scenario.knot, cells.get("knot")),
+        ("CoreDNS", scenario.coredns, min(peers, default=None)),
+    ]
+    return [
+        Bound(f"≤ {share:g} × {name}", share * cost, f"{cells[ours] / cost:.2f}")
+        for name, share, cost in compared
+        if share is not None and cost and ours in cells
+    ]
+
+
+def _around(scenario: Scenario, medians: Medians, ours: str) -> list[Row]:
+    before, after, memory = (
+        medians.get(f"{scenario.key} {word}", {}) for word in ("before", "after", "memory")
+    )
+    bounds, flat = [], []
+    if ours in after:
+        ratio = after[ours] / before[ours]
+        bounds = [Bound(f"≤ {AGAIN:g} × before", before[ours] * AGAIN, f"{ratio:.2f}")]
+        flat = [Bound(f"≤ {GROWTH_MB:g} MB", GROWTH_MB, f"{memory[ours]:.1f}")]
+    return [
+        Row(scenario.around, after, after.get(ours), bounds),
+        Row("memory they add, MB", memory, memory.get(ours), flat),
+    ]
+
+
+def machine() -> str:
+    """What it was measured on, and when."""
+    when = time.strftime("%Y-%m-%d", time.gmtime())
+    python = platform.python_version()
+    return f"{os.cpu_count()} shared cores, Linux {platform.release().split('-')[0]}, Python {python}, {when}"
+
+
+def format_plain(lines: list[Row], names: list[str]) -> str:
+    """The table for a terminal."""
+    head = f"{'CPU µs per answered query':42s}" + "".join(f"{name:>15s}" for name in names)
+    return "\n".join([head, *(_plain(line, names) for line in lines), machine()])
+
+
+def _plain(line: Row, names: list[str]) -> str:
+    cells = "".join(f"{_number(line.cells.get(name)):>15s}" for name in names)
+    return f"{line.name:42s}{cells}   {line.verdict}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}"
+
+
+def format_markdown(lines: list[Row], names: list[str]) -> str:
+    """The table for README.md."""
+    titles = " | ".join(TITLES.get(name, name) for name in names)
+    out = [
+        f"| CPU µs per answered query | {titles} | must reach |",
+        "|---" * (len(names) + 2) + "|",
+    ]
+    for line in lines:
+        cells = " | ".join(_number(line.cells.get(name)) for name in names)
+        out.append(f"| {line.name} | {cells} | {line.verdict} |")
+    return "\n".join([*out, "", f"Measured on {machine()}."])
+
+
+def write(text: str, path: Path = README) -> None:
+    """Puts the table between its marks."""
+    whole = path.read_text(encoding="utf-8")
+    before, _, rest = whole.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
