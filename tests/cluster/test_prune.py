@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdns.cluster import slices as slices_module
-from kdns.cluster.objects import Namespace, Object, Service, Slice, name_of
+from kdns.cluster.alike import name_of
+from kdns.cluster.objects import Namespace, Object, Service, Slice
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import parse
 from kdns.cluster.store import Delete, Event, Prune, Put, Store
