@@ -7,7 +7,8 @@ sweep a second over all connections, never by a timer each.
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import cast
 
@@ -23,12 +24,36 @@ MAX_UNDERWAY = 128
 READ_S = 3.0
 """A message begun must be whole by then; so must the first one of a connection (CoreDNS: 3 s)."""
 IDLE_S = 10.0
+BATCH = 256
+"""Messages of one connection answered before others get their turn."""
+REPLIES_BYTES = 1 << 16
+"""Octets of replies after which they get it, too."""
+LOOKS = 64
+"""Connections that are looked at for one to give up."""
 LAST_READ_S = 0.02
 """How long connections are still read at the stop: what lies in the kernel reaches us by then."""
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection."""
+    """One client's connection, with or without TLS: it knows its bytes, not what carries them."""
+
+    __slots__ = (
+        "_buffer",
+        "_client",
+        "_is_full",
+        "_is_in_batch",
+        "_is_paused",
+        "_replies",
+        "is_closing",
+        "is_idle",
+        "is_v6",
+        "listener",
+        "peer",
+        "pipeline",
+        "transport",
+        "underway",
+        "waits_since",
+    )
 
     def __init__(self, listener: "TcpListener") -> None:
         self.listener = listener
@@ -38,22 +63,23 @@ class Connection(asyncio.Protocol):
         """When the message that is being waited for began, or the connection fell idle."""
         self.is_idle = False
         self.is_closing = False
+        self.is_v6 = False
+        """The client came over IPv6."""
+        self.peer: Peer | None = None
+        self._client: Client | None = None
         self._buffer = b""
         self._is_full = False
         self._is_paused = False
         """Reading is held; there may be whole messages in the buffer."""
         self._is_in_batch = False
+        self._replies: list[bytes] = []
+        """Those of the batch so far, each behind its length."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.peer: Peer = transport.get_extra_info("peername")
-        local: Peer = transport.get_extra_info("sockname")
-        if not self.peer or not local:  # reset before we came to it
-            self.transport.abort()
-            return
-        self.client = Client(
-            address_of(self.peer), self.peer[1], "tcp", address_of(local), local[1]
-        )
+        if self.listener.is_wide:
+            peer: Peer = transport.get_extra_info("peername") or ()
+            self.is_v6 = bool(peer) and len(address_of(peer)) == 16
         self.listener.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -85,50 +111,123 @@ class Connection(asyncio.Protocol):
         self._settle()
 
     def _read(self) -> None:
-        """Answers every whole message in the buffer."""
-        buffer, at = self._buffer, 0
-        now = self.listener.clock()
-        pipeline = self.pipeline
-        observed = pipeline.router.is_observed
+        """Answers the whole messages in the buffer, a batch at most; replies leave in one write."""
+        listener, pipeline = self.listener, self.pipeline
+        now = listener.clock()
         self._is_in_batch = True
-        while not self._is_full and self.underway < MAX_UNDERWAY and len(buffer) - at >= 2:
-            end = at + 2 + (buffer[at] << 8 | buffer[at + 1])
-            if end > len(buffer):
-                break
-            packet = buffer[at + 2 : end]
-            at = end
-            reply = pipeline.recall(packet, self.peer, now)
-            if reply is None:
-                self.underway += 1
-                drive(pipeline.respond(packet, self.client, now), self._answered)
-                continue
-            if observed:
-                pipeline.recalled(packet, self.peer, self.client, reply, now)
-            self._write(reply)
+        read, is_over = self._answer(now)
         self._is_in_batch = False
-        self._buffer = buffer[at:]
-        if at or self.is_idle:
+        if read or self.is_idle:
             self.waits_since = now
+            listener.renew(self)
         self.is_idle = not self._buffer
-        if at:
-            self.listener.heard_at = now
+        if read:
+            listener.heard_at = now
         pipeline.tell()
-        if self.underway >= MAX_UNDERWAY or self._is_full:
+        if self._is_full or self.underway >= MAX_UNDERWAY:
             self._hold()
+        elif not is_over:
+            self._hold()
+            asyncio.get_running_loop().call_soon(self._settle)
+
+    def _answer(self, now: float) -> tuple[int, bool]:
+        """Octets of messages that were read, and whether no whole message is left for now."""
+        # perf: bench stream; what is hot is answered here, without a call
+        pipeline, buffer, is_v6 = self.pipeline, self._buffer, self.is_v6
+        table, stamps, wants_each = pipeline.table, pipeline.stamps, pipeline.router.wants_each
+        views = table.views if table is not None and not wants_each else {}
+        pending = table.pending if table is not None else []
+        generation = stamps.generation
+        at, size, hits = 0, len(buffer), 0
+        left = BATCH if not self._is_full and self.underway < MAX_UNDERWAY else 0
+        room = REPLIES_BYTES
+        replies = self._replies
+        while left and room > 0 and size - at >= 2:
+            end = at + 2 + (buffer[at] << 8 | buffer[at + 1])
+            if end > size:
+                break
+            left -= 1
+            view = views.get(buffer[at + 4 : end])
+            if (
+                view is not None
+                and view.gen == generation
+                and now < view.until
+                and not view.rotating
+            ):
+                count = view.hits
+                view.hits = count + 1
+                if not count:
+                    pending.append(view)
+                if is_v6:
+                    view.hits_v6 += 1
+                hits += 1
+                head = view.head
+                count = len(head) + 2
+                replies += (count.to_bytes(2, "big"), buffer[at + 2 : at + 4], head)
+                room -= count
+            else:
+                before = len(replies)
+                hits += self._ask(buffer[at + 2 : end], now)
+                room -= sum(map(len, replies[before:]))
+                generation = stamps.generation
+                if self._is_full or self.underway >= MAX_UNDERWAY:
+                    left = 0
+            at = end
+        self._buffer = buffer[at:]
+        if hits:
+            pipeline.served(hits, now)
+        if replies:
+            if not self.transport.is_closing():
+                self.transport.write(b"".join(replies))
+            replies.clear()
+        return at, (left > 0 and room > 0) or size - at < 2
+
+    def _ask(self, packet: bytes, now: float) -> bool:
+        """Has a packet answered, now or later; true when the table had the reply."""
+        pipeline = self.pipeline
+        client = self._client or self._introduced()
+        if client is None:
+            return False
+        reply = pipeline.recall(packet, self.peer, now, is_v6=self.is_v6)
+        if reply is not None:
+            if pipeline.router.wants_each:
+                pipeline.recalled(packet, self.peer, client, reply, now)
+            self._replies += (len(reply).to_bytes(2, "big"), reply)
+            return True
+        self.underway += 1
+        answer = pipeline.reply(packet, client, now)
+        if answer is None or type(answer) is bytes:
+            self._answered(answer)
+        else:
+            drive(cast("Awaitable[bytes | None]", answer), self._answered)
+        return False
+
+    def _introduced(self) -> Client | None:
+        """Who asks, found out at need; None when he reset the connection before we came to it."""
+        self.peer = self.transport.get_extra_info("peername")
+        local: Peer = self.transport.get_extra_info("sockname")
+        if not self.peer or not local:
+            self.transport.abort()
+            return None
+        here = address_of(local)
+        name = self.listener.transport
+        self._client = Client(address_of(self.peer), self.peer[1], name, here, local[1])
+        return self._client
 
     def _answered(self, reply: bytes | None) -> None:
         self.underway -= 1
-        if reply is not None:
-            self._write(reply)
+        if self._is_in_batch:
+            if reply is not None:
+                self._replies += (len(reply).to_bytes(2, "big"), reply)
+            return
+        if reply is not None and not self.transport.is_closing():
+            self.transport.write(len(reply).to_bytes(2, "big") + reply)
         if self._is_paused or self.is_closing:
             self._settle()
         elif self.underway == 0:
             self.waits_since = self.listener.clock()
+            self.listener.renew(self)
             self.pipeline.tell()
-
-    def _write(self, reply: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(len(reply).to_bytes(2, "big") + reply)
 
     def _hold(self) -> None:
         if not self._is_paused:
@@ -143,7 +242,7 @@ class Connection(asyncio.Protocol):
             self._read()
             if not self._is_paused and not self.transport.is_closing():
                 self.transport.resume_reading()
-        if self.is_closing and not (self.underway or self._is_paused or self._is_in_batch):
+        if self.is_closing and not (self.underway or self._is_paused):
             self.pipeline.tell()
             self.transport.close()
 
@@ -151,11 +250,17 @@ class Connection(asyncio.Protocol):
 class TcpListener:
     """One listening TCP socket and its connections."""
 
+    transport = "tcp"
+    """What its clients came by, as Client has it."""
+
     def __init__(self, sock: socket.socket, pipeline: Pipeline, clock: Callable[[], float]) -> None:
         self.sock = sock
         self.pipeline = pipeline
         self.clock = clock
-        self.connections: dict[Connection, None] = {}
+        self.is_wide = sock.family == socket.AF_INET6
+        """Clients may come over IPv6."""
+        self.connections: OrderedDict[Connection, None] = OrderedDict()
+        """By how long they have been waited for, the longest first."""
         self.heard_at = float("-inf")
         """When a message was last read."""
         self._server: asyncio.Server | None = None
@@ -202,11 +307,25 @@ class TcpListener:
     def add(self, connection: Connection) -> None:
         """Takes a connection in; at the bound the one that has waited longest makes room."""
         if len(self.connections) >= MAX_CONNECTIONS:
-            oldest = min(self.connections, key=lambda c: (c.underway > 0, c.waits_since))
+            oldest = self._longest_waiting()
             self.pipeline.counters.add("kdns_connections_closed_total", "bound")
             oldest.transport.abort()
             self.drop(oldest)
         self.connections[connection] = None
+
+    def _longest_waiting(self) -> Connection:
+        """The connection to give up: of those that are owed an answer only where many are."""
+        for _ in range(LOOKS):
+            oldest = next(iter(self.connections))
+            if not oldest.underway:
+                break
+            self.connections.move_to_end(oldest)
+        return oldest
+
+    def renew(self, connection: Connection) -> None:
+        """Notes that waiting for this one begins anew."""
+        if connection in self.connections:
+            self.connections.move_to_end(connection)
 
     def drop(self, connection: Connection) -> None:
         """Forgets a connection that was lost."""

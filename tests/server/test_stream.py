@@ -11,7 +11,7 @@ import pytest
 
 from kdns.server import stream as stream_module
 from kdns.server.sockets import BACKLOG, open_pair
-from kdns.server.stream import TcpListener
+from kdns.server.stream import Connection, TcpListener
 from tests.stubs import Told, Waits, World, addresses
 
 
@@ -30,11 +30,12 @@ async def message(reader: asyncio.StreamReader) -> dns.message.Message:
 class Served:
     """A TcpListener of a World, and connections to it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, host: str = "127.0.0.1") -> None:
         self.world = world
+        self.host = host
 
     async def __aenter__(self) -> "Served":
-        datagram, sock = open_pair("127.0.0.1", 0)
+        datagram, sock = open_pair(self.host, 0)
         datagram.close()
         self.port = sock.getsockname()[1]
         self.listener = TcpListener(sock, self.world.with_table, self.world.clock)
@@ -168,6 +169,151 @@ async def test_at_the_bound_the_longest_idle_connection_makes_room(
         assert (await message(reader)).id == 1
         for _, each in clients:
             each.close()
+
+
+async def test_at_the_bound_who_is_owed_an_answer_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "MAX_CONNECTIONS", 3)
+    waits = Waits(lambda query: addresses(query, 1))
+    world = World(waits, whole=True)
+    async with Served(world) as served:
+        reader, writer = await served.connect()
+        writer.write(frame())
+        while not waits.gates:
+            await asyncio.sleep(0.001)
+        others = []
+        for _ in range(8):
+            others.append(await served.connect())
+            await asyncio.sleep(0.01)
+        assert len(served.listener.connections) == 3
+        waits.open()
+        assert (await message(reader)).id == 1
+        # Now it has been waited for less long than the others.
+        others.append(await served.connect())
+        await asyncio.sleep(0.01)
+        writer.write(frame(id_=2))
+        while len(waits.gates) < 2:
+            await asyncio.sleep(0.001)
+        waits.open()
+        assert (await message(reader)).id == 2
+        for _, each in others:
+            each.close()
+        writer.close()
+
+
+async def test_at_the_bound_one_makes_room_even_where_all_are_owed_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream_module, "MAX_CONNECTIONS", 3)
+    waits = Waits(lambda query: addresses(query, 1))
+    async with Served(World(waits, whole=True)) as served:
+        clients = []
+        for at in range(4):
+            clients.append(await served.connect())
+            clients[-1][1].write(frame(f"n{at}", at))
+            while len(waits.gates) <= at:
+                await asyncio.sleep(0.001)
+        assert len(served.listener.connections) == 3
+        waits.open()
+        assert (await message(clients[3][0])).id == 3
+        for _, each in clients:
+            each.close()
+
+
+async def test_replies_to_what_came_together_leave_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = Served(plain())
+    sizes: list[int] = []
+    made = Connection.connection_made
+
+    def spied(self: Connection, transport: asyncio.BaseTransport) -> None:
+        made(self, transport)
+        self.transport = Spy(self.transport, sizes)  # type: ignore[assignment]
+
+    monkeypatch.setattr(Connection, "connection_made", spied)
+    async with served:
+        reader, writer = await served.connect()
+        for _ in range(4):
+            writer.write(b"".join(frame(f"n{at}", at) for at in range(50)))
+            assert [(await message(reader)).id for _ in range(50)] == list(range(50))
+        assert len(sizes) <= 8
+        assert served.listener.pipeline.table is not None
+        assert len(served.listener.pipeline.table.views) == 50
+        writer.close()
+
+
+class Spy:
+    """A transport that notes what is written."""
+
+    def __init__(self, transport: asyncio.Transport, sizes: list[int]) -> None:
+        self._transport = transport
+        self._sizes = sizes
+
+    def write(self, octets: bytes) -> None:
+        self._sizes.append(len(octets))
+        self._transport.write(octets)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+
+async def test_no_turn_answers_more_than_a_batch() -> None:
+    """Others, and timers, get their turn while one client has thousands of queries waiting."""
+    told = Told(lambda query: addresses(query, 1))
+    async with Served(World(told, whole=True)) as served:
+        reader, writer = await served.connect()
+        most, asked, running = 0, 0, True
+
+        def watch() -> None:
+            nonlocal most, asked
+            most, asked = max(most, told.asked - asked), told.asked
+            if running:
+                asyncio.get_running_loop().call_soon(watch)
+
+        watch()
+        count = stream_module.BATCH * 4
+        writer.write(b"".join(frame(f"n{at}", at) for at in range(count)))
+        assert [(await message(reader)).id for _ in range(count)] == list(range(count))
+        running = False
+        assert 0 < most <= stream_module.BATCH
+        writer.close()
+
+
+async def test_large_replies_are_written_piece_by_piece() -> None:
+    """A few octets of queries do not become megabytes of replies at once."""
+    world = plain(2000)
+    async with Served(world) as served:
+        reader, writer = await served.connect()
+        for _ in range(3):
+            writer.write(b"".join(frame("a", at) for at in range(100)))
+            most = 0
+            for at in range(100):
+                size = int.from_bytes(await reader.readexactly(2), "big")
+                assert (await reader.readexactly(size))[:2] == at.to_bytes(2, "big")
+                for connection in served.listener.connections:
+                    most = max(most, connection.transport.get_write_buffer_size())
+            assert most < 2 * stream_module.REPLIES_BYTES + 65537
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "is_v6"),
+    [("127.0.0.1", "127.0.0.1", 0), ("", "127.0.0.1", 0), ("", "::1", 1), ("::1", "::1", 1)],
+)
+async def test_hits_are_counted_with_the_family_of_the_client(
+    host: str, asked: str, is_v6: int
+) -> None:
+    world = plain()
+    async with Served(world, host) as served:
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection(asked, served.port)
+            for id_ in range(5):
+                writer.write(frame("a", id_))
+                assert (await message(reader)).id == id_
+            writer.close()
+    [view] = world.table.pending
+    assert view.hits
+    assert view.hits_v6 == view.hits * is_v6
 
 
 async def test_clients_that_reset_at_once_harm_nobody(caplog: pytest.LogCaptureFixture) -> None:
