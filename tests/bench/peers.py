@@ -27,6 +27,8 @@ from tests.differential.api import Api
 TOP = Path(__file__).parents[2]
 LARGE = 500
 BIG = 10_000
+LEAST = 40_000
+"""Packets of a round for servers that remember nothing, and so may get a file several times."""
 ATTEMPTS = 3
 """A run that loses queries is tried again: the machine may have been away."""
 
@@ -71,7 +73,9 @@ class Bench:
                 if scenario.around:
                     self._around(scenario, each, path)
                 else:
-                    self.figures.note(scenario.key, each.name, self._cost(scenario, each, path))
+                    is_alone = each.workers != scenario.workers
+                    key = f"{scenario.key} alone" if is_alone else scenario.key
+                    self.figures.note(key, each.name, self._cost(scenario, each, path))
 
     def _around(self, scenario: Scenario, server: Server, path: Path) -> None:
         """The scenario between two loads of hot names, and what it adds to the memory."""
@@ -102,6 +106,8 @@ class Bench:
 
     def _ask(self, scenario: Scenario, server: Server, path: Path, count: int | None) -> Load:
         count = scenario.count if count is None else count
+        if not count and not server.remembers:
+            count = LEAST
         counted = ("-n", count) if count else ()
         any_ = ("-a",) if server.is_echo else ()
         return load(scenario.mode, server.port, path, *scenario.options, *counted, *any_)
@@ -153,14 +159,22 @@ def measure(
         farm = Farm(folder, api.url, port, services, LARGE, trees)
         stack.callback(farm.stop)
         bench = Bench(folder, services, rounds)
-        for is_wildcard in (False, True):
-            mine = [each for each in chosen if each.is_wildcard == is_wildcard]
-            running = farm.start(names, is_wildcard=is_wildcard) if mine else []
-            for scenario in mine:
-                print(f"{scenario.name} …", file=sys.stderr)
+        for setting in dict.fromkeys((each.is_wildcard, each.workers) for each in chosen):
+            mine = [each for each in chosen if (each.is_wildcard, each.workers) == setting]
+            running = _start(farm, names, *setting)
+            for scenario in mine if running else ():
+                print(f"{scenario.name} …", file=sys.stderr, flush=True)
                 bench.run(scenario, running)
             farm.stop()
     return bench.figures
+
+
+def _start(farm: Farm, names: list[str], is_wildcard: bool, workers: int) -> list[Server]:
+    """The servers that a setting needs: with several workers only kdns, with one beside it."""
+    if workers == 1:
+        return farm.start(names, is_wildcard=is_wildcard)
+    able = [name for name, tree in farm.trees.items() if servers.has_workers(tree)]
+    return farm.start(able) + farm.start(able, workers=workers)
 
 
 def _trees(given: list[str]) -> Iterator[tuple[str, Path]]:

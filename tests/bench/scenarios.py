@@ -34,9 +34,13 @@ class Scenario:
     """What kdns may cost at most, as a multiple of Knot."""
     coredns: float | None = None
     """The same of the cheaper CoreDNS."""
+    echo: float | None = None
+    """The same of the C echo: what CI holds us to. A quarter more than was measured when it was set
+    (2026-11-21), for the ratio to the echo moves by that much on machines that others share."""
     around: str = ""
     """Hot names are measured before and after; this is the row of it."""
     workers: int = 1
+    """Processes of kdns; more than one are measured beside one."""
 
 
 def _hot(services: int, _: int, __: int) -> list[Packet]:
@@ -44,7 +48,10 @@ def _hot(services: int, _: int, __: int) -> list[Packet]:
 
 
 SCENARIOS = (
-    Scenario("hot", "hot A, 20 names, one address", _hot, count=60_000, knot=1.15, coredns=0.25),
+    Scenario(
+        "hot", "hot A, 20 names, one address", _hot,
+        count=60_000, knot=1.15, coredns=0.25, echo=8.0,
+    ),
     Scenario(
         "wild", "hot A, 20 names, every address", _hot,
         count=60_000, knot=1.15, coredns=0.25, is_wildcard=True,
@@ -62,10 +69,13 @@ SCENARIOS = (
         lambda n, at, rounds: questions.noisy(n, 300_000 // max(rounds, 3), at),
         coredns=0.35, is_warmed=False,
     ),
-    Scenario("once", "each question once", questions.once, coredns=0.4, is_warmed=False, is_big=True),
+    Scenario(
+        "once", "each question once", questions.once,
+        coredns=0.4, echo=40.0, is_warmed=False, is_big=True,
+    ),
     Scenario(
         "nx", "random names that do not exist", lambda _, at, __: questions.missing(50_000, at),
-        coredns=0.4, is_warmed=False, around="hot again after them",
+        coredns=0.4, echo=30.0, is_warmed=False, around="hot again after them",
     ),
     Scenario(
         "large", "headless, 500 endpoints, TCP", lambda *_: questions.large(),
@@ -90,6 +100,10 @@ SCENARIOS = (
     Scenario(
         "connections", "TCP, a connection per query", _hot,
         mode="connections", options=("-s", 16), count=8000, coredns=1.0,
+    ),
+    Scenario(
+        "workers", "hot A, 20 names, 32 clients, 2 workers", _hot,
+        options=("-s", 32, "-w", 256), count=100_000, servers=("kdns",), workers=2,
     ),
 )  # fmt: skip
 """All of them, in the order of the table."""

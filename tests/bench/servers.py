@@ -45,6 +45,7 @@ zone:
     zonefile-sync: -1
     journal-content: none
 """
+WORKERS = "--workers"
 NAMES = ("echo", "knot", "coredns+cache", "coredns", "kdns")
 
 
@@ -60,11 +61,17 @@ class Server:
     process: "subprocess.Popen[bytes]"
     port: int
     folder: Path
+    workers: int = 1
 
     @property
     def is_echo(self) -> bool:
         """True for the one whose answers are only the questions."""
         return self.name == "echo"
+
+    @property
+    def remembers(self) -> bool:
+        """False for those to whom a question that comes again is new."""
+        return self.name not in ("echo", "knot")
 
     def tree(self) -> list[int]:
         """The process and all below it."""
@@ -144,6 +151,8 @@ class Farm:
             try:
                 each.wait(last)
             except PeerDown as error:
+                if each.name in self.trees:
+                    raise
                 print(error, file=sys.stderr)
             else:
                 serving.append(each)
@@ -165,9 +174,9 @@ class Farm:
         else:
             words = peer_command(name, self.trees)
             if workers > 1:
-                words += ["--workers", str(workers)]
+                words += [WORKERS, str(workers)]
             process = self._by_corefile(name, words, folder, port, is_wildcard)
-        server = Server(name, process, port, folder)
+        server = Server(name, process, port, folder, workers)
         self.running.append(server)
         return server
 
@@ -211,6 +220,14 @@ def peer_command(name: str, trees: dict[str, Path]) -> list[str]:
     if name in trees:
         return [sys.executable, "-m", "kdns"]
     return [peer.coredns() or "coredns"]
+
+
+def has_workers(tree: Path) -> bool:
+    """Whether the kdns of a checkout can run several processes."""
+    environ = {**os.environ, "PYTHONPATH": str(tree)}
+    words = [sys.executable, "-m", "kdns", "-h"]
+    done = subprocess.run(words, capture_output=True, text=True, env=environ, check=True)
+    return WORKERS in done.stdout
 
 
 def run(words: Sequence[str], folder: Path, tree: Path | None = None) -> "subprocess.Popen[bytes]":

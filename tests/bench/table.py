@@ -20,6 +20,8 @@ TITLES = {
 AGAIN = 1.1
 """Hot names may cost so many times as much after a flood as before it: the noise of two short runs."""
 GROWTH_MB = 2.0
+WORKERS = 1.1
+"""A query may cost several workers so many times what it costs one."""
 
 Medians = dict[str, dict[str, float]]
 
@@ -68,6 +70,9 @@ def rows(chosen: list[Scenario], medians: Medians, names: list[str]) -> list[Row
     out = []
     for each in chosen:
         cells = medians.get(each.key, {})
+        if each.workers > 1:
+            out += _workers(each, medians, ours)
+            continue
         out.append(Row(each.name, cells, cells.get(ours), list(_bounds(each, cells, ours))))
         if each.around:
             out += _around(each, medians, ours)
@@ -76,7 +81,9 @@ def rows(chosen: list[Scenario], medians: Medians, names: list[str]) -> list[Row
 
 def _bounds(scenario: Scenario, cells: dict[str, float], ours: str) -> list[Bound]:
     peers = [cells[name] for name in ("coredns+cache", "coredns") if name in cells]
+    is_alone = not peers and "knot" not in cells
     compared = [
+        ("echo", scenario.echo if is_alone else None, cells.get("echo")),
         ("Knot", scenario.knot, cells.get("knot")),
         ("CoreDNS", scenario.coredns, min(peers, default=None)),
     ]
@@ -99,6 +106,18 @@ def _around(scenario: Scenario, medians: Medians, ours: str) -> list[Row]:
     return [
         Row(scenario.around, after, after.get(ours), bounds),
         Row("memory they add, MB", memory, memory.get(ours), flat),
+    ]
+
+
+def _workers(scenario: Scenario, medians: Medians, ours: str) -> list[Row]:
+    one, many = medians.get(f"{scenario.key} alone", {}), medians.get(scenario.key, {})
+    if ours not in one or ours not in many:
+        return []
+    ratio = f"{many[ours] / one[ours]:.2f}"
+    bound = Bound(f"≤ {WORKERS:g} × one worker", one[ours] * WORKERS, ratio)
+    return [
+        Row(scenario.name, many, many[ours], [bound]),
+        Row("the same, 1 worker", one, one[ours], []),
     ]
 
 
