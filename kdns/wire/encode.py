@@ -1,116 +1,39 @@
 """Encodes an Answer into a WireAnswer: one whole message, and where it may be patched.
 
-Names are compressed against the question and earlier owners, never by a pointer past offset 0x3FFF
-(RFC 1035 §4.1.4). A name that ends like the question takes the question's letter case there, so
-plugins work in lower case and the asker still sees his own (CoreDNS does the same).
+What most answers are is written in short here: addresses, SRV with glue or one name to go on with
+at the question's name, or nothing but the SOA of a zone around it. wire.writer is the general way,
+takes all that is declined here, and defines what is right: the bytes are the same.
 `cut` turns a whole message into one that fits, records kept in order, OPT always, TC set.
 """
 
+from itertools import accumulate
 from struct import Struct as Layout
 
-from msgspec import Struct
-
 from kdns.wire import types
+from kdns.wire.carried import Carried
 from kdns.wire.message import Answer, Question, RRset
-from kdns.wire.names import Key, is_below
 from kdns.wire.scan import skip_name
+from kdns.wire.writer import MOST, WireAnswer, opt, write
+
+__all__ = ["WireAnswer", "cut", "encode", "turned"]
 
 _HEAD = Layout("!HHHHHH").pack
+_RECORD = Layout("!HHHIH").pack
 _FIXED = Layout("!HHIH").pack
-_LENGTH_AT = Layout("!H").pack_into
 _POINTER = Layout("!H").pack
-_TWO = Layout("!HH").pack
-_OPT = Layout("!BHHIH").pack
-_OPTION = Layout("!HHH").pack
+_ASKED = Layout("!HH").pack
 _COUNTS = Layout("!HHHH").unpack_from
-
-# Names inside rdata that may be compressed (RFC 3597 §4): octets before the first name, names.
-_NAMES = {
-    types.NS: (0, 1), types.CNAME: (0, 1), types.SOA: (0, 2), types.PTR: (0, 1), types.MX: (2, 1),
-}  # fmt: skip
+_AT_QUESTION = 0xC00C
+_REACH = 0x3FFF
+"""The last offset that a pointer can lead to."""
 _ADDRESSES = frozenset((types.A, types.AAAA))
-_AT_QUESTION = b"\xc0\x0c"
-_MOST = 0xFFFF
-"""What a count can say. No message has room for that many; `cut` counts those that fit."""
+_LEADING = frozenset((types.CNAME, types.PTR, types.NS))
+"""Types whose rdata is one name that may be compressed."""
 
-
-class WireAnswer(Struct, gc=False):
-    """A whole message for one question, and the places that differ by asker or by time."""
-
-    wire: bytes
-    name_end: int
-    """Offset behind the question's name."""
-    opt_at: int = 0
-    """Offset of the OPT record, always the last one; 0 when there is none."""
-    block: tuple[int, int, int] | None = None
-    """(offset, stride, count) of address records of equal length that may be rotated."""
-    ttl_at: tuple[int, ...] = ()
-    serial_at: tuple[int, ...] = ()
-    is_case_bound: bool = False
-    """True when an uncompressed name carries the asker's letter case."""
-    is_turned: bool = False
-    """True when records were rotated before encoding, so that copying cannot."""
-
-
-class _Writer:
-    """The message being written, with the offsets of the names it holds."""
-
-    __slots__ = ("ages", "case_bound", "known", "out", "question", "serial_at", "ttl_at")
-
-    def __init__(self, question: Question, out: bytearray, *, ages: bool) -> None:
-        self.question = question
-        self.ages = ages
-        self.out = out
-        self.known: dict[bytes, int] = {}
-        self.ttl_at: list[int] = []
-        self.serial_at: list[int] = []
-        self.case_bound = False
-
-    def seed(self) -> dict[bytes, int]:
-        """Learns the question's suffixes, when the first name needs them."""
-        known, key = self.known, self.question.key
-        at = 0
-        while size := key[at]:
-            known[key[at:]] = 12 + at
-            at += size + 1
-        known[b"\0"] = -1
-        return known
-
-    def name(self, name: bytes) -> None:
-        """Writes a name, compressed."""
-        known = self.known or self.seed()
-        key = name.lower()
-        here = len(self.out)
-        at = 0
-        while size := key[at]:
-            suffix = key[at:]
-            hit = known.get(suffix)
-            if hit is not None:
-                self.out += name[:at] + _POINTER(0xC000 | hit)
-                return
-            if here + at <= 0x3FFF:
-                known[suffix] = here + at
-            at += size + 1
-        self.out += name
-
-    def plain(self, name: bytes, here: int) -> bytes:
-        """A name that must stay uncompressed, in the question's case where it ends like it.
-
-        It will stand at offset `here`, and later names may point to it: the glue of SRV does.
-        """
-        known = self.known or self.seed()
-        key, asked = name.lower(), self.question.name
-        at = 0
-        while size := key[at]:
-            suffix = key[at:]
-            hit = known.get(suffix)
-            if hit is not None and hit < 12 + len(asked):
-                self.case_bound = True
-                return name[:at] + asked[hit - 12 :]
-            if hit is None and here + at <= 0x3FFF:
-                known[suffix] = here + at
-            at += size + 1
-        return name
+Written = tuple[bytes, int, int, bool]
+"""Records; how many of them are glue; the stride of a block to rotate, 0 for none; and whether
+they carry the asker's letter case."""
+_NOTHING: Written = (b"", 0, 0, False)
 
 
 def encode(
@@ -120,181 +43,147 @@ def encode(
 
     `turn`, from 0 up to 1, chooses the first record where only turning beforehand will do.
     """
-    if answer.aging is None and len(answer.authority) < 2 and not answer.additional:
-        simple = _simple(question, answer, flags)
-        if simple is not None:
-            return simple
-    name = question.name
-    end = 12 + len(name)
-    out = bytearray(12)
-    out += name + _POINTER(question.type) + _POINTER(question.cls)
-    writer = _Writer(question, out, ages=answer.aging is not None)
-    ttl = None
-    if answer.aging is not None:
-        stored, then = answer.aging
-        ttl = max(then - int(now - stored), 0)
-    block = None
-    turned = False
-    an = ns = ar = 0
-    for rrset in answer.answer:
-        if answer.rotate and len(rrset.rdatas) > 1 and rrset.type in _ADDRESSES:
-            block, rotated = _address_block(writer, rrset, ttl, block, turn)
-            turned |= rotated
-        else:
-            _rrset(writer, rrset, ttl)
-        an += len(rrset.rdatas)
-    for rrset in answer.authority:
-        _rrset(writer, rrset, ttl)
-        ns += len(rrset.rdatas)
-    for rrset in answer.additional:
-        _rrset(writer, rrset, ttl)
-        ar += len(rrset.rdatas)
-    opt_at = 0
-    if question.has_opt:
-        opt_at = len(out)
-        out += _opt(question, answer)
-        ar += 1
-    counts = (min(an, _MOST), min(ns, _MOST), min(ar, _MOST))
-    out[:12] = _HEAD(question.id, flags | answer.rcode & 0xF, 1, *counts)
-    return WireAnswer(
-        bytes(out),
-        end,
-        opt_at,
-        block,
-        tuple(writer.ttl_at) if ttl is not None else (),
-        tuple(writer.serial_at) if answer.serial is not None else (),
-        writer.case_bound,
-        turned,
-    )
+    if type(answer) is Carried and answer.cargo.key == question.key:
+        return answer.write(question, flags, now)
+    if answer.aging is None:
+        short = _short(question, answer, flags)
+        if short is not None:
+            return short
+    return write(question, answer, flags, now, turn)
 
 
-def _simple(question: Question, answer: Answer, flags: int) -> WireAnswer | None:
-    """Most answers: addresses at the question's name, or nothing but the zone's SOA.
-
-    perf: bench cold; the general way costs 3 µs more and gives the same bytes.
-    """
-    name, key = question.name, question.key
-    end = at = 12 + len(name)
-    at += 4
-    body = b""
+def _short(question: Question, answer: Answer, flags: int) -> WireAnswer | None:
+    """What most answers are; None for the others (perf: bench cold)."""
+    at = 16 + len(question.name)
     count = 0
-    block = None
-    serial_at: tuple[int, ...] = ()
+    records = _NOTHING
     if answer.answer:
-        rrset = answer.answer[0]
-        if len(answer.answer) > 1 or rrset.type not in _ADDRESSES or rrset.owner != key:
+        written = _records(question, answer)
+        if written is None:
             return None
-        rdatas = rrset.rdatas
-        count = len(rdatas)
-        size = len(rdatas[0])
-        fixed = _AT_QUESTION + _FIXED(rrset.type, rrset.cls, rrset.ttl, size)
-        body = fixed + fixed.join(rdatas)
-        if answer.rotate and count > 1:
-            block = (at, 12 + size, count)
+        records = written
+        count = len(answer.answer[0].rdatas)
+    elif answer.additional:
+        return None
+    body, more, stride, is_bound = records
+    serial_at: tuple[int, ...] = ()
     if answer.authority:
-        rrset = answer.authority[0]
-        if not rrset.compiled or not is_below(key, Key(rrset.owner)):
+        soa = answer.authority[0]
+        place = _place(question.key, soa.owner) if soa.compiled else 0
+        if not place or len(answer.authority) > 1:
             return None
-        body += _POINTER(0xC000 | end - len(rrset.owner)).join(rrset.compiled)
-        if answer.serial is not None and rrset.type == types.SOA:
+        body += _POINTER(0xC000 | place).join(soa.compiled)
+        if answer.serial is not None:
             serial_at = (at + len(body) - 20,)
-    opt = _opt(question, answer) if question.has_opt else b""
-    head = _HEAD(
-        question.id,
-        flags | answer.rcode & 0xF,
-        1,
-        min(count, _MOST),
-        len(answer.authority),
-        question.has_opt,
-    )
-    wire = head + name + _TWO(question.type, question.cls) + body + opt
-    return WireAnswer(wire, end, len(wire) - len(opt) if opt else 0, block, (), serial_at)
+    edns = b""
+    if question.has_opt:
+        edns = opt(question, answer)
+        more += 1
+    status = flags | answer.rcode & 0xF
+    head = _HEAD(question.id, status, 1, count, len(answer.authority), more)
+    asked = _ASKED(question.type, question.cls)
+    wire = b"".join((head, question.name, asked, body, edns))
+    opt_at = at + len(body) if edns else 0
+    block = (at, stride, count) if stride else None
+    return WireAnswer(wire, at - 4, opt_at, block, (), serial_at, is_bound)
 
 
-def _opt(question: Question, answer: Answer) -> bytes:
-    if not answer.ede and not answer.options:
-        return _OPT(0, types.OPT, question.size, (answer.rcode >> 4) << 24 | question.do << 15, 0)
-    options = answer.options
-    for code, text in answer.ede:
-        raw = text.encode()
-        options += _OPTION(15, len(raw) + 2, code) + raw
-    ttl = (answer.rcode >> 4) << 24 | (0x8000 if question.do else 0)
-    return _OPT(0, types.OPT, question.size, ttl, len(options)) + options
+def _records(question: Question, answer: Answer) -> Written | None:
+    """The records at the question's name, with the glue of SRV."""
+    if len(answer.answer) > 1:
+        return None
+    rrset = answer.answer[0]
+    type_, rdatas = rrset.type, rrset.rdatas
+    if rrset.owner != question.key or not 0 < len(rdatas) <= MOST:
+        return None
+    if type_ == types.SRV:
+        return _services(question, rrset, answer.additional)
+    if answer.additional:
+        return None
+    fixed = _RECORD(_AT_QUESTION, type_, rrset.cls, rrset.ttl, len(rdatas[0]))
+    if type_ in _ADDRESSES:
+        if len(rdatas) == 1:
+            return fixed + rdatas[0], 0, 0, False
+        stride = 12 + len(rdatas[0]) if answer.rotate else 0
+        return fixed + fixed.join(rdatas), 0, stride, False
+    if type_ in _LEADING and len(rdatas) == 1 and _is_apart(question.key, rdatas[0]):
+        return fixed + rdatas[0], 0, 0, False
+    return None
 
 
-def _address_block(
-    writer: _Writer, rrset: RRset, ttl: int | None, block: tuple[int, int, int] | None, turn: float
-) -> tuple[tuple[int, int, int] | None, bool]:
-    """Writes addresses that may be rotated; says where, or that they were turned beforehand."""
-    start, count = len(writer.out), len(rrset.rdatas)
-    stride = 12 + len(rrset.rdatas[0])
-    known = writer.known
-    if rrset.owner != writer.question.key and not (known and rrset.owner.lower() in known):
-        at = int(turn * count)
-        rdatas = rrset.rdatas[at:] + rrset.rdatas[:at]
-        rrset = RRset(rrset.owner, rrset.type, rrset.ttl, rdatas, rrset.cls)
-        _rrset(writer, rrset, ttl)
-        return block, True
-    _rrset(writer, rrset, ttl)
-    if block is None:
-        return (start, stride, count), False
-    if block[0] + block[1] * block[2] == start and block[1] == stride:
-        return (block[0], stride, block[2] + count), False
-    return block, False
+def _place(key: bytes, name: bytes) -> int:
+    """Where a folded name stands in the message, as the end of the question's; 0 if nowhere."""
+    start = len(key) - len(name)
+    if not key.endswith(name) or len(name) < 2:
+        return 0
+    at = 0
+    while at < start:
+        at += key[at] + 1
+    return 12 + at if at == start else 0
 
 
-def _rrset(writer: _Writer, rrset: RRset, ttl: int | None) -> None:
-    out, ttl_at, type_ = writer.out, writer.ttl_at, rrset.type
-    if ttl is None:
-        ttl = rrset.ttl
-    if type_ in _NAMES or type_ == types.SRV:
-        _named(writer, rrset, ttl)
-        return
-    owner = _AT_QUESTION if rrset.owner == writer.question.key else None
-    rdatas = rrset.rdatas
-    if owner is not None and not writer.ages and type_ in _ADDRESSES:
-        # perf: bench cold; one join instead of a loop over the records
-        fixed = owner + _FIXED(type_, rrset.cls, ttl, len(rdatas[0]))
-        out += fixed + fixed.join(rdatas)
-        return
+def _is_apart(key: bytes, name: bytes) -> bool:
+    """True when it is clear that two names share no label at their end."""
+    return len(key) > 1 and len(name) > 1 and (key[-2] ^ name[-2]) & 0xDF != 0
+
+
+def _services(question: Question, rrset: RRset, additional: tuple[RRset, ...]) -> Written | None:
+    """SRV records with their glue.
+
+    Every target is the end of the question's name from some label on, or has one label before it.
+    """
+    key, rdatas = question.key, rrset.rdatas
+    own, place = 0, _place(key, rdatas[0][6:])
+    if not place:
+        own = rdatas[0][6] + 1
+        place = _place(key, rdatas[0][6 + own :])
+        if not place:
+            return None
+    rest = key[place - 12 :]
+    size = len(rest)
     for rdata in rdatas:
-        if owner is None:
-            start = len(out)
-            writer.name(rrset.owner)
-            if len(out) - start == 2:
-                owner = bytes(out[start:])
-        else:
-            out += owner
-        ttl_at.append(len(out) + 4)
-        out += _FIXED(type_, rrset.cls, ttl, len(rdata)) + rdata
+        if not rdata.endswith(rest) or len(rdata) != size + 6 + (own and rdata[6] + 1):
+            return None
+    places = _places(key, rdatas, place) if own else {rest: place}
+    glue = None if places is None else _glue(additional, places, place)
+    if glue is None:
+        return None
+    if question.name != key:
+        asked = question.name[-size:]
+        rdatas = tuple([rdata[:-size] + asked for rdata in rdatas])
+    fixed = (_AT_QUESTION, types.SRV, rrset.cls, rrset.ttl)
+    records = [_RECORD(*fixed, len(rdata)) + rdata for rdata in rdatas]
+    return b"".join(records + glue), len(glue), 0, True
 
 
-def _named(writer: _Writer, rrset: RRset, ttl: int) -> None:
-    """Writes records whose rdata holds names."""
-    out, type_ = writer.out, rrset.type
-    for rdata in rrset.rdatas:
-        if rrset.owner == writer.question.key:
-            out += _AT_QUESTION
-        else:
-            writer.name(rrset.owner)
-        writer.ttl_at.append(len(out) + 4)
-        if type_ == types.SRV:
-            target = writer.plain(rdata[6:], len(out) + 16)
-            out += _FIXED(type_, rrset.cls, ttl, 6 + len(target)) + rdata[:6] + target
-            continue
-        out += _FIXED(type_, rrset.cls, ttl, 0)
-        start = len(out)
-        before, names = _NAMES[type_]
-        out += rdata[:before]
-        at = before
-        for _ in range(names):
-            end = skip_name(rdata, at)
-            writer.name(rdata[at:end])
-            at = end
-        if type_ == types.SOA:
-            writer.serial_at.append(len(out))
-        out += rdata[at:]
-        _LENGTH_AT(out, start - 2, len(out) - start)
+def _places(key: bytes, rdatas: tuple[bytes, ...], place: int) -> dict[bytes, int] | None:
+    """Where the targets stand, by folded name: each where it comes first.
+
+    They are one label longer than the end of the question's name that stands at `place`; None when
+    one of them stands in the question as well.
+    """
+    targets = [rdata[6:].lower() for rdata in rdatas]
+    starts = [*accumulate([len(rdata) + 12 for rdata in rdatas], initial=len(key) + 34)]
+    places = dict(zip(reversed(targets), starts[-2::-1], strict=True))
+    at = 0
+    while (after := at + key[at] + 1) < place - 12:
+        at = after
+    return None if key[at:] in places else places
+
+
+def _glue(additional: tuple[RRset, ...], places: dict[bytes, int], rest: int) -> list[bytes] | None:
+    """Address records whose owners stand at these places; None when others are among them."""
+    records: list[bytes] = []
+    for rrset in additional:
+        owner, type_, cls, ttl = rrset.owner, rrset.type, rrset.cls, rrset.ttl
+        at = places.get(owner)
+        if at is None or type_ not in _ADDRESSES:
+            return None
+        pointer = _POINTER(0xC000 | at)
+        if at > _REACH:
+            pointer = owner[: owner[0] + 1] + _POINTER(0xC000 | rest)
+        records += [pointer + _FIXED(type_, cls, ttl, len(one)) + one for one in rrset.rdatas]
+    return records if len(records) < MOST else None
 
 
 def turned(wire: bytes, block: tuple[int, int, int], turn: float) -> bytes:

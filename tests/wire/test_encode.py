@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kdns.wire import names, records, types
 from kdns.wire.encode import WireAnswer, cut, encode, turned
 from kdns.wire.message import Answer, Question, RRset
+from kdns.wire.writer import write
 from tests.strategies import host_names, wire_names
 
 FLAGS = types.QR | types.AA | types.RD
@@ -86,21 +87,154 @@ def test_dnspython_reads_every_record_we_wrote(
         assert wire_records(message, section) == expected
 
 
-@pytest.mark.parametrize("has_opt", [False, True])
-@pytest.mark.parametrize("count", [0, 1, 15])
-@pytest.mark.parametrize("rcode", [types.NOERROR, types.NXDOMAIN])
-def test_the_short_way_writes_what_the_long_way_writes(
-    has_opt: bool, count: int, rcode: int
+class Fixed:
+    """A serial that stands still."""
+
+    serial = 9
+
+
+LABELS = ("_http", "_tcp", "web", "Web", "shop", "svc", "0", "a" * 40)
+ZONES = ("Cluster.local", "in-addr.arpa", "local", "")
+SERIAL = Fixed()
+
+
+def mixed(name: bytes, mask: int) -> bytes:
+    """A name with the letter case of some letters turned."""
+    turn = [
+        0x20 & -(mask >> at % 31 & 1) if chr(byte).isalpha() else 0 for at, byte in enumerate(name)
+    ]
+    return bytes(byte ^ bit for byte, bit in zip(name, turn, strict=True))
+
+
+@st.composite
+def served(draw: st.DrawFn) -> tuple[Question, Answer]:
+    """A question, and what plugins answer to it: mostly what is written in short, or nearly so."""
+    labels = draw(st.lists(st.sampled_from(LABELS), max_size=4))
+    wire = names.parse(".".join([*labels, draw(st.sampled_from(ZONES))]))
+    if draw(st.booleans()):
+        wire = mixed(wire, draw(st.integers(0)))
+    key = names.fold(wire)
+    asked = Question(
+        7, types.RD, wire, key, draw(st.integers(1, 300)), 1, draw(st.booleans()), 1232,
+        do=draw(st.booleans()),
+    )  # fmt: skip
+    ends = [key[at:] for at in range(len(key)) if names.is_below(key, names.Key(key[at:]))]
+    one_more = [bytes((len(label),)) + label.encode() + end for label in LABELS for end in ends]
+    related = st.sampled_from(ends) | st.sampled_from(one_more).filter(lambda n: len(n) < 256)
+    some = related | st.sampled_from([names.parse("else.Cluster.local"), b"\0"]) | wire_names()
+    address = {types.A: st.binary(min_size=4, max_size=4)}
+    address[types.AAAA] = st.binary(min_size=16, max_size=16)
+    rdata = {
+        **address,
+        types.SRV: st.builds(records.srv, st.integers(1, 2), related) | st.builds(records.srv, st.just(1), some),
+        types.PTR: some, types.CNAME: some, types.NS: some,
+        types.TXT: st.just(b"\1x"), types.MX: st.builds(records.mx, st.just(1), some),
+    }  # fmt: skip
+
+    def sets(of: list[int], owners: st.SearchStrategy[bytes], size: int) -> list[RRset]:
+        return [
+            RRset(
+                draw(owners), type_, 5, tuple(draw(st.lists(rdata[type_], min_size=1, max_size=4)))
+            )
+            for type_ in draw(st.lists(st.sampled_from(of), max_size=size))
+        ]
+
+    answer = sets(sorted(rdata), st.just(key) | some, 2)[: draw(st.sampled_from([1, 1, 1, 2]))]
+    owners = [one[6:] for rrset in answer if rrset.type == types.SRV for one in rrset.rdatas]
+    glue = sets([*address, types.MX], st.sampled_from(owners), 4) if owners else []
+    authority: list[RRset] = []
+    if draw(st.booleans()):
+        apex = names.Key(draw(st.sampled_from(ends)))
+        authority = [records.soa_set(apex, 5, (b"\2ns\3dns", b"\1h"), 1, (2, 3, 4), 5)]
+    found = Answer(
+        draw(st.sampled_from([0, 3, 16])), tuple(answer), tuple(authority), tuple(glue),
+        serial=SERIAL if authority else None,
+        rotate=draw(st.booleans()),
+        ede=((22, "stale"),) if draw(st.booleans()) else (),
+    )  # fmt: skip
+    return asked, found
+
+
+@settings(max_examples=400, deadline=None)
+@given(served(), st.floats(0, 1, exclude_max=True), st.integers(60, 1300))
+def test_the_short_way_writes_what_the_general_way_writes(
+    exchange: tuple[Question, Answer], turn: float, limit: int
 ) -> None:
-    asked = question("Web.Shop.svc.Cluster.local", has_opt=has_opt)
-    zone = names.parse_key("cluster.local")
-    soa = records.soa_set(zone, 5, (b"\2ns\3dns", b"\nhostmaster"), 0, (0, 0, 0), 0)
-    found = (RRset(asked.key, types.A, 5, addresses(count)),) if count else ()
-    serial = type("Serial", (), {"serial": 9})()
-    short = encode(asked, Answer(rcode, found, (soa,), serial=serial, rotate=True), FLAGS)
-    plain = RRset(soa.owner, soa.type, soa.ttl, soa.rdatas)
-    long = encode(asked, Answer(rcode, found, (plain,), serial=serial, rotate=True), FLAGS)
-    assert short == long
+    asked, answer = exchange
+    short = encode(asked, answer, FLAGS, turn=turn)
+    general = write(asked, bare(answer), FLAGS, 0.0, turn)
+    assert short == general
+    message = read(cut(short.wire, short.name_end, short.opt_at, limit))
+    assert message.question[0].name == dns.name.from_wire(asked.name, 0)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "targets", "owners"),
+    [
+        ("_http._tcp.WEB.shop", ["web.shop"], ["web.shop"]),
+        ("WEB.shop", ["web.shop", "web.shop"], ["web.shop"]),
+        ("_http._tcp.WEB.shop", ["a.web.shop", "b.web.shop"], ["a.web.shop", "b.web.shop"]),
+        ("WEB.shop", ["a.web.shop", "a.web.shop"], ["a.web.shop", "a.web.shop"]),
+        ("_http.WEB.shop", ["a.web.shop", "_http.web.shop"], ["a.web.shop", "_http.web.shop"]),
+        ("WEB.shop", ["A.web.shop", "a.web.shop"], ["A.web.shop", "a.web.shop"]),
+        ("WEB.shop", ["a.Web.shop"], ["a.web.shop"]),
+        ("WEB.shop", ["a.web.shop", "web.shop"], ["web.shop"]),
+        ("WEB.shop", ["web.shop", "a.web.shop"], ["a.web.shop"]),
+        ("WEB.shop", ["a.b.web.shop"], ["b.web.shop"]),
+        ("WEB.shop", ["a.web.shop"], ["other"]),
+        ("WEB.shop", ["a.web.shop", "else.where"], ["else.where"]),
+        ("WEB.shop", ["."], []),
+        (r"a.x\004shop", ["shop"], ["shop"]),
+        (".", ["."], []),
+        (".", ["a"], ["a"]),
+    ],
+)
+def test_srv_targets_of_every_kind_are_written_alike(
+    name: str, targets: list[str], owners: list[str]
+) -> None:
+    asked = question(name, types.SRV)
+    rdatas = tuple(records.srv(at, names.parse(one)) for at, one in enumerate(targets))
+    answer = Answer(
+        answer=(RRset(asked.key, types.SRV, 5, rdatas),),
+        additional=tuple(RRset(names.parse(one), types.A, 5, addresses(2)) for one in owners),
+    )
+    assert encode(asked, answer, FLAGS) == write(asked, answer, FLAGS, 0.0, 0.0)
+
+
+def test_what_stands_beside_srv_is_written_alike() -> None:
+    asked = question("web.shop", types.SRV)
+    answer = Answer(
+        answer=(RRset(asked.key, types.SRV, 5, (records.srv(1, asked.key),)),),
+        additional=(RRset(asked.key, types.MX, 5, (records.mx(1, asked.key),)),),
+    )
+    assert encode(asked, answer, FLAGS) == write(asked, answer, FLAGS, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", [".", "local", "a.LOCAL", "a.arpa"])
+@pytest.mark.parametrize("target", [".", "Local", "b.local", "b.locaL"])
+def test_one_name_to_go_on_with_is_written_alike(name: str, target: str) -> None:
+    asked = question(name, types.CNAME)
+    answer = Answer(answer=(RRset(asked.key, types.CNAME, 5, (names.parse(target),)),))
+    assert encode(asked, answer, FLAGS) == write(asked, answer, FLAGS, 0.0, 0.0)
+
+
+def bare(answer: Answer) -> Answer:
+    """The answer with no set compiled."""
+    plain = [RRset(one.owner, one.type, one.ttl, one.rdatas) for one in answer.authority]
+    return answer.but(authority=tuple(plain))
+
+
+@pytest.mark.parametrize("count", [1, 15, 263, 264, 265, 400])
+@pytest.mark.parametrize("name", ["_http._tcp.web.shop", "WEB.shop", "x"])
+def test_srv_of_many_endpoints_is_written_alike(count: int, name: str) -> None:
+    asked = question(f"{name}.svc.cluster.local", types.SRV, has_opt=True)
+    parent = names.parse_key("web.shop.svc.cluster.local")
+    targets = [b"\x0a" + b"pod-%06d" % at + parent for at in range(count)]
+    answer = Answer(
+        answer=(RRset(asked.key, types.SRV, 5, tuple(records.srv(80, one) for one in targets)),),
+        additional=tuple(RRset(one, types.A, 5, addresses(2)) for one in targets),
+    )
+    assert encode(asked, answer, FLAGS) == write(asked, answer, FLAGS, 0.0, 0.0)
 
 
 def test_letter_case_of_the_question_comes_back_everywhere() -> None:
