@@ -7,13 +7,10 @@ outlives it. A source says `Synced` behind its first full state; the Store then 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import aclosing
-from time import perf_counter
 from typing import Protocol
 
-from kdns.cluster.store import Change, Event, Store
-
-TURN_S = 0.003
-"""Nothing on the loop runs longer than 5 ms (design.md §4)."""
+from kdns.cluster.pace import Pace
+from kdns.cluster.store import Change, Delete, Event, Put, Store
 
 Changed = Callable[[Change], None]
 
@@ -39,7 +36,7 @@ class Feed:
         self._store = store
         self._wall = wall
         self._changed = changed
-        self._began = 0.0
+        self._pace = Pace()
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -53,36 +50,33 @@ class Feed:
             self.stop()
 
     async def apply(self, event: Event) -> None:
-        """Applies one event; a turn may hold many of them, and a long one takes many turns.
-
-        A source that had to wait gave the loop its turn meanwhile, so that the pause that follows
-        the first event after it is needless; it costs that event nothing, as it was told before.
-        """
+        """Applies one event; a turn may hold many of them, and a long one takes many turns."""
+        self._pace.begin()
+        if isinstance(event, Put | Delete):
+            self.apply_at_once(event)
+            await self.rest()
+            return
         keys: set[Hashable] = set()
         for change in self._store.steps(event, self._wall()):
             keys |= change.keys
-            if self._is_over:
+            if self._pace.is_due:
                 self._tell(keys)
-                await self.rest()
+                await self._pace.rest()
         self._tell(keys)
-        if self._store.settles_at != self._due:
-            self._plan()
+        self._plan()
 
     def apply_at_once(self, event: Event) -> None:
         """Applies a small event before anything else can happen; `rest` comes before it."""
-        self._tell(set(self._store.apply(event, self._wall()).keys))
-        if self._store.settles_at != self._due:
-            self._plan()
+        change = self._store.apply(event, self._wall())
+        if change.keys:
+            self._changed(change)
+        self._plan()
 
     async def rest(self) -> None:
         """Lets the loop have its turn, if ours is over."""
-        if self._is_over:
-            await asyncio.sleep(0)
-            self._began = perf_counter()
-
-    @property
-    def _is_over(self) -> bool:
-        return perf_counter() - self._began > TURN_S
+        self._pace.begin()
+        if self._pace.is_due:
+            await self._pace.rest()
 
     def stop(self) -> None:
         """Lets the Store settle no more."""
@@ -98,12 +92,16 @@ class Feed:
 
     def _plan(self) -> None:
         """Sets the timer for what is due next."""
+        due = self._store.settles_at
+        if due == self._due:
+            return
         self.stop()
-        self._due = due = self._store.settles_at
+        self._due = due
         if due is not None:
             delay = max(due - self._wall(), 0.01)
             self._timer = asyncio.get_running_loop().call_later(delay, self._settle)
 
     def _settle(self) -> None:
         self._tell(set(self._store.settle(self._wall()).keys))
+        self._due = None
         self._plan()

@@ -18,6 +18,7 @@ import yaml
 from kdns.cluster.api.connection import Access
 from kdns.cluster.api.credentials import RENEW_S, REREAD_S, Credentials, InCluster, reader
 from kdns.cluster.api.failures import SourceError
+from kdns.cluster.api.relay import Relay
 from kdns.cluster.api.session import Session
 from kdns.cluster.api.throttle import Throttle
 from kdns.observe.counters import Counters
@@ -79,13 +80,13 @@ async def session():
     def make(read, clock=time.monotonic):
         credentials = Credentials(read, clock=clock, wall=time.time)
         throttle = Throttle(0, 0, 0, clock)
-        one = Session(credentials, throttle, Counters(), clock=clock, chance=lambda: 0.0)
+        one = Session(credentials, throttle, Counters(), Relay(), clock=clock, chance=lambda: 0.0)
         made.append(one)
         return one
 
     yield make
     for one in made:
-        await one.close()
+        one.close()
 
 
 async def ask(session: Session) -> bytes:

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from kdns.cluster.api.client import Connection
 from kdns.cluster.api.failures import refusal
+from kdns.cluster.api.relay import Relay
 from kdns.cluster.api.session import Body
 from tests.cluster.following import QUIET, following, until
 from tests.cluster.scripted_api import Reply, ScriptedApi, namespace, refused, service
@@ -99,18 +101,8 @@ async def test_without_the_verb_watch_what_exists_is_read_all_the_same(api):
         await until(lambda: not seen.api.failure)
 
 
-class _Silent:
-    """A response that says nothing."""
-
-    class content:
-        @staticmethod
-        async def readany() -> bytes:
-            await asyncio.Event().wait()
-            return b""
-
-
 async def test_an_interruption_at_the_very_moment_of_the_deadline_is_none():
-    body = Body(_Silent(), "here")
+    body = Body(Connection(Relay()), "here")
     reading = asyncio.create_task(body.read(0))
     while not reading.done():
         body.interrupt()

@@ -8,12 +8,14 @@ import pytest
 
 from kdns.cluster.api import lines as lines_module
 from kdns.cluster.api.backoff import Backoff
-from kdns.cluster.api.channel import ROOM, TURN_S, Batch, Channel, Pace
+from kdns.cluster.api.channel import ROOM, Batch, Channel
 from kdns.cluster.api.connection import Access
 from kdns.cluster.api.failures import Broken, Refused, Stale, Unreachable, refusal
 from kdns.cluster.api.lines import Lines
+from kdns.cluster.api.relay import Relay
 from kdns.cluster.api.report import MAX_COMPLAINTS, REPEAT_S, Report
 from kdns.cluster.api.throttle import Throttle
+from kdns.cluster.pace import TURN_S, Pace
 from kdns.cluster.selectors import parse
 from tests.cluster.following import following, until
 from tests.cluster.scripted_api import Reply, ScriptedApi, namespace, service
@@ -186,7 +188,7 @@ def test_complaints_are_bounded(report, caplog):
 
 
 async def test_who_reads_waits_for_who_applies():
-    channel = Channel()
+    channel = Channel(Relay())
     put = []
 
     async def read() -> None:
@@ -206,7 +208,7 @@ async def test_who_reads_waits_for_who_applies():
 
 
 async def test_a_watcher_that_fails_fails_the_source():
-    channel = Channel()
+    channel = Channel(Relay())
 
     async def fail() -> None:
         raise KeyError("a bug")

@@ -15,6 +15,7 @@ from kdns.cluster.api import tls
 from kdns.cluster.api.connection import Access
 from kdns.cluster.api.credentials import RENEW_S, Credentials, Secrets, reader
 from kdns.cluster.api.failures import SourceError, Unreachable
+from kdns.cluster.api.relay import Relay
 from kdns.cluster.api.session import Session
 from kdns.cluster.api.throttle import Throttle
 from kdns.observe.counters import Counters
@@ -70,12 +71,12 @@ async def test_a_server_that_is_away_is_no_reason_to_run_a_plugin_again():
 
     credentials = Credentials(plugin, clock=clock, wall=time.time)
     throttle = Throttle(0, 0, 0, clock)
-    session = Session(credentials, throttle, Counters(), clock=clock, chance=lambda: 0.0)
+    session = Session(credentials, throttle, Counters(), Relay(), clock=clock, chance=lambda: 0.0)
     for _ in range(2):
         with pytest.raises(Unreachable):
             await session.get("/", {}, what="list pods")
         clock.now += RENEW_S
-    await session.close()
+    session.close()
     assert set(read) == {False}
     assert len(read) > 1, "files may name another server by now"
 

@@ -255,7 +255,7 @@ async def test_what_the_api_server_says_at_that_moment_is_not_undone_by_the_snap
             yield Put(service("s", "1"))
             yield Synced()
 
-    monkeypatch.setattr("kdns.cluster.feed.TURN_S", -1.0)
+    monkeypatch.setattr("kdns.cluster.pace.TURN_S", -1.0)
     monkeypatch.setattr(module, "Snapshot", Meanwhile)
     async with running(origin(tmp_path / "kept")) as (cluster, _):
         await asyncio.wait_for(cluster.synced.wait(), 5)

@@ -58,12 +58,6 @@ class Identity:
     context: tls.Context | None
     """None for plain http."""
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """What says who we are."""
-        said = self.secrets.authorization
-        return {"Authorization": said} if said else {}
-
 
 Reader = Callable[[bool], Secrets]
 """Reads everything; True when the server has refused what was read before."""

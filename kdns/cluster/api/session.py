@@ -1,4 +1,4 @@
-"""Requests to the API server: one aiohttp session, with our identity, throttled and counted.
+"""Requests to the API server, with our identity, throttled and counted.
 
 Every failure leaves here as a SourceError. While no connection can be made, one request at a time
 tries, every 0.75 to 1.5 s: a refused connection costs the server one packet, so 5,000 nodes make
@@ -6,23 +6,22 @@ tries, every 0.75 to 1.5 s: a refused connection costs the server one packet, so
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
-
-import aiohttp
-from yarl import URL
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import quote, urlencode, urlsplit
 
 from kdns import __version__
 from kdns.cluster.api.backoff import Backoff
-from kdns.cluster.api.credentials import Credentials, Identity
+from kdns.cluster.api.client import Client, Connection, Peer, basic, bracketed, proxy_header
+from kdns.cluster.api.credentials import Credentials, Identity, Secrets
 from kdns.cluster.api.failures import Broken, SourceError, Unreachable, refusal, unreachable
+from kdns.cluster.api.relay import Relay
 from kdns.cluster.api.throttle import Throttle
 from kdns.observe.catalogue import API_DURATIONS
 from kdns.observe.counters import Counters
 
-CONNECT_S = 4.0
-"""So that a packet that got lost is sent again at least every 3 s."""
 ANSWER_S = 15.0
 """Until an answer begins, and between its pieces (but for watches, which have a deadline)."""
 WHOLE_S = 60.0
@@ -33,31 +32,35 @@ METADATA = f"{JSON};as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,{JSON}"
 """Servers that cannot reduce objects to their metadata send them whole."""
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes to, and the lines of its head that never change."""
+
+    peer: Peer
+    start: str
+    """What precedes the path in the first line."""
+    host: str
+    lines: str
+
+
 class Body:
     """The body of an answer, piece by piece."""
 
-    def __init__(self, response: aiohttp.ClientResponse, where: str) -> None:
-        self._response = response
+    def __init__(self, connection: Connection, where: str) -> None:
+        self._connection = connection
         self._where = where
-        self._limit: asyncio.Timeout | None = None
+        self.interrupt = connection.interrupt
+        """Makes a read that waits end with TimeoutError."""
 
     async def read(self, limit_s: float) -> bytes:
         """The next piece, empty at an orderly end; TimeoutError when none comes in time."""
         try:
-            async with asyncio.timeout(limit_s) as self._limit:
-                return await self._response.content.readany()
+            return await self._connection.read(limit_s)
         except TimeoutError:
             raise
-        except (aiohttp.ClientError, OSError) as error:
-            said = getattr(error, "strerror", None) or "in the middle of an answer"
+        except OSError as error:
+            said = error.strerror or "in the middle of an answer"
             raise Broken(f"the connection to {self._where} broke: {said}") from None
-        finally:
-            self._limit = None
-
-    def interrupt(self) -> None:
-        """Makes a read that waits end with TimeoutError."""
-        if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(asyncio.get_running_loop().time())
 
     async def whole(self) -> bytes:
         """All of it."""
@@ -79,6 +82,7 @@ class Session:
         credentials: Credentials,
         throttle: Throttle,
         counters: Counters,
+        relay: Relay,
         *,
         clock: Callable[[], float],
         chance: Callable[[], float],
@@ -94,16 +98,11 @@ class Session:
         """False once the server refused one, until the connection breaks."""
         self.outages = 0
         """How often the server was away, or not itself: it may be another when it is back."""
-        self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
-            headers={"User-Agent": f"kdns/{__version__}", "Accept-Encoding": "identity"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._client = Client(relay)
 
-    async def close(self) -> None:
-        """Closes every connection."""
-        await self._client.close()
+    def close(self) -> None:
+        """Closes every connection that waits for a request."""
+        self._client.close()
 
     async def get(
         self, path: str, query: Mapping[str, str], *, what: str, accept: str = JSON
@@ -120,15 +119,15 @@ class Session:
         async with self._door if self._is_down else nullcontext():
             if self._is_down:
                 await asyncio.sleep(self._pause.delay(DOWN_S))
-            response, where = await self._send(path, query, what, accept)
+            connection, route, where = await self._send(path, query, what, accept)
         try:
-            yield Body(response, where)
+            yield Body(connection, where)
         finally:
-            response.close()
+            self._client.done(connection, route.peer)
 
     async def _send(
         self, path: str, query: Mapping[str, str], what: str, accept: str
-    ) -> tuple[aiohttp.ClientResponse, str]:
+    ) -> tuple[Connection, Route, str]:
         """An answer of 200; once more with new credentials where the old ones may be to blame."""
         identity = await self._credentials.current()
         try:
@@ -143,13 +142,13 @@ class Session:
 
     async def _ask(
         self, identity: Identity, path: str, query: Mapping[str, str], what: str, accept: str
-    ) -> tuple[aiohttp.ClientResponse, str]:
+    ) -> tuple[Connection, Route, str]:
         secrets = identity.secrets
         try:
-            url = URL(secrets.url + path).with_query(query)
+            route = _route(identity)
         except ValueError as error:
             raise SourceError(f"{secrets.url} is no URL of an API server: {error}") from None
-        host = url.authority
+        host = route.host
         delay = self._throttle.delay()
         self._observe("coredns_kubernetes_rest_client_rate_limiter_duration_seconds", host, delay)
         await asyncio.sleep(delay)
@@ -157,64 +156,72 @@ class Session:
             started = self._clock()
             code = "<error>"
             try:
-                response = await self._request(url, identity, accept)
-                code = str(response.status)
+                asked = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
+                connection = await self._request(route, secrets, asked, accept)
+                code = str(connection.reply.status)
             finally:
                 self._counters.add(
                     "coredns_kubernetes_rest_client_requests_total", code, "GET", host
                 )
                 took = self._clock() - started
                 self._observe("coredns_kubernetes_rest_client_request_duration_seconds", host, took)
-        if response.status == 200:
-            return response, secrets.where
-        self.outages += response.status >= 500  # a proxy's word for the same
+        reply = connection.reply
+        if reply.status == 200:
+            return connection, route, secrets.where
+        self.outages += reply.status >= 500  # a proxy's word for the same
         try:
-            body = await Body(response, secrets.where).whole()
+            body = await Body(connection, secrets.where).whole()
         finally:
-            response.close()
-        wait = response.headers.get("Retry-After", "")
-        raise refusal(
-            response.status, body, wait, what=what, where=secrets.where, who=secrets.whose
-        )
+            self._client.done(connection, route.peer)
+        wait = reply.headers.get("retry-after", "")
+        raise refusal(reply.status, body, wait, what=what, where=secrets.where, who=secrets.whose)
 
-    async def _request(self, url: URL, identity: Identity, accept: str) -> aiohttp.ClientResponse:
-        secrets = identity.secrets
+    async def _request(self, route: Route, secrets: Secrets, asked: str, accept: str) -> Connection:
+        try:
+            head = f"GET {route.start}{asked} HTTP/1.1\r\n{route.lines}Accept: {accept}\r\n\r\n"
+            octets = head.encode("latin-1")
+        except UnicodeEncodeError as error:  # the only header that is not ours is the token
+            raise SourceError(f"cannot log in at {secrets.where}: {error}") from None
         try:
             async with asyncio.timeout(ANSWER_S):
-                response = await self._client.get(
-                    url,
-                    headers={**identity.headers, "Accept": accept},
-                    ssl=True if identity.context is None else identity.context,
-                    server_hostname=secrets.server_name or None,
-                    proxy=secrets.proxy or None,
-                    allow_redirects=False,
-                )
-        except (aiohttp.ClientError, OSError) as error:
-            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
-                self._is_down = False  # it listens, so the others may try as well
-                self.outages += 1
-                raise Broken(f"{secrets.where} did not answer in {ANSWER_S:g} s") from None
+                connection = await self._client.get(route.peer, octets)
+        except TimeoutError:
+            self._is_down = False  # it listens, so the others may try as well
+            self.outages += 1
+            raise Broken(f"{secrets.where} did not answer in {ANSWER_S:g} s") from None
+        except OSError as error:
             self._is_down = True
             self.outages += 1
             self.has_watch_lists = True
             ca = secrets.pair.ca_file or "the system's store"
             raise unreachable(error, where=secrets.where, ca=ca) from None
-        except ValueError as error:  # a header that is none: the only one of ours is the token
-            raise SourceError(f"cannot log in at {secrets.where}: {error}") from None
         self._is_down = False
         self._pause.reset()
-        return response
+        return connection
 
     def _observe(self, metric: str, host: str, value: float) -> None:
         self._counters.histogram(API_DURATIONS, metric, "GET", host).observe(value)
 
 
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket that notices within a minute that the other side is gone."""
-    family, type_, protocol, _, _ = address
-    made = socket.socket(family, type_, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, option):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    return made
+@lru_cache(maxsize=2)
+def _route(identity: Identity) -> Route:
+    """ValueError where the URL is none, or the token no header."""
+    secrets = identity.secrets
+    at = urlsplit(secrets.url)
+    if at.scheme not in {"http", "https"} or not at.hostname:
+        raise ValueError("expected http://HOST or https://HOST")
+    port = at.port or (443 if at.scheme == "https" else 80)
+    proxy = urlsplit(secrets.proxy) if secrets.proxy else None
+    peer = Peer(at.hostname, port, identity.context, secrets.server_name, proxy)
+    host = at.netloc.rpartition("@")[2]
+    said = secrets.authorization or basic(at)
+    if any(sign in said for sign in "\r\n\0"):
+        raise SourceError(f"cannot log in at {secrets.where}: the token holds a line end")
+    lines = f"Host: {host}\r\nUser-Agent: kdns/{__version__}\r\nAccept-Encoding: identity\r\n"
+    if said:
+        lines += f"Authorization: {said}\r\n"
+    start = quote(at.path, safe="/%~:@!$&'()*+,;=").rstrip("/")
+    if proxy is not None and identity.context is None:
+        start = f"http://{bracketed(at.hostname, port)}{start}"
+        lines += proxy_header(proxy)
+    return Route(peer, start, host, lines)

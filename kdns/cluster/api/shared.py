@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from kdns.cluster.api.channel import Channel, Pace
+from kdns.cluster.api.channel import Channel
 from kdns.cluster.api.report import Report
+from kdns.cluster.api.session import Session
 from kdns.cluster.freshness import Freshness
 from kdns.cluster.objects import Object, Slice
+from kdns.cluster.pace import Pace
 from kdns.cluster.selection import Selection
 from kdns.observe.counters import Counters
-
-if TYPE_CHECKING:  # it imports aiohttp, which a kdns without an API does without
-    from kdns.cluster.api.session import Session
 
 Versions = Callable[[type[Object]], Iterable[tuple[str, str, str]]]
 """Namespace, name and version of every object of a kind that the Store holds."""
@@ -38,7 +36,7 @@ class Timing:
 class Shared:
     """What the watchers of a server share."""
 
-    session: "Session"
+    session: Session
     selection: Selection
     channel: Channel
     pace: Pace

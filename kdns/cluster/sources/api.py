@@ -6,17 +6,21 @@ is applied in the order it came, in turns of 3 ms. `Synced` follows the first wh
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from importlib import import_module
 
-from kdns.cluster.api.channel import Channel, Pace
+from kdns.cluster.api.channel import Channel
+from kdns.cluster.api.compare import Comparison
 from kdns.cluster.api.connection import Access
 from kdns.cluster.api.credentials import Credentials, reader
+from kdns.cluster.api.relay import Relay
 from kdns.cluster.api.report import Report
 from kdns.cluster.api.resources import wanted
+from kdns.cluster.api.session import Session
 from kdns.cluster.api.shared import Shared, Timing, Versions
 from kdns.cluster.api.throttle import Throttle
+from kdns.cluster.api.watcher import Watcher
 from kdns.cluster.freshness import Freshness
 from kdns.cluster.objects import Slice
+from kdns.cluster.pace import Pace
 from kdns.cluster.selection import Selection
 from kdns.cluster.store import Event, Synced
 from kdns.observe.counters import Counters
@@ -60,11 +64,6 @@ class Api:
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         """Events for as long as there is somebody to take them."""
-        # Here and in a thread: it takes 0.3 s, and who has only manifests does without.
-        await asyncio.to_thread(import_module, "kdns.cluster.api.session")
-        from kdns.cluster.api.compare import Comparison  # noqa: PLC0415 - as above
-        from kdns.cluster.api.watcher import Watcher  # noqa: PLC0415 - as above
-
         shared = self._share()
         watchers = [Watcher(resource, shared) for resource in wanted(self._selection)]
         tasks = [asyncio.create_task(one.run()) for one in watchers]
@@ -86,23 +85,22 @@ class Api:
                     yield Synced()
         finally:
             await _end(tasks)
-            await shared.session.close()
+            shared.session.close()
 
     def _share(self) -> Shared:
-        from kdns.cluster.api.session import Session  # noqa: PLC0415 - as above
-
-        access = self._access
+        access, relay = self._access, Relay()
         session = Session(
             Credentials(reader(access), clock=self._clock, wall=self._wall),
             Throttle(access.qps, access.burst, access.max_inflight, self._clock),
             self._counters,
+            relay,
             clock=self._clock,
             chance=self._chance,
         )
         return Shared(
             session=session,
             selection=self._selection,
-            channel=Channel(),
+            channel=Channel(relay),
             pace=Pace(),
             report=self._report,
             freshness=self._freshness,
