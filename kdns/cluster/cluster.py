@@ -13,19 +13,24 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import blake2b
 
 from kdns.cluster.alike import name_of
 from kdns.cluster.api.connection import Access
 from kdns.cluster.feed import Feed, Source
 from kdns.cluster.freshness import Freshness
+from kdns.cluster.giving import Giver
 from kdns.cluster.objects import Object, Slice
+from kdns.cluster.packing import News
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import Selector
 from kdns.cluster.snapshot import KINDS, Keeper
 from kdns.cluster.sources.api import Api
 from kdns.cluster.sources.manifests import Manifests
+from kdns.cluster.sources.packed import Packed, Reader
 from kdns.cluster.sources.snapshot import Snapshot, SnapshotError
 from kdns.cluster.store import SYNCED, Change, Event, Prune, Put, Store, Synced
+from kdns.cluster.taking import Taker
 from kdns.observe.counters import Counters
 
 log = logging.getLogger("kdns.kubernetes")
@@ -58,6 +63,12 @@ class Origin:
         kinds = [chosen.endpoints, chosen.pods, chosen.imports]
         return repr([where, _told(chosen.labels), _told(chosen.namespaces), kinds])
 
+    @property
+    def title(self) -> bytes:
+        """What it is called between the workers of one server."""
+        access = (self.access, self.manifests, self.snapshot)
+        return blake2b(f"{self.owner}{access}".encode(), digest_size=16).digest()
+
     def clashes(self, other: "Origin") -> bool:
         """True when each would write its snapshot over the other's."""
         return bool(self.snapshot) and self.snapshot == other.snapshot and self != other
@@ -79,6 +90,8 @@ class Lent:
     chance: Callable[[], float]
     is_stopping: Callable[[], bool]
     """True when the process ends, so that what is let go of goes with it."""
+    link: Giver | Taker | None = None
+    """The way to the other workers: the one that watches gives, the others take."""
 
 
 class Cluster:
@@ -102,23 +115,41 @@ class Cluster:
         self._count = 0
         self._listed: set[type[Object]] = set()
         self._api: Api | None = None
+        self._told = ""
+        """The failure that the worker that watches has told."""
         self._keeper: Keeper | None = None
+
+    @property
+    def title(self) -> bytes:
+        """The same in all workers."""
+        return self.origin.title
 
     @property
     def failure(self) -> str:
         """What is wrong with the API in one line, empty while all is well."""
-        return self._api.failure if self._api is not None else ""
+        return self._api.failure if self._api is not None else self._told
 
     def restored(self, is_restored: bool) -> None:
         """Answers are from a snapshot from now on, or no longer; remembered ones are forgotten."""
         self.is_restored = is_restored
         self._lent.bump(Change(frozenset((self.flag,))))
+        if isinstance(self._lent.link, Giver):
+            self._lent.link.tell(self)
 
     async def run(self) -> None:
         """Feeds the Store until it is cancelled; then what is known is kept once more."""
+        link = self._lent.link
         try:
-            await self._follow()
+            if isinstance(link, Taker):
+                await self._take(link)
+            elif link is None:
+                await self._follow()
+            else:
+                link.give(self)
+                await self._follow()
         except asyncio.CancelledError:
+            if isinstance(link, Giver):
+                link.keep(self)
             if not self._lent.is_stopping():
                 await self._clear()
             raise
@@ -167,6 +198,8 @@ class Cluster:
         self._lent.bump(change)
         if SYNCED in change.keys:
             self.synced.set()
+            if isinstance(self._lent.link, Giver):
+                self._lent.link.tell(self)
 
     async def _watched(self, api: Source) -> AsyncGenerator[Event, None]:
         """The events of the API, with notes of what it has spoken of."""
@@ -204,6 +237,35 @@ class Cluster:
             kind = "headless_with_selector" if service.is_headless else "cluster_ip"
             metric = "coredns_kubernetes_dns_programming_duration_seconds"
             self._lent.counters.histogram(BUCKETS, metric, kind).observe(took)
+
+    # Where another worker watches
+
+    async def _take(self, taker: Taker) -> None:
+        """Follows what the worker that watches tells."""
+        reader = Reader(
+            lambda: self.store.has_synced and not self.is_restored,
+            self._hear,
+            self._note,
+            lambda: taker.ask(self.title),
+        )
+        await self._feed.run(self._taken(Packed(taker.frames(self.title), reader)))
+
+    async def _taken(self, source: Source) -> AsyncGenerator[Event, None]:
+        async with aclosing(aiter(source)) as events:
+            async for event in events:
+                yield event
+                self._has_heard = self.store.has_synced
+                self._applied()
+
+    def _hear(self, news: News) -> None:
+        self._told = news.failure
+        for kind, at in news.heard.items():
+            self.freshness.heard_elsewhere(KINDS[kind], at)
+        if news.is_restored != self.is_restored:
+            self.restored(news.is_restored)
+
+    def _note(self, serials: tuple[int, int]) -> None:
+        self.store.serial, self.store.import_serial = serials
 
     # Where the API fails
 

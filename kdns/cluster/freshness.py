@@ -28,6 +28,17 @@ class Freshness:
         """The source has just been shown to be up to date with a kind."""
         self._heard[kind] = self._clock()
 
+    def heard_at(self) -> Mapping[type[Object], float | None]:
+        """When the last news of each kind came, for whoever reads the same clock."""
+        return dict(self._heard)
+
+    def heard_elsewhere(self, kind: type[Object], at: float | None) -> None:
+        """Another process heard of a kind for us, at that time; None where it did not yet."""
+        if at is None:
+            self.expect(kind)
+        else:
+            self._heard[kind] = at
+
     @property
     def is_whole(self) -> bool:
         """True once every expected kind has been heard of: the data is no mere snapshot."""
