@@ -1,25 +1,35 @@
 """prometheus: counts what the blocks that name it answered, and serves all metrics over HTTP.
 
-Counting is told per batch, after the fact. What a packet asks is remembered by its bytes; numbers
-are raised in slots, lists and histograms of one zone on one listener and transport. Labels are put
-together only when somebody asks for the page.
+Counting is told per batch, after the fact; what the answer table gave comes as sums, once a second
+and before each page. Numbers are raised in slots, lists and histograms of one zone on one listener
+and transport. Labels are put together only when somebody asks for the page.
 """
 
 import asyncio
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Final
 
 from kdns.corefile.options import Settings, Shape, Syntax, host_port, text
 from kdns.observe import exposition, process
 from kdns.observe.catalogue import DURATIONS, SIZES
 from kdns.observe.counters import Counters, Labels
-from kdns.plugins.base import Client, Endpoint, HttpReply, Life, Monitor, Observer, Seen, Site
+from kdns.plugins.base import (
+    Client,
+    Endpoint,
+    Hit,
+    Hits,
+    HttpReply,
+    Life,
+    Monitor,
+    Observer,
+    Seen,
+    Site,
+)
 from kdns.wire import names, types
 from kdns.wire.names import Key
-from kdns.wire.scan import scan
 
 TYPES: Final = (
     "A", "AAAA", "CNAME", "DNSKEY", "DS", "MX", "NSEC3", "NSEC", "NS", "PTR", "RRSIG", "SOA", "SRV",
@@ -29,11 +39,18 @@ TYPES: Final = (
 DROPPED: Final = "dropped"
 """The zone of what the server refused without asking a plugin."""
 
-REPEATED_BYTES: Final = 512
-"""Longer packets are read each time: remembered, thousands of 64 KB would be all the memory."""
-
-_AT = {types.parse_type(name): at for at, name in enumerate(TYPES)}
+_OTHER = len(TYPES)
 _SHORTEST = DURATIONS[0]
+_CODES = 32
+"""Codes a reply can have: four bits, and BADVERS."""
+
+
+def _places() -> bytes:
+    """Four times the place in TYPES, for every type there can be."""
+    places = bytearray((4 * _OTHER,)) * 65536
+    for at, name in enumerate(TYPES):
+        places[types.parse_type(name)] = 4 * at
+    return bytes(places)
 
 
 def _buckets() -> bytes:
@@ -42,25 +59,11 @@ def _buckets() -> bytes:
     return b"".join(bytes((at,)) * (bounds[at + 1] - bounds[at]) for at in range(len(SIZES) + 1))
 
 
+_PLACES = _places()
 _BUCKETS = _buckets()
 
-
-def _asked(tail: bytes) -> int:
-    """What a packet asks, from behind its ID: four times the type's place, plus 1 for DO."""
-    # A packet that was answered scans.
-    at = 10
-    while size := tail[at]:
-        at += size + 1
-    type_ = tail[at + 1] << 8 | tail[at + 2]
-    do = 0
-    if len(tail) == at + 16 and tail[at + 5 : at + 8] == b"\0\0\x29":
-        do = tail[at + 12] >> 7  # the usual OPT, nothing in it and nothing behind it
-    elif len(tail) > at + 5:
-        do = scan(b"\0\0" + tail).do
-    return _AT.get(type_, len(TYPES)) << 2 | do
-
-
-_repeated = lru_cache(4096)(_asked)  # perf: bench counted; clients repeat themselves
+Responses = defaultdict[str, list[int]]
+"""How many replies had each code, by the plugin that made them."""
 
 
 class Slots:
@@ -69,11 +72,7 @@ class Slots:
     __slots__ = ("counters", "do", "durations", "replies", "requests", "responses", "sizes")
 
     def __init__(
-        self,
-        counters: Counters,
-        labels: tuple[str, str],
-        proto: str,
-        responses: defaultdict[tuple[str, int], int],
+        self, counters: Counters, labels: tuple[str, str], proto: str, responses: Responses
     ) -> None:
         self.counters = counters
         self.do = ("coredns_dns_do_requests_total", *labels, "")
@@ -90,30 +89,33 @@ class Slots:
     def count(self, batch: Sequence[Seen], stray: int | None = types.REFUSED) -> list[Seen]:
         """Counts a batch, but for what has the code `stray` and no plugin: that it gives back."""
         # perf: bench counted; every look-up that can be made once for a batch is made once
-        requests, responses, buckets = self.requests, self.responses, _BUCKETS
+        requests, responses, buckets, places = self.requests, self.responses, _BUCKETS, _PLACES
         sizes, replies, durations = self.sizes.counts, self.replies.counts, self.durations.counts
         strays: list[Seen] = []
         do = asked_bytes = replied_bytes = 0
         spent = 0.0
         for one in batch:
-            packet, reply, plugin = one.packet, one.reply, one.plugin
-            if not plugin and reply is not None and reply[3] & 0xF == stray:
-                strays.append(one)
-                continue
-            size = len(packet)
-            asked = (_repeated if size <= REPEATED_BYTES else _asked)(packet[2:])
-            do += asked & 1
-            requests[asked & -4 | (len(one.client.address) == 16)] += 1
-            asked_bytes += size
-            sizes[buckets[size]] += 1
+            reply, plugin = one.reply, one.plugin
             if reply is None:
                 replies[0] += 1
-                responses["", 0] += 1
+                responses[""][0] += 1
             else:
+                code = reply[3] & 0xF
+                if not plugin:
+                    if code == stray:
+                        strays.append(one)
+                        continue
+                    code = _code(reply)
                 size = len(reply)
                 replied_bytes += size
                 replies[buckets[size]] += 1
-                responses[plugin, reply[3] & 0xF if plugin else _rcode(reply)] += 1
+                responses[plugin][code] += 1
+            size = len(one.packet)
+            asked_bytes += size
+            sizes[buckets[size]] += 1
+            requests[places[one.type] + (len(one.client.address) == 16)] += 1
+            if one.do:
+                do += 1
             took = one.ended - one.started
             spent += took
             durations[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += 1
@@ -124,8 +126,35 @@ class Slots:
             self.counters.values[self.do] += do
         return strays
 
+    def count_hits(self, hits: Sequence[Hit], stray: int | None = types.REFUSED) -> list[Hit]:
+        """The same for what the table gave, but for how long it took."""
+        requests, buckets = self.requests, _BUCKETS
+        strays: list[Hit] = []
+        do = asked_bytes = replied_bytes = 0
+        for hit in hits:
+            plugin, code, count = hit.plugin, hit.rcode, hit.count
+            if not plugin and code == stray:
+                strays.append(hit)
+                continue
+            size = len(hit.packet)
+            asked_bytes += size * count
+            self.sizes.counts[buckets[size]] += count
+            replied_bytes += hit.reply_size * count
+            self.replies.counts[buckets[hit.reply_size]] += count
+            self.responses[plugin][code] += count
+            place = _PLACES[hit.type]
+            requests[place] += count - hit.count_v6
+            requests[place + 1] += hit.count_v6
+            if hit.do:
+                do += count
+        self.sizes.sum += asked_bytes
+        self.replies.sum += replied_bytes
+        if do:
+            self.counters.values[self.do] += do
+        return strays
 
-def _rcode(reply: bytes) -> int:
+
+def _code(reply: bytes) -> int:
     """The code of a reply that the server made itself; only its BADVERS is an extended one."""
     code = reply[3] & 0xF
     if not code and reply[-11:-8] == b"\0\0\x29":
@@ -139,7 +168,7 @@ class Exchanges:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._slots: dict[tuple[str, str, str], Slots] = {}
-        self._responses: dict[tuple[str, str], defaultdict[tuple[str, int], int]] = {}
+        self._responses: dict[tuple[str, str], Responses] = {}
         self.turn = asyncio.Lock()
         """One page at a time: each is written in slices, and slices of many would add up."""
         counters.ask("coredns_dns_requests_total", self._requests)
@@ -150,7 +179,9 @@ class Exchanges:
         key = (server, zone, proto)
         found = self._slots.get(key)
         if found is None:
-            responses = self._responses.setdefault((server, zone), defaultdict(int))
+            responses = self._responses.setdefault(
+                (server, zone), defaultdict(lambda: [0] * _CODES)
+            )
             found = self._slots[key] = Slots(self._counters, (server, zone), proto, responses)
         return found
 
@@ -163,8 +194,10 @@ class Exchanges:
 
     def _coded(self) -> Iterator[tuple[Labels, float]]:
         for (server, zone), responses in self._responses.items():
-            for (plugin, code), count in responses.items():
-                yield (server, zone, "", types.rcode_name(code), plugin), count
+            for plugin, codes in responses.items():
+                for code, count in enumerate(codes):
+                    if count:
+                        yield (server, zone, "", types.rcode_name(code), plugin), count
 
 
 class Prometheus(Observer):
@@ -175,6 +208,7 @@ class Prometheus(Observer):
         args=Shape(maybe=(host_port,)),
         options={"runtime_metrics": Shape(), "tls": Shape((text,))},
     )
+    wants_each = False
     wants_strays = True
 
     def __init__(self, settings: Settings, site: Site) -> None:
@@ -186,7 +220,7 @@ class Prometheus(Observer):
         self._exchanges = site.share("exchanges", lambda: Exchanges(site.counters))
         self._is_wild = any(not host for host, _ in site.listen)
         self.scheme = site.label.partition("://")[0]
-        self._slots: dict[tuple[Key, str, bytes, int], Slots] = {}
+        self._found: dict[tuple[Key, str, bytes, int], Slots] = {}
 
     async def start(self) -> None:
         """Publishes what is known of the process and of the plugins that serve."""
@@ -199,21 +233,35 @@ class Prometheus(Observer):
 
     async def _serve(self, _parameters: Mapping[str, str]) -> HttpReply:
         async with self._exchanges.turn:
+            self.site.life.tell()
             page = await exposition.render(self.site.counters, self.site.clock)
         return HttpReply(200, page, exposition.TYPE)
 
     def observe(self, batch: Sequence[Seen]) -> None:
         """Counts a batch; what the server refused itself is of no zone."""
         first = batch[0]
-        client = first.client
-        local = b"" if self._is_wild else client.local
-        key = (first.zone, client.transport, local, client.local_port)
-        slots = self._slots.get(key)
-        if slots is None:
-            slots = self._slots[key] = self._find(first.zone, client)
-        strays = slots.count(batch)
+        strays = self._slots(first.zone, first.client).count(batch)
         if strays:
-            self._find(Key(b""), client).count(strays, None)
+            self._find(Key(b""), first.client).count(strays, None)
+
+    def observe_hits(self, hits: Hits) -> None:
+        """Counts what the table gave."""
+        slots, latency = self._slots(hits.zone, hits.where), hits.latency
+        strays = slots.count_hits(hits.hits)
+        if strays:
+            whole, count = sum(latency.counts), sum([hit.count for hit in strays])
+            refused = self._find(Key(b""), hits.where)
+            refused.durations.add(latency.split(min(count, whole), whole))
+            refused.count_hits(strays, None)
+        slots.durations.add(latency)
+
+    def _slots(self, zone: Key, client: Client) -> Slots:
+        local = b"" if self._is_wild else client.local
+        key = (zone, client.transport, local, client.local_port)
+        slots = self._found.get(key)
+        if slots is None:
+            slots = self._found[key] = self._find(zone, client)
+        return slots
 
     def _find(self, zone: Key, client: Client) -> Slots:
         proto = "udp" if client.transport == "udp" else "tcp"
@@ -222,7 +270,7 @@ class Prometheus(Observer):
 
     def _server(self, zone: Key, client: Client) -> str:
         """The listener that was asked: a bound address, else the wildcard."""
-        host = names.format_address(client.local) if client.local else ""
+        host = names.format_address(client.local) if any(client.local) else ""
         own = [self.site] if zone else [one.site for one in self.site.life.plugins]
         if all((host, client.local_port) not in site.listen for site in own):
             host = ""

@@ -17,6 +17,7 @@ from kdns.wire import types
 from kdns.wire.encode import encode
 from kdns.wire.message import Answer
 from kdns.wire.names import ROOT, parse_key
+from kdns.wire.scan import scan
 from tests import fakes
 
 COREFILE = """
@@ -50,7 +51,16 @@ def seen(
     question = fakes.question(name, type_, **q)
     packet = encode(question, Answer(), types.RD).wire
     reply = encode(question, Answer(rcode=rcode), types.QR | types.RD).wire
-    return Seen(packet, who or fakes.client(), reply, plugin, zone, 0.0, took)
+    who = who or fakes.client()
+    return told(packet, who, reply, plugin=plugin, zone=zone, took=took)
+
+
+def told(packet, who, reply, *, plugin="hosts", zone=ROOT, took=0.0):
+    """What the pipeline says of an answered packet."""
+    asked = scan(packet)
+    return Seen(
+        packet, who, reply, plugin, zone, 0.0, took, "", None, type=asked.type, do=asked.do
+    )
 
 
 def made(options="", **site):
@@ -138,7 +148,7 @@ async def test_responses_have_rcode_and_the_plugin_that_answered():
     plugin = made()
     lost = seen(plugin="acl")
     plugin.observe([seen(), seen(rcode=types.NXDOMAIN), seen(rcode=types.SERVFAIL, plugin="")])
-    plugin.observe([Seen(lost.packet, lost.client, None, "", ROOT, 1.0, 1.0)])
+    plugin.observe([told(lost.packet, lost.client, None, plugin="")])
     assert await scraped(plugin, "coredns_dns_responses_total") == {
         ("hosts", "NOERROR", "dns://:53", "."): 1,
         ("hosts", "NXDOMAIN", "dns://:53", "."): 1,
@@ -161,9 +171,9 @@ async def test_do_is_counted_with_options_too():
     one = seen(has_opt=True, do=True)
     packet = bytearray(one.packet)
     packet[-11:] = b"\0\0\x29\x04\xd0\0\0\x80\0\0\x0c" + cookie
-    with_cookie = Seen(bytes(packet), one.client, one.reply, "hosts", ROOT, 1.0, 1.0)
+    with_cookie = told(bytes(packet), one.client, one.reply)
     packet[-16] = 0
-    without = Seen(bytes(packet), one.client, one.reply, "hosts", ROOT, 1.0, 1.0)
+    without = told(bytes(packet), one.client, one.reply)
     plugin.observe([with_cookie, without, seen()])
     assert await scraped(plugin, "coredns_dns_do_requests_total") == {("dns://:53", "."): 1}
 
@@ -192,7 +202,7 @@ async def test_the_bucket_of_a_size(size, bound):
     plugin = made()
     one = seen()
     reply = (one.reply + bytes(65535))[:size]
-    plugin.observe([Seen(one.packet, one.client, reply or None, "hosts", ROOT, 1.0, 1.0)])
+    plugin.observe([told(one.packet, one.client, reply or None)])
     found = await scraped(plugin, "coredns_dns_response_size_bytes_bucket")
     filled = [float(labels[0]) for labels, count in found.items() if count]
     assert min(filled) == (bound if bound < 1e9 else float("inf"))

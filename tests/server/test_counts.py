@@ -1,0 +1,152 @@
+"""What the answer table gives is told as sums; the page is as if every packet had been told of.
+
+The same traffic goes over sockets to two servers: one whose `prometheus` takes sums, one whose
+`prometheus` wants each reply. All but the times of their pages is equal.
+"""
+
+import asyncio
+import re
+import socket
+from random import Random
+
+import dns.flags
+import dns.message
+import pytest
+
+from kdns.plugins.prometheus import Prometheus
+from kdns.server.assembly import Services, build
+from kdns.server.service import Service
+
+COREFILE = """
+example.org:0 {
+    prometheus
+    acl {
+        drop type MX
+        block type TXT
+    }
+    loadbalance
+    hosts {
+        10.0.0.1 a.example.org
+        10.0.0.2 a.example.org
+        10.0.0.3 a.example.org
+        fd00::1 b.example.org
+        fallthrough b.example.org
+    }
+}
+whoami.test:0 {
+    prometheus
+    whoami
+}
+many.test:0 {
+    prometheus
+    template IN A {
+        answer "{{ .Name }} 60 IN A 192.0.2.9"
+    }
+}
+empty.test:0 {
+}
+quiet.test:0 {
+    whoami
+}
+"""
+ASKED = 400
+TIMES = re.compile(r"coredns_dns_request_duration_seconds_(bucket|sum)")
+
+
+def packets(chance: Random) -> list[bytes]:
+    """Questions, most of them asked again and again, in various letter cases, sizes and bits."""
+    names = [
+        "a.example.org", "A.example.ORG", "b.example.org", "none.example.org", "example.org",
+        "x.whoami.test", "one.many.test", "two.many.test", "empty.test", "q.quiet.test", "other",
+    ]  # fmt: skip
+    made = []
+    for at in range(40):
+        asked = dns.message.make_query(
+            chance.choice(names),
+            chance.choice(["A", "A", "AAAA", "TXT", "TYPE999"]),
+            chance.choice(["IN", "IN", "IN", "CH"]),
+            use_edns=chance.choice([-1, 0, 0, 1 if at % 10 == 0 else 0]),
+            want_dnssec=chance.random() < 0.3,
+            payload=chance.choice([512, 1232]),
+        )
+        made.append(asked.to_wire()[2:])
+    return [chance.choice(made) for _ in range(ASKED)]
+
+
+async def asked_over_udp(host: str, port: int, queries: list[bytes]) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    loop = asyncio.get_running_loop()
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        sock.connect((host, port))
+        for at in range(0, len(queries), 16):
+            batch = queries[at : at + 16]
+            for id_, query in enumerate(batch):
+                sock.send(id_.to_bytes(2, "big") + query)
+            left = set(range(len(batch)))
+            while left:
+                readable = loop.create_future()
+                loop.add_reader(sock, readable.set_result, None)
+                await readable
+                loop.remove_reader(sock)
+                left.remove(int.from_bytes(sock.recv(4096)[:2], "big"))
+
+
+async def asked_over_tcp(host: str, port: int, queries: list[bytes]) -> None:
+    reader, writer = await asyncio.open_connection(host, port)
+    for at in range(0, len(queries), 50):
+        batch = queries[at : at + 50]
+        writer.write(b"".join((len(one) + 2).to_bytes(2, "big") + b"\0\0" + one for one in batch))
+        for _ in batch:
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            await reader.readexactly(size)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def page(asking: list[tuple[str, str]], *, reload: bool) -> list[str]:
+    """The lines of what a new server has counted after the traffic."""
+    services, errors = Services(chance=Random(3)), []
+    service = Service(build(COREFILE, "Corefile", services, errors), services)
+    assert not errors
+    await service.start()
+    [(_, port)] = service.addresses
+    chance = Random(7)
+    for transport, host in asking:
+        ask = asked_over_udp if transport == "udp" else asked_over_tcp
+        await ask(host, port, packets(chance))
+        if reload:
+            await service.reload(build(COREFILE, "Corefile", services, errors))
+    plugins = service.assembly.plugins
+    prometheus = next(one for one in plugins if isinstance(one, Prometheus))
+    reply = await prometheus.endpoints()[0].serve({})
+    await service.stop()
+    return [
+        line.replace(f":{port}", ":PORT")
+        for line in reply.body.decode().splitlines()
+        if line.startswith(("coredns_dns", "coredns_acl")) and not TIMES.match(line)
+    ]
+
+
+@pytest.mark.parametrize("reload", [False, True], ids=["at rest", "through reloads"])
+@pytest.mark.parametrize("transport", ["tcp"])
+async def test_sums_are_what_telling_each_would_have_counted(
+    transport: str, reload: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = [(transport, "127.0.0.1"), (transport, "::1"), (transport, "127.0.0.1")]
+    sums = await page(asking, reload=reload)
+    monkeypatch.setattr(Prometheus, "wants_each", True)
+    each = await page(asking, reload=reload)
+    assert sums == each
+    requests = [line for line in each if line.startswith("coredns_dns_requests_total")]
+    assert len({line.split()[0] for line in requests}) > 15
+    # Answers of empty.test are of the zone `dropped`, those of quiet.test are not counted.
+    assert ASKED * 2 < sum(int(line.split()[1]) for line in requests) < ASKED * 3
+
+
+async def test_a_page_asked_for_right_after_a_query_shows_it() -> None:
+    lines = await page([("tcp", "127.0.0.1")] * 2, reload=False)
+    each = await page([("tcp", "127.0.0.1")], reload=False)
+    assert sum(int(line.split()[1]) for line in lines if "_requests_total" in line) > sum(
+        int(line.split()[1]) for line in each if "_requests_total" in line
+    )
