@@ -73,6 +73,7 @@ class Loadbalance(Editor):
         self.nets: tuple[Network, ...] = settings.values("prefer")
         self.reload_s: float = settings.get("reload", RELOAD_S)
         self.path = Path(site.root, file[0]) if file else None
+        self._is_plain = not (file or self.nets)
         self.weights: Weights = {}
         self._text: str | None = None
 
@@ -96,6 +97,12 @@ class Loadbalance(Editor):
 
     def edit(self, query: Query, answer: Answer) -> Answer:
         """The answer in its order; zone transfers keep theirs."""
+        sets = answer.answer
+        if len(sets) < 2 > len(answer.additional) and self._is_plain:
+            # perf: bench miss A; what most answers are
+            is_one = not sets or len(sets[0].rdatas) < 2 or sets[0].type not in _ADDRESSES
+            if is_one and len(answer.authority) < 2:
+                return answer
         if answer is DROP or query.type in _TRANSFERS:
             return answer
         if self.path is not None:

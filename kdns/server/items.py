@@ -12,7 +12,7 @@ from kdns.server.router import Block
 from kdns.wire.encode import WireAnswer
 from kdns.wire.message import Serial
 
-_NEVER = -1
+NEVER = -1
 
 
 class Item(Struct, gc=False):
@@ -21,7 +21,7 @@ class Item(Struct, gc=False):
     home: dict[Hashable, "Item"]
     key: Hashable
     size: int = 0
-    gen: int = _NEVER
+    gen: int = NEVER
     """The generation in which it was last found right."""
     until: float = 0.0
     is_spared: bool = False
@@ -62,6 +62,8 @@ class Entry(Item, gc=False, kw_only=True):
     tick: float = float("inf")
     """When the TTLs in the wire must next be counted down."""
     edition: int = 0
+    size_asked: int = 512
+    """The size in its OPT: that of the first asker."""
     views: int = 0
     """Views of it that stand; the hand spares it while there are any."""
     plugin: str = ""
@@ -79,7 +81,7 @@ class View(Item, gc=False):
     foot: bytes = b""
     rotating: int = 0
     """How many records of the entry's block go into this reply; 0 when `head` is all of it."""
-    edition: int = _NEVER
+    edition: int = NEVER
     size_asked: int = 512
     limit: int = 512
     hits: int = 0

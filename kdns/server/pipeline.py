@@ -122,16 +122,20 @@ class Pipeline:
             question = scan(packet)
         except WireError as error:
             return self._rejected(packet, error)
-        fold = self._fold(question)
-        limit = 65535 if self.whole else min(max(question.size, 512), MAX_DATAGRAM)
+        key, type_, cls, size = question.key, question.type, question.cls, question.size
+        bits = question.has_opt | question.do << 1 | (question.version & 0x3F) << 2
+        fold = key + _FOLD(type_, cls, question.flags & _ASKED, bits)
+        if question.options and self.reads:
+            fold += self._read(question.options)
+        limit = 65535 if self.whole else size if 512 < size < MAX_DATAGRAM else _limited(size)
         if self.table is not None:
             entry = self.table.find(fold, question, client.address, now)
             if entry is not None:
                 return self._repeated(entry, packet, question, limit, client, now)
         router = self.router
         ledger = Ledger(self.stamps, self._route, [], [COREFILE])
-        query = Query(question, client, now, ledger, question.key, question.type, question.cls)
-        block = router.choose(question.key, question.type)
+        query = Query(question, client, now, ledger, key, type_, cls)
+        block = router.only or router.choose(key, type_)
         try:
             answer = self._asked(question, query, block)
             if block is None or not block.has_handlers:
@@ -273,14 +277,11 @@ class Pipeline:
             self._see(block, self._seen_again(entry, packet, client, reply, now))
         return reply
 
-    def _fold(self, question: Question) -> bytes:
-        bits = question.has_opt | question.do << 1 | (question.version & 0x3F) << 2
-        fold = question.key + _FOLD(question.type, question.cls, question.flags & _ASKED, bits)
-        if self.reads and question.options:
-            for code, value in options(question.options):
-                if code in self.reads:
-                    fold += b"%d:%b;" % (code, value)
-        return fold
+    def _read(self, block: bytes) -> bytes:
+        """The options that some plugin reads, for the folded key."""
+        return b"".join(
+            b"%d:%b;" % (code, value) for code, value in options(block) if code in self.reads
+        )
 
     def _rejected(self, packet: bytes, error: WireError) -> bytes | None:
         """The bare header for a packet that asks nothing we can scan, or silence (facts C.1)."""
@@ -364,3 +365,8 @@ class Pipeline:
             told = Hits(block.zone, self.where, hits, share, callers)
             for observer in block.summing:
                 observer.observe_hits(told)
+
+
+def _limited(size: int) -> int:
+    """How long a datagram may be for an asker who says he takes `size`."""
+    return min(max(size, 512), MAX_DATAGRAM)

@@ -60,7 +60,7 @@ class Router:
         """Where observers are told of questions that no block took."""
         self.recurses = recurses
         """True when a block forwards the root: this listener can recurse."""
-        self._only = blocks.get(ROOT) if len(blocks) == 1 else None
+        self.only = blocks.get(ROOT) if len(blocks) == 1 else None
         """The one block of a listener that serves the root alone: the usual Corefile."""
         self.is_observed = bool(strays) or any(
             observer.wants_all for block in blocks.values() for observer in block.observers
@@ -71,8 +71,6 @@ class Router:
 
     def choose(self, key: Key, type_: int) -> Block | None:
         """The block that answers a name, None when no zone holds it."""
-        if self._only is not None:
-            return self._only
         if type_ == types.DS:
             return self._parent(key)
         blocks = self.blocks
@@ -102,7 +100,7 @@ class Router:
 
     async def route(self, query: Query) -> Answer | None:
         """Answers a query the server asks itself; None when it was dropped."""
-        block = self.choose(query.key, query.type)
+        block = self.only or self.choose(query.key, query.type)
         if block is None or not block.has_handlers:
             return REFUSED
         query.zone = block.zone
