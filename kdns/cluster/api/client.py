@@ -10,6 +10,7 @@ import socket
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import SplitResult, unquote
 
 from kdns.cluster.api.relay import Prompt, Relay
@@ -52,8 +53,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """There is somebody at the other end."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # that of uvloop for TLS is none
 
     def data_received(self, data: bytes) -> None:
         """A piece came."""
