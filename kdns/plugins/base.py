@@ -151,6 +151,10 @@ class Life:
     """Has observers told of all that was answered up to now."""
     reload: Callable[[], Awaitable[bool]] | None = None
     """Reads the Corefile again if it differs; True when the new one serves. None in tests."""
+    is_lead: bool = True
+    """Of several workers one does what must be done once: it watches, probes and reloads."""
+    link: Any = None  # Any: what kdns.cluster has it give to other workers, or take from them with
+    """The way to the other workers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ class Health(Monitor):
         return (Endpoint(self.host, self.port, "/health", self._serve),)
 
     def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
-        """Probes itself each second."""
-        return (self._probe(),)
+        """Probes itself each second; one worker of several does it for all."""
+        return (self._probe(),) if self.site.life.is_lead else ()
 
     async def wind_down(self) -> None:
         """Lets the server answer on until the queries have found another one."""

@@ -185,6 +185,7 @@ class Kubernetes(Backend):
             site.wall,
             site.chance.random,
             lambda: life.is_stopping,
+            life.link,
         )
         return site.share(("cluster", origin), partial(Cluster, origin, lent))
 

@@ -29,6 +29,7 @@ from kdns.plugins.base import Life, Monitor, Observer, Plugin, Site, Stamps
 from kdns.server.chain import join
 from kdns.server.registry import implemented, plugin_class
 from kdns.server.router import Block, Router
+from kdns.server.siblings import Siblings
 from kdns.server.version import version
 from kdns.wire import names, types
 from kdns.wire.names import ROOT
@@ -49,6 +50,7 @@ class Services:
     shared: Mapping[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
     """Those of the Assembly that serves."""
     life: Life = field(default_factory=Life)
+    siblings: Siblings = field(default_factory=Siblings)
 
 
 @dataclass(slots=True)
@@ -63,6 +65,9 @@ class Assembly:
     """A line per zone, for the log at start."""
     version: str = ""
     """See `Life.version`."""
+    text: str = ""
+    path: str = ""
+    """The Corefile it was built from."""
     shared: dict[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
     """What its plugins share, taken over from `kept` or made for this one."""
     kept: dict[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
@@ -102,7 +107,7 @@ def build(
             DEFAULT.format(port=port), path, environ={}, read=read_text, glob=hidden_glob
         )
     blocks = read_blocks(parsed, errors, port=port, warn=warn)
-    assembly = Assembly(kept=dict(services.shared), version=found)
+    assembly = Assembly(kept=dict(services.shared), version=found, text=text, path=path)
     bound = []
     zones: dict[tuple[str, int], dict[bytes, Block]] = {}
     for block in blocks:

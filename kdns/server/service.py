@@ -8,14 +8,17 @@ over in one step that neither fails nor waits, then ends what nobody asks for an
 import asyncio
 import gc
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
+from kdns.plugins.base import Endpoint
 from kdns.server.assembly import Assembly, Services
 from kdns.server.crew import Crew, Runners
-from kdns.server.http import Address, HttpListener, Offer
+from kdns.server.http import Address, Offer
 from kdns.server.listener import Listener, new_pipeline
 from kdns.server.pipeline import Pipeline
 from kdns.server.router import Router
+from kdns.server.siblings import Door
 from kdns.server.sockets import StartError
 
 GRACE_S = 5.0
@@ -38,7 +41,7 @@ class Service:
         """What serves."""
         self.services = services
         self._listeners: dict[Address, Listener] = {}
-        self._http: dict[Address, HttpListener] = {}
+        self._http: dict[Address, Door] = {}
         self._pipelines: list[Pipeline] = []
         """Those without sockets."""
         self._runners = Runners(self._failed)
@@ -53,6 +56,16 @@ class Service:
         return [(listener.host, listener.port) for listener in self._listeners.values()]
 
     @property
+    def ports(self) -> dict[Address, int]:
+        """The real port of each address of the Corefile."""
+        return {address: listener.port for address, listener in self._listeners.items()}
+
+    def endpoint(self, address: Address, path: str) -> Endpoint | None:
+        """What serves a path at an HTTP address."""
+        door = self._http.get(address)
+        return door.routes.get(path) if door is not None else None
+
+    @property
     def pipelines(self) -> list[Pipeline]:
         """All of them, for UDP and for TCP."""
         behind = [one for listener in self._listeners.values() for one in listener.pipelines]
@@ -65,10 +78,11 @@ class Service:
         gc.freeze()  # what imports made; walking over it takes 12 ms while data comes in
         try:
             async with self._turn:
-                await self._start_in_time(self._crew)
+                await self._in_time(self._crew.start())
                 gc.collect()
                 gc.freeze()  # at the start only: later it would keep what old plugins leave
                 if listen:
+                    await self._in_time(self.services.siblings.may_open(self.assembly.plugins))
                     await self._open(self._crew)
                 self._introduce(self.assembly)
         except BaseException:
@@ -81,9 +95,10 @@ class Service:
             crew = Crew(assembly, self._runners, self._failed)
             before = set(self._listeners), set(self._http)
             try:
-                await self._start_in_time(crew)
+                await self._in_time(crew.start())
                 if self._listeners:
                     await self._open(crew)
+                await self._in_time(self.services.siblings.agree(assembly))
             except BaseException:
                 await self._close(set(self._listeners) - before[0], set(self._http) - before[1])
                 await crew.stop()
@@ -94,20 +109,20 @@ class Service:
             await self._retire(old)
             await self._runners.keep(self.assembly.shared)
 
-    async def _start_in_time(self, crew: Crew) -> None:
-        """Starts a crew unless the stop comes first: some plugins wait seconds for their data."""
+    async def _in_time(self, work: Coroutine[Any, Any, None]) -> None:  # Any: a coroutine's types
+        """Does what may take seconds, as when plugins wait for data, unless the stop comes first."""
         assert self._ended is not None
-        starting = asyncio.ensure_future(crew.start())
+        working = asyncio.ensure_future(work)
         try:
-            await asyncio.wait({starting, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working, self._ended}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
         if self._ended.done():
             self._ended.result()  # raises what ended a background task
         if self.services.life.is_stopping:
             raise Stopping
-        await starting
+        await working
 
     async def wait(self) -> None:
         """Returns when `end` was called; raises what ended a background task."""
@@ -148,17 +163,20 @@ class Service:
         """Opens what a crew needs and is not open yet, and begins to serve there."""
         dns = {listener.port for listener in self._listeners.values()}
         web = {http.port for http in self._http.values()}
-        ours = dns | web
+        siblings = self.services.siblings
+        wanted = {port for _, port in (*crew.assembly.routers, *crew.offers)}
+        ours = dns | web | siblings.shared(wanted)
         for address, offer in crew.offers.items():
             _check_free(address, offer, dns | {port for _, port in crew.assembly.routers})
         for (host, port), router in crew.assembly.routers.items():
             if (host, port) not in self._listeners:
-                listener = Listener(host, port, router, self.services, ours=ours)
+                real = siblings.port_of((host, port))
+                listener = Listener(host, real, router, self.services, ours=ours)
                 self._listeners[host, port] = listener
                 ours.add(listener.port)
         for address, offer in crew.offers.items():
             if address not in self._http:
-                self._http[address] = HttpListener(address, offer, ours=ours)
+                self._http[address] = await siblings.open(address, offer, ours)
                 ours.add(self._http[address].port)
         for http in self._http.values():
             await http.start()
