@@ -134,12 +134,14 @@ class Pipeline:
                 return self._repeated(entry, packet, question, limit, client, now)
         router = self.router
         ledger = Ledger(self.stamps, self._route, [], [COREFILE])
-        query = Query(question, client, now, ledger, key, type_, cls)
-        block = router.only or router.choose(key, type_)
+        chosen = router.only or router.choose(key, type_)
+        block = chosen if chosen is not None and chosen.has_handlers else router.stray
+        query = Query(question, client, now, ledger, key, type_, cls, block.zone)
         try:
-            answer = self._asked(question, query, block)
-            if block is None or not block.has_handlers:
-                block = router.stray
+            if cls == types.IN and not question.version and block is not router.stray:
+                answer = block.chain(query)
+            else:
+                answer = self._barred(question, query, chosen)
             if type(answer) is Answer:
                 return self._finished(packet, query, answer, fold, limit, router, block)
             if answer is SKIP:
@@ -233,7 +235,7 @@ class Pipeline:
         fold: bytes,
         limit: int,
         router: Router,
-        block: Block | None,
+        block: Block,
     ) -> bytes | None:
         """SERVFAIL for what a plugin or its answer raised; logs it, at most once a second."""
         query.forget()
@@ -243,12 +245,12 @@ class Pipeline:
             self._logged_at = query.now
             what = (query.question.type, query.question.name)
             log.error("a plugin failed on type %d of %r", *what, exc_info=error)
-        return self._finished(packet, query, FAILED, fold, limit, router, block or router.stray)
+        return self._finished(packet, query, FAILED, fold, limit, router, block)
 
-    def _asked(
+    def _barred(
         self, question: Question, query: Query, block: Block | None
     ) -> Result | Awaitable[Result]:
-        """What the server block says; what the server says where none may."""
+        """What the server says itself, where class, EDNS version or name go to no block."""
         if question.cls != types.IN and not (block and block.takes(question.cls)):
             return REFUSED
         if question.version:
@@ -257,7 +259,6 @@ class Pipeline:
         if block is None or not block.has_handlers:
             self.counters.add("kdns_refused_total", "no zone" if block is None else "empty block")
             return REFUSED
-        query.zone = block.zone
         return block.chain(query)
 
     def _repeated(
