@@ -14,7 +14,7 @@ export UV_BUILD_CONSTRAINT := constraints.txt
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check format golden fuzz differential e2e faults bench-cluster bench coverage image clean
+.PHONY: help run test check format golden fuzz differential e2e faults bench-cluster bench bench-peers coverage image clean
 
 help:           ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -66,8 +66,11 @@ faults: .venv/tests ## every fault of an API server with the real deadlines; rew
 bench-cluster: .venv/tests ## CoreDNS and kdns on the same real API server, side by side
 	$(BIN)/python -m tests.bench.against
 
-bench: .venv/tests ## CPU per query: hot, cold, NXDOMAIN, large headless
+bench: .venv/tests ## CPU per query: our own code, and every kind of load beside a C echo
 	$(BIN)/python -m tests.bench
+
+bench-peers: .venv/tests ## CPU per query beside Knot and CoreDNS (those installed); rewrites README's table
+	$(BIN)/python -m tests.bench.peers --readme
 
 coverage: .venv/tests ## branch coverage of the tests
 	$(BIN)/pytest -n 2 -m "not peer" --cov --cov-report=term-missing:skip-covered

@@ -11,10 +11,7 @@ HOW = "the bench needs a C compiler as cc (Debian: apt install gcc libc6-dev)"
 
 
 class NoCompiler(Exception):
-    """There is no C compiler: says what to install."""
-
-    def __init__(self) -> None:
-        super().__init__(HOW)
+    """There is no C compiler that works: says what to install."""
 
 
 def program(name: str) -> Path:
@@ -24,11 +21,13 @@ def program(name: str) -> Path:
         return target
     compiler = shutil.which("cc")
     if compiler is None:
-        raise NoCompiler
+        raise NoCompiler(HOW)
     BUILT.mkdir(parents=True, exist_ok=True)
     # Under a name of its own first: another process may run the old one, or build it too.
     fresh = BUILT / f"{name}.{os.getpid()}"
     command = [compiler, "-O2", "-Wall", "-Wextra", "-pthread", "-o", fresh, source]
-    subprocess.run(command, check=True)
+    done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise NoCompiler(f"{HOW}; {source.name} does not compile: {done.stderr[:500]}")
     fresh.rename(target)
     return target

@@ -21,7 +21,7 @@ from tests.bench.cluster import objects
 from tests.bench.load import Load, load, write
 from tests.bench.questions import ENDPOINTS
 from tests.bench.scenarios import SCENARIOS, Scenario
-from tests.bench.servers import Farm, Server
+from tests.bench.servers import Farm, PeerDown, Server
 from tests.differential.api import Api
 
 TOP = Path(__file__).parents[2]
@@ -64,30 +64,31 @@ class Bench:
     def run(self, scenario: Scenario, running: list[Server]) -> None:
         """All rounds of a scenario, the servers alternating."""
         mine = [each for each in running if takes_part(scenario, each)]
+        path = self.folder / "packets"
         for at in range(self.rounds):
-            path = self.folder / "packets"
             write(path, scenario.make(self.services, at, self.rounds))
-            for each in mine:
-                if scenario.is_warmed and not at:
+            if scenario.is_warmed and not at:
+                for each in mine:
                     self._ask(scenario, each, path, count=0)
+            for each in mine * scenario.turns:
                 if scenario.around:
                     self._around(scenario, each, path)
-                else:
-                    is_alone = each.workers != scenario.workers
-                    key = f"{scenario.key} alone" if is_alone else scenario.key
-                    self.figures.note(key, each.name, self._cost(scenario, each, path))
+                    continue
+                is_alone = each.workers != scenario.workers
+                key = f"{scenario.key} alone" if is_alone else scenario.key
+                self.figures.note(key, each.name, self._cost(scenario, each, path))
 
     def _around(self, scenario: Scenario, server: Server, path: Path) -> None:
         """The scenario between two loads of hot names, and what it adds to the memory."""
         hot = SCENARIOS[0]
         known = write(self.folder / "hot", hot.make(self.services, 0, 1))
         self._ask(hot, server, known, count=2000)
-        before, memory = self._cost(hot, server, known, 20_000), server.memory_mb()
+        before, memory = self._cost(hot, server, known, 40_000), server.memory_mb()
         self.figures.note(scenario.key, server.name, self._cost(scenario, server, path))
         self.figures.note(f"{scenario.key} memory", server.name, server.memory_mb() - memory)
         self.figures.note(f"{scenario.key} before", server.name, before)
         self.figures.note(
-            f"{scenario.key} after", server.name, self._cost(hot, server, known, 20_000)
+            f"{scenario.key} after", server.name, self._cost(hot, server, known, 40_000)
         )
 
     def _cost(
@@ -100,14 +101,14 @@ class Bench:
             cost = (server.cpu_s() - before) / max(found.answered, 1) * 1e6
             if not found.lost:
                 break
+        self.figures.note(f"{scenario.key} p99 latency", server.name, found.p99_us)
         if found.trouble:
             self.figures.troubles.append(f"{scenario.key}, {server.name}: {found.trouble}")
         return cost
 
     def _ask(self, scenario: Scenario, server: Server, path: Path, count: int | None) -> Load:
-        count = scenario.count if count is None else count
-        if not count and not server.remembers:
-            count = LEAST
+        if count is None:
+            count = scenario.count or (0 if server.remembers else LEAST)
         counted = ("-n", count) if count else ()
         any_ = ("-a",) if server.is_echo else ()
         return load(scenario.mode, server.port, path, *scenario.options, *counted, *any_)
@@ -130,7 +131,7 @@ def main() -> int:
             print(f"without {name}: {why}")
     try:
         figures = measure(chosen, names, trees, options.services, options.rounds)
-    except NoCompiler as error:
+    except (NoCompiler, PeerDown) as error:
         print(f"bench: {error}")
         return 1
     rows = table.rows(chosen, figures.medians(), names)

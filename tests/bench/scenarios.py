@@ -24,6 +24,8 @@ class Scenario:
     options: tuple[str | int, ...] = ()
     count: int = 0
     """Packets of a round; 0 is the file once."""
+    turns: int = 1
+    """How often a round goes round the servers: what a wake-up costs changes with what else runs."""
     is_warmed: bool = True
     """The packets of the first round are sent once before it, uncounted."""
     is_big: bool = False
@@ -58,7 +60,7 @@ SCENARIOS = (
     ),
     Scenario(
         "paced", "hot, paced at 5,000 q/s", _hot,
-        mode="paced", options=("-q", 5000), count=5000, knot=1.1, coredns=0.25,
+        mode="paced", options=("-q", 5000), count=2000, turns=3, knot=1.1, coredns=0.25,
     ),
     Scenario(
         "pods", "what pods send: search paths, A and AAAA", lambda n, *_: questions.pods(n, 50_000),
