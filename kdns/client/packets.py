@@ -17,10 +17,16 @@ def build(name: bytes, type_: int, cls: int = types.IN, *, flags: int = types.RD
     return _HEAD(0, flags, 1, 0, 0, 0) + name + _TAIL(type_, cls)
 
 
-def with_opt(packet: bytes, size: int, options: bytes, *, do: bool) -> bytes:
-    """The query with an OPT behind it."""
-    opt = _OPT(0, types.OPT, size, 0x8000 if do else 0, len(options)) + options
-    return packet[:11] + b"\x01" + packet[12:] + opt
+def asking(
+    name: bytes, type_: int, cls: int, flags: int, opt: tuple[int, bool, bytes] | None
+) -> tuple[bytes, bytes]:
+    """A query under id 0 with an OPT (size, DO, options) or none, and the question in it."""
+    question = name + _TAIL(type_, cls)
+    if opt is None:
+        return _HEAD(0, flags, 1, 0, 0, 0) + question, question
+    size, do, options = opt
+    end = _OPT(0, types.OPT, size, 0x8000 if do else 0, len(options)) + options
+    return _HEAD(0, flags, 1, 0, 0, 1) + question + end, question
 
 
 def read(reply: bytes, *, is_datagram: bool) -> Message:

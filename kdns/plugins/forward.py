@@ -6,14 +6,15 @@ answers are for this once; only `cache`, further out, makes them worth rememberi
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Coroutine
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
+from kdns.client.choice import POLICIES, Choice
 from kdns.client.figures import Figures
-from kdns.client.line import MiscasedError, MismatchError, UpstreamError, address_text
-from kdns.client.packets import build, read, with_opt
+from kdns.client.line import MiscasedError, MismatchError, Reply, UpstreamError, address_text
+from kdns.client.packets import asking, read
 from kdns.client.peer import Peer, Probing
 from kdns.client.resolve import resolve
 from kdns.client.targets import (
@@ -39,9 +40,10 @@ from kdns.corefile.options import (
     zone,
     zones,
 )
-from kdns.plugins.base import SKIP, Filter, Next, Query, Result, Site, zone_of
+from kdns.plugins.base import SKIP, Filter, Query, Result, Site, Soon, waiting, zone_of
 from kdns.wire import names, types
-from kdns.wire.message import Answer, RRset
+from kdns.wire.carried import Carried, folded, screen
+from kdns.wire.message import Answer
 from kdns.wire.parse import Message
 
 _MOST_TARGETS = 15
@@ -50,6 +52,8 @@ _WINDOW_S = 5.0
 _PAUSE_S = 0.01
 _MOST_STALE = 32
 """Closed connections a query may run into: as many as queries are pipelined on one."""
+_Found = tuple[Answer, int]
+"""An answer, and the code the upstream gave."""
 _UNSIGNED = 2**32 - 1
 _KEPT = types.AA | types.TC | types.RA | types.AD
 
@@ -84,7 +88,7 @@ class Forward(Filter):
             "read_timeout": Shape((_positive,)),
             "max_fails": Shape((integer(0, _UNSIGNED),)),
             "max_connect_attempts": Shape((integer(0, _UNSIGNED),)),
-            "policy": Shape((choice("random", "round_robin", "sequential"),)),
+            "policy": Shape((choice(*POLICIES),)),
             "health_check": Shape((duration(0),), rest=text),
             "max_concurrent": Shape((integer(),)),
             "next": Shape(rest=rcode, at_least=1, repeats=True),
@@ -113,20 +117,18 @@ class Forward(Filter):
             self._transport = UDP
         self._read_timeout: float = settings.get("read_timeout", 2.0)
         self._attempts: int | None = settings.get("max_connect_attempts")
-        self._policy: str = settings.get("policy", "random")
         self._most: int = settings.get("max_concurrent", 0)
         self._next = frozenset(settings.values("next"))
         self._has_next_on_nodata = settings.has("next_on_nodata")
         self._failover = frozenset(settings.values("failover"))
-        self._fails_fast = settings.has("failfast_all_unhealthy_upstreams")
         self._keeping = _keeping(settings)
         self._probing = _probing(settings)
         _check(settings, self._places)
         self.peers: list[Peer] = []
         """The upstreams; known from start on."""
+        self._choice = self._among([])
         self._started = asyncio.Event()
         self._running = 0
-        self._turn = 0
 
     # Start and stop
 
@@ -140,7 +142,20 @@ class Forward(Filter):
         if len(found) > _MOST_TARGETS:
             raise self.settings.fail(f"forward: {len(found)} upstreams, at most 15 are allowed")
         self.peers = [self._peer(target) for target in distinct(found)]
+        self._choice = self._among(self.peers)
         self._started.set()
+
+    def _among(self, peers: list[Peer]) -> Choice:
+        return Choice(
+            peers,
+            self.settings.get("policy", "random"),
+            self.site.chance,
+            fails_fast=self.settings.has("failfast_all_unhealthy_upstreams"),
+            when_all_are_down=self._count_broken,
+        )
+
+    def _count_broken(self) -> None:
+        self.site.counters.add("coredns_forward_healthcheck_broken_total")
 
     async def _locate(self, place: Place) -> list[Target]:
         """The servers a file or a host name stands for."""
@@ -178,17 +193,20 @@ class Forward(Filter):
 
     # Answering
 
-    async def around(self, query: Query, next_: Next) -> Result:
+    def at_once(self, query: Query, next_: Soon) -> Result | Awaitable[Result]:
         """The upstreams' answer; of what is excepted or outside the zone, the next plugin's."""
         key = query.key
         is_ours = self._is_root or names.is_below(key, self.zone)
         if not is_ours or (self._except and zone_of(key, self._except) is not None):
-            return await next_(query)
+            return next_(query)
         query.forget()
         if self._most and self._running >= self._most:
             self.site.counters.add("coredns_forward_max_concurrent_rejects_total")
             why = f"concurrent queries exceeded maximum {self._most}"
             return Answer(rcode=types.REFUSED, plugin=self.name, error=why)
+        return self._forwarded(query, next_)
+
+    async def _forwarded(self, query: Query, next_: Soon) -> Result:
         self._running += 1
         try:
             answer = await self._exchange(query)
@@ -196,7 +214,7 @@ class Forward(Filter):
             self._running -= 1
         if answer.error or not self._hands_over(answer):
             return answer
-        later = await next_(query)
+        later = await waiting(next_)(query)
         return answer if later is SKIP or later.plugin != self.name else later
 
     def _hands_over(self, answer: Answer) -> bool:
@@ -206,19 +224,24 @@ class Forward(Filter):
 
     async def _exchange(self, query: Query) -> Answer:
         """Asks upstreams in turn until one answers, time or attempts are over."""
-        peers = self._in_order()
         clock = self.site.clock
+        count = len(self.peers)
         deadline = clock() + _WINDOW_S
-        left = 2 * len(peers) if self._attempts is None else self._attempts or -1
+        left = 2 * count if self._attempts is None else self._attempts or -1
         passed = 0
         outcome = self._failed("no healthy proxies")
-        packet = _packet(query)
-        for peer in self._picks(peers):
+        packet, question = _packet(query)
+        transport = self._transport or (UDP if query.client.transport == UDP else TCP)
+        for peer in self._choice.picks():
             began = clock()
             if not left or began >= deadline:
                 break
             try:
-                message = await self._ask(peer, packet, query.client.transport)
+                reply = await peer.upstream.send(packet, transport, self._read_timeout, question)
+                if type(reply) is not bytes or self._retries_over_tcp:
+                    found = await self._repeated(query, peer, (packet, question), transport, reply)
+                else:
+                    found = self._read(query, reply, len(question), transport)
             except MismatchError:
                 return Answer(rcode=types.FORMERR, plugin=self.name)
             except UpstreamError as error:
@@ -228,62 +251,61 @@ class Forward(Filter):
                 if left < 0:  # without limit: what fails at once must not spin
                     await asyncio.sleep(_PAUSE_S)
                 continue
-            peer.figures.count_reply(message.rcode, clock() - began)
+            outcome, code = found
+            peer.figures.count_reply(code, clock() - began)
             query.note("forward/upstream", peer.format)
-            outcome = self._answer(query, message)
-            passed += message.rcode in self._failover
-            if message.rcode not in self._failover or passed >= len(peers):
+            passed += code in self._failover
+            if code not in self._failover or passed >= count:
                 break
         return outcome
 
-    def _in_order(self) -> list[Peer]:
-        """The upstreams in the order of the policy."""
-        peers = self.peers
-        if len(peers) == 1 or self._policy == "sequential":
-            return peers
-        if self._policy == "random":
-            return self.site.chance.sample(peers, len(peers))
-        self._turn = (self._turn + 1) % len(peers)
-        first = peers[self._turn]
-        return [first, *(peer for peer in peers if peer is not first)]
-
-    def _picks(self, peers: list[Peer]) -> Iterator[Peer]:
-        """Those that are up, over and over; when all are down, any one of them, once."""
-        while True:
-            down = 0
-            for peer in peers:
-                if not peer.is_down:
-                    yield peer
-                    continue
-                down += 1
-                if down == len(peers):
-                    self.site.counters.add("coredns_forward_healthcheck_broken_total")
-                    if not self._fails_fast:
-                        yield self.site.chance.choice(peers)
-                    return
-
-    async def _ask(self, peer: Peer, packet: bytes, asked_over: str) -> Message:
-        """One attempt, with all that does not count as another one."""
-        transport = self._transport or (UDP if asked_over == UDP else TCP)
+    async def _repeated(
+        self, query: Query, peer: Peer, asked: tuple[bytes, bytes], transport: str, reply: Reply
+    ) -> _Found:
+        """What the upstream says in the end, with all that does not count as another attempt."""
         try:
-            message = await self._reply(peer, packet, transport)
+            found = await self._settled(query, peer, asked, transport, reply)
         except MiscasedError:
-            return await self._reply(peer, packet, TCP)
-        if message.flags & types.TC and transport == UDP and self._retries_over_tcp:
-            return await self._reply(peer, packet, TCP)
-        return message
+            return await self._asked_over_tcp(query, peer, asked)
+        if found[0].flags & types.TC and transport == UDP and self._retries_over_tcp:
+            return await self._asked_over_tcp(query, peer, asked)
+        return found
 
-    async def _reply(self, peer: Peer, packet: bytes, transport: str) -> Message:
+    async def _asked_over_tcp(self, query: Query, peer: Peer, asked: tuple[bytes, bytes]) -> _Found:
+        reply = await peer.upstream.send(asked[0], TCP, self._read_timeout, asked[1])
+        return await self._settled(query, peer, asked, TCP, reply)
+
+    async def _settled(
+        self, query: Query, peer: Peer, asked: tuple[bytes, bytes], transport: str, reply: Reply
+    ) -> _Found:
         """The upstream's reply; a kept connection that turns out closed is asked again."""
+        packet, question = asked
         for left in reversed(range(_MOST_STALE)):
-            reply = await peer.upstream.send(packet, transport, self._read_timeout)
             if isinstance(reply, bytes):
-                return read(reply, is_datagram=transport == UDP)
+                return self._read(query, reply, len(question), transport)
             if isinstance(reply, MismatchError):
                 read(reply.reply, is_datagram=False)
             if not reply.is_stale or not left:
                 raise reply
+            reply = await peer.upstream.send(packet, transport, self._read_timeout, question)
         raise AssertionError
+
+    def _read(self, query: Query, reply: bytes, asked: int, transport: str) -> _Found:
+        """The reply as an Answer: carried as it came where it is plain, else its records."""
+        if query.key == query.question.key:
+            cargo = screen(reply, 12 + asked, query.key)
+            if cargo is not None:
+                flags = reply[2] << 8 | reply[3]
+                code = flags & 0xF
+                return Carried(
+                    code,
+                    flags=flags & _KEPT,
+                    options=cargo.options,
+                    plugin=self.name,
+                    cargo=cargo,
+                ), code
+        message = read(reply, is_datagram=transport == UDP)
+        return self._answer(query, message), message.rcode
 
     def _answer(self, query: Query, message: Message) -> Answer:
         """The reply as an Answer; its EDNS options stay, those of the asker never reach here."""
@@ -292,8 +314,8 @@ class Forward(Filter):
             return self._failed(f"extended code {types.rcode_name(code)} in reply without EDNS")
         return Answer(
             code,
-            _folded(message.answer, query),
-            _folded(message.authority, query),
+            folded(message.answer, query.question.name, query.key),
+            folded(message.authority, query.question.name, query.key),
             message.additional,
             message.flags & _KEPT,
             options=message.options,
@@ -310,25 +332,12 @@ def _content(path: str) -> str | None:
     return file.read_text(encoding="utf-8") if file.exists() else None
 
 
-def _packet(query: Query) -> bytes:
-    """The query as the asker sent it: flags, letter case and EDNS."""
+def _packet(query: Query) -> tuple[bytes, bytes]:
+    """The query as the asker sent it: flags, letter case and EDNS; and the question in it."""
     asked = query.question
     name = asked.name if query.key == asked.key else query.key
-    packet = build(name, query.type, query.cls, flags=asked.flags & ~types.QR)
-    if asked.has_opt:
-        return with_opt(packet, asked.size, asked.options, do=asked.do)
-    return packet
-
-
-def _folded(rrsets: tuple[RRset, ...], query: Query) -> tuple[RRset, ...]:
-    """The records with the asked name in lower case: the encoder gives each asker his own."""
-    asked = query.question.name
-    if asked == query.key:
-        return rrsets
-    return tuple(
-        RRset(query.key, one.type, one.ttl, one.rdatas, one.cls) if one.owner == asked else one
-        for one in rrsets
-    )
+    opt = (asked.size, asked.do, asked.options) if asked.has_opt else None
+    return asking(name, query.type, query.cls, asked.flags & ~types.QR, opt)
 
 
 def _keeping(settings: Settings) -> Keeping:

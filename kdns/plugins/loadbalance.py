@@ -17,6 +17,7 @@ from kdns.corefile.options import Settings, Shape, Syntax, address, duration, te
 from kdns.corefile.tree import nearest
 from kdns.plugins.base import DROP, Editor, Query, Site
 from kdns.wire import names, types
+from kdns.wire.carried import Carried
 from kdns.wire.message import Answer, RRset
 from kdns.wire.names import Key
 
@@ -97,6 +98,9 @@ class Loadbalance(Editor):
 
     def edit(self, query: Query, answer: Answer) -> Answer:
         """The answer in its order; zone transfers keep theirs."""
+        if type(answer) is Carried and self._is_plain:  # perf: bench forwarded; in order already
+            is_turning = answer.cargo.block is not None and query.type not in _TRANSFERS
+            return answer.but(rotate=True) if is_turning else answer
         sets = answer.answer
         if len(sets) < 2 > len(answer.additional) and self._is_plain:
             # perf: bench miss A; what most answers are

@@ -86,12 +86,19 @@ class Cargo(Struct, gc=False):
         if self.parsed is None:
             message = parse(self.message)
             asked, key = self.message[12 : self.start - 4], self.key
-            folded = [
-                tuple([replace(one, owner=key) if one.owner == asked else one for one in section])
-                for section in (message.answer, message.authority, message.additional)
-            ]
-            self.parsed = (folded[0], folded[1], folded[2])
+            self.parsed = (
+                folded(message.answer, asked, key),
+                folded(message.authority, asked, key),
+                message.additional,
+            )
         return self.parsed
+
+
+def folded(rrsets: tuple[RRset, ...], asked: bytes, key: Key) -> tuple[RRset, ...]:
+    """The records with the asked name in lower case: the encoder gives each asker his own."""
+    if asked == key:
+        return rrsets
+    return tuple([replace(one, owner=key) if one.owner == asked else one for one in rrsets])
 
 
 class Carried(Answer, frozen=True, gc=False, kw_only=True):
