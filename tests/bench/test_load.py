@@ -1,5 +1,7 @@
 """The load generator against servers in C that do nothing, or lie: every answer is counted and judged."""
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +75,26 @@ def test_nobody_there_is_a_loss(packets: Path) -> None:
     with playing("echo") as port:
         pass
     assert load("window", port, packets, "-t", 100).lost == 16
+
+
+def test_source_ports_take_turns(packets: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(5)
+        seen: list[int] = []
+
+        def echo() -> None:
+            while len(seen) < 16:
+                packet, peer = sock.recvfrom(512)
+                seen.append(peer[1])
+                sock.sendto(packet[:2] + b"\x81" + packet[3:], peer)
+
+        thread = threading.Thread(target=echo)
+        thread.start()
+        found = load("window", sock.getsockname()[1], packets, "-s", 4, "-w", 4, "-a")
+        thread.join()
+    assert not found.trouble
+    assert len(set(seen)) == 4
 
 
 def test_no_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
