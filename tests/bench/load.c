@@ -10,7 +10,8 @@
           expected: the rcode, + 0x20 if the answer section has records, + 0x10 if TC is set
    -n     how many are sent, going round in the file; all of it once without
    -s     source ports (UDP) or connections (TCP)
-   -t     after so many milliseconds without any answer what is under way is lost
+   -t     after so many milliseconds without any answer what is under way is lost, the fifth time in a
+          row that nothing came it ends
    -a     any answer will do that repeats the question: for an echo
 
    Every packet gets an ID of its own. Prints JSON: sent, answered, lost, strange (answers to nothing
@@ -37,6 +38,7 @@
 #define SOURCES 64
 #define IDS 65536
 #define LARGEST 65537
+#define SILENCES 5
 
 struct packet { uint8_t *wire; uint16_t size; uint8_t expected; };
 struct slot { uint32_t packet; uint8_t live; uint8_t source; uint64_t sent_ns; };
@@ -133,6 +135,15 @@ static void give_up(void) {
     }
 }
 
+/* True when it has waited in vain too often. */
+static int is_silent(int ready) {
+    static int silences;
+    static uint64_t answered_then;
+    if (answered != answered_then) silences = 0;
+    answered_then = answered;
+    return !ready && ++silences == SILENCES;
+}
+
 /* UDP */
 
 static void open_udp(int source) {
@@ -198,6 +209,7 @@ static void run_window(void) {
             }
         int ready = poll(polled, (nfds_t)source_count, timeout_ms);
         if (!ready) give_up();
+        if (is_silent(ready)) return;
         for (int i = 0; i < source_count; i++)
             if (polled[i].revents) receive_udp(i);
     }
@@ -320,6 +332,7 @@ static void run_tcp(int sends) {
                 sources[i].fd = -1;
                 if (sent < wanted) open_tcp(i, sends);
             }
+        if (is_silent(ready)) return;
     }
 }
 

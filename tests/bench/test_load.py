@@ -74,7 +74,8 @@ def test_what_an_answer_says_is_compared(tmp_path: Path) -> None:
 def test_nobody_there_is_a_loss(packets: Path) -> None:
     with playing("echo") as port:
         pass
-    assert load("window", port, packets, "-t", 100).lost == 16
+    found = load("window", port, packets, "-t", 20, "-w", 8, "-n", 10_000)
+    assert (found.sent, found.lost, found.answered) == (40, 40, 0)
 
 
 def test_source_ports_take_turns(packets: Path) -> None:
