@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 DURATIONS: Final = tuple(0.00025 * 2**n for n in range(16))
+PAUSES: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 API_DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SIZES: Final = (
     0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16000, 32000, 48000, 64000,
@@ -130,6 +131,17 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "kdns_connections_closed_total": Metric(
         "counter", "Connections closed for others or for their time.", ("cause",)
+    ),
+    "kdns_loop_stall_seconds": Metric(
+        "histogram",
+        "How late the event loop came to a timer.",
+        buckets=PAUSES,
+    ),
+    "kdns_gc_pause_seconds": Metric(
+        "histogram",
+        "How long a garbage collection stopped everything.",
+        ("generation",),
+        PAUSES,
     ),
     "kdns_data_age_seconds": Metric(
         "gauge", "Seconds since the API server last gave news of a resource.", ("resource",)

@@ -16,6 +16,7 @@ from kdns.corefile.options import Settings, Shape, Syntax, host_port, text
 from kdns.observe import exposition, process
 from kdns.observe.catalogue import DURATIONS, SIZES
 from kdns.observe.counters import Counters, Labels
+from kdns.observe.pauses import Pauses
 from kdns.plugins.base import (
     Client,
     Endpoint,
@@ -218,6 +219,7 @@ class Prometheus(Observer):
             raise line.fail("prometheus: tls is not implemented", hint)
         self.address: tuple[str, int] = settings.args[0] if settings.args else ("localhost", 9153)
         self._exchanges = site.share("exchanges", lambda: Exchanges(site.counters))
+        site.share("pauses", lambda: Pauses(site.counters, site.clock))
         self._is_wild = any(not host for host, _ in site.listen)
         self.scheme = site.label.partition("://")[0]
         self._found: dict[tuple[Key, str, bytes, int], Slots] = {}
@@ -233,7 +235,8 @@ class Prometheus(Observer):
 
     async def _serve(self, _parameters: Mapping[str, str]) -> HttpReply:
         async with self._exchanges.turn:
-            self.site.life.tell()
+            if self.site.life.tell is not None:
+                await self.site.life.tell()
             page = await exposition.render(self.site.counters, self.site.clock)
         return HttpReply(200, page, exposition.TYPE)
 
