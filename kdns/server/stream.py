@@ -14,9 +14,9 @@ from typing import cast
 
 from kdns.plugins.base import Client
 from kdns.server.drive import drive
+from kdns.server.peers import Peer, address_of
 from kdns.server.pipeline import Pipeline
 from kdns.server.sockets import BACKLOG
-from kdns.server.udp import Peer, address_of
 
 MAX_CONNECTIONS = 4096
 MAX_UNDERWAY = 128

@@ -1,47 +1,46 @@
 """UDP packets become replies: one socket, read in bounded batches whenever it is readable.
 
-On a wildcard address the reply leaves from the address that was asked (IP_PKTINFO). A reply the
-kernel has no room for waits its turn; a packet is only read while there is room for its reply.
+Where `mmsg` fits, batches move with two system calls, and answers from the table are written into
+the slots of their packets; elsewhere each packet is read and answered on its own, by the same
+rules. On a wildcard address the reply leaves from the address that was asked (IP_PKTINFO). A reply
+the kernel has no room for waits its turn; a packet is only read while there is room for its reply.
 """
 
 import asyncio
+import logging
 import socket
-import struct
 from collections import deque
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterator
+from functools import cache, partial
 from ipaddress import ip_address
-from typing import Any
+from itertools import count as counting
 
 from kdns.plugins.base import Client
 from kdns.server.drive import drive
+from kdns.server.mmsg import COUNT, Slots, refusal
+from kdns.server.peers import (
+    IP_PKTINFO,
+    Ancillary,
+    Peer,
+    address_of,
+    ask_for_local_addresses,
+    from_local,
+    peer_of,
+    unmapped,
+)
 from kdns.server.pipeline import Pipeline
 from kdns.server.sockets import turn_away
 
-BATCH = 64
-"""Packets a wake-up may read before other sockets and timers get their turn."""
+log = logging.getLogger("kdns.server")
+
+BATCH = COUNT
+"""Packets that are read at once."""
+BATCHES = 4
+"""Batches a wake-up may read before other sockets and timers get their turn."""
+TRIES = 8
+"""perf: a wake-up takes one packet, and each so many looks whether more are there (paced)."""
 MAX_UNDERWAY = 10_000
 """Packets that may wait for an answer at once; beyond it, packets stay in the kernel's queue."""
-
-_MAPPED = bytes(10) + b"\xff\xff"
-_PKTINFO6 = struct.Struct("@16sI")
-_PKTINFO4 = struct.Struct("@I4s4s")
-_IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
-
-Peer = tuple[Any, ...]  # Any: an address tuple as the socket module gives it
-Ancillary = list[tuple[int, int, bytes]]
-
-
-def address_of(peer: Peer) -> bytes:
-    """The packed address of a socket peer, IPv4-mapped ones as IPv4."""
-    host: str = peer[0]
-    if len(peer) == 2:
-        return socket.inet_pton(socket.AF_INET, host)
-    return _unmapped(socket.inet_pton(socket.AF_INET6, host.partition("%")[0]))
-
-
-def _unmapped(packed: bytes) -> bytes:
-    return packed[12:] if packed[:12] == _MAPPED else packed
 
 
 class UdpListener:
@@ -64,7 +63,13 @@ class UdpListener:
         self._port = port
         self._is_wildcard = not any(self._local)
         if self._is_wildcard:
-            _ask_for_local_addresses(sock)
+            ask_for_local_addresses(sock)
+        self._is_busy = False
+        """True while wake-ups find more than one packet."""
+        self._wakes = 0
+        self._missed = 0
+        """Packets of the batch at hand that were not answered from the table."""
+        self._slots = Slots(sock, with_control=self._is_wildcard) if _fits() else None
 
     def start(self) -> None:
         """Begins to read."""
@@ -81,6 +86,7 @@ class UdpListener:
         began = self._loop.time()
         looks = 2  # the first may come before a packet that was on its way to this queue
         while looks and self._loop.time() - began < grace_s / 2:
+            self._is_busy = True
             is_over = not self._read() and self._is_reading
             looks = looks - 1 if is_over else 2
             await asyncio.sleep(0 if self._is_reading else 0.01)
@@ -93,43 +99,179 @@ class UdpListener:
         self.sock.close()
 
     def _read(self) -> int:
-        """Answers up to a batch of packets; says how many there were."""
-        receive = self._receive_any if self._is_wildcard else self._receive
-        recall = self.pipeline.recall
-        observed = self.pipeline.router.is_observed
+        """Answers some packets; says how many there were."""
         now = self.clock()
-        count = 0
         self._is_in_batch = True
-        while count < BATCH:
-            if self._waiting or self.underway >= MAX_UNDERWAY:
-                self._pause()
+        try:
+            if self._slots is None:
+                count = self._read_each(now)
+            elif self._is_busy:
+                count = self._read_batches(self._slots, now)
+            else:
+                count = self._read_one(self._slots, now)
+        finally:
+            self._is_in_batch = False
+        if count:
+            self.heard_at = now
+        self.pipeline.tell()
+        return count
+
+    def _room(self) -> int:
+        """How many packets may be read; none while a reply waits, and then reading pauses."""
+        room = 0 if self._waiting else MAX_UNDERWAY - self.underway
+        if room <= 0:
+            self._pause()
+            return 0
+        return min(room, COUNT)
+
+    def _read_one(self, slots: Slots, now: float) -> int:
+        """One packet and back to sleep: at low rates looking for a second one costs more."""
+        self._wakes += 1
+        if not self._wakes % TRIES:
+            return self._read_batches(slots, now)
+        return self._read_batch(slots, min(self._room(), 1), now)
+
+    def _read_batches(self, slots: Slots, now: float) -> int:
+        total = 0
+        for _ in range(BATCHES):
+            room = self._room()
+            count = self._read_batch(slots, room, now)
+            total += count
+            if count < COUNT:
                 break
+            now = self.clock()
+        self._is_busy = total > 1
+        return total
+
+    def _read_batch(self, slots: Slots, most: int, now: float) -> int:
+        if not most:
+            return 0
+        count = slots.receive(most)
+        if count <= 0:
+            return -count  # an ICMP error of an earlier reply; the next packet is not to blame
+        self._missed = 0
+        places = zip(counting(), slots.starts, slots.sizes[:count].tolist())
+        try:
+            self._answer(slots, places, slots.are_v6(count), now)
+        finally:
+            self._send_batch(slots, count)
+        if count > self._missed:
+            caller = address_of(slots.name(count - 1))
+            self.pipeline.served(count - self._missed, now, caller)
+        return count
+
+    def _answer(
+        self,
+        slots: Slots,
+        places: Iterator[tuple[int, int, int]],
+        are_v6: list[bool] | None,
+        now: float,
+    ) -> None:
+        """Writes answers into the slots of packets, those from the table without a detour."""
+        pipeline = self.pipeline
+        table, stamps, generation = pipeline.table, pipeline.stamps, pipeline.stamps.generation
+        views, pending = ({}, []) if table is None else (table.views, table.pending)
+        if pipeline.router.wants_each:
+            views = {}
+        look, data, lengths = views.get, slots.data, slots.lengths
+        slot = 0
+        try:
+            for slot, at, size in places:
+                # perf: hot. What `table.recall` does for a View that needs no more than a copy.
+                view = look(data[at + 2 : at + size])
+                if (
+                    view is not None
+                    and view.gen == generation
+                    and now < view.until
+                    and not view.rotating
+                ):
+                    hits = view.hits
+                    view.hits = hits + 1
+                    if not hits:
+                        pending.append(view)
+                    if are_v6 and are_v6[slot]:
+                        view.hits_v6 += 1
+                    head = view.head
+                    end = len(head) + 2
+                    data[at + 2 : at + end] = head
+                    lengths[slot] = end
+                    continue
+                self._answer_any(slots, slot, is_v6=bool(are_v6 and are_v6[slot]), now=now)
+                generation = stamps.generation
+        except BaseException:
+            slots.skip(slot)
+            self._answer(slots, places, are_v6, now)  # its failure is not the next one's
+            raise
+
+    def _answer_any(self, slots: Slots, slot: int, *, is_v6: bool, now: float) -> None:
+        """Answers a packet that is more than a copy."""
+        pipeline = self.pipeline
+        packet, name = slots.packet(slot), slots.name(slot)
+        reply = pipeline.recall(packet, name, now, is_v6=is_v6)
+        if reply is not None:
+            if pipeline.router.wants_each:
+                pipeline.recalled(packet, name, self._client_of(slots, slot, name), reply, now)
+            slots.put(slot, reply)
+            return
+        self._missed += 1
+        waited = pipeline.reply(packet, self._client_of(slots, slot, name), now)
+        if isinstance(waited, bytes):
+            slots.put(slot, waited)
+            return
+        slots.skip(slot)
+        if waited is not None:
+            self._wait_for(waited, peer_of(name), slots.control(slot))
+
+    def _client_of(self, slots: Slots, slot: int, name: bytes) -> Client:
+        local = slots.asked(slot) or self._local
+        port = name[2] << 8 | name[3]
+        return Client(address_of(name), port, "udp", unmapped(local), self._port)
+
+    def _send_batch(self, slots: Slots, count: int) -> None:
+        try:
+            failed, left = slots.send(count)
+            if failed:
+                self.pipeline.counters.add("kdns_send_failures_total", "udp", by=failed)
+            for slot in left:
+                peer, ancillary = peer_of(slots.name(slot)), slots.control(slot)
+                self._wait(slots.answer(slot), peer, ancillary)
+        finally:
+            slots.restore()
+
+    def _read_each(self, now: float) -> int:
+        """The plain way: a batch, packet by packet."""
+        receive = self._receive_any if self._is_wildcard else self._receive
+        count, self._missed, failed = 0, 0, 0
+        while count < BATCH and self._room():
             try:
                 packet, peer, ancillary = receive()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
-                count += 1
-                continue  # an ICMP error of an earlier reply; the next packet is not to blame
+                failed += 1  # an ICMP error of an earlier reply; the next packet is not to blame
+            else:
+                self._answer_plainly(packet, peer, ancillary, now)
             count += 1
-            reply = recall(packet, peer, now)
-            if reply is None:
-                self.underway += 1
-                client = self._client(peer, ancillary)
-                drive(
-                    self.pipeline.respond(packet, client, now),
-                    partial(self._answered, peer, ancillary),
-                )
-                continue
-            if observed:
-                client = self._client(peer, ancillary)
-                self.pipeline.recalled(packet, peer, client, reply, now)
-            self._send(reply, peer, ancillary)
-        self._is_in_batch = False
-        if count:
-            self.heard_at = now
-        self.pipeline.tell()
+        hits = count - failed - self._missed
+        if hits:
+            self.pipeline.served(hits, now, address_of(peer))
         return count
+
+    def _answer_plainly(self, packet: bytes, peer: Peer, ancillary: Ancillary, now: float) -> None:
+        pipeline = self.pipeline
+        is_v6 = len(peer) > 2 and len(address_of(peer)) == 16
+        reply = pipeline.recall(packet, peer, now, is_v6=is_v6)
+        if reply is not None:
+            if pipeline.router.wants_each:
+                pipeline.recalled(packet, peer, self._client(peer, ancillary), reply, now)
+            self._send(reply, peer, ancillary)
+            return
+        self._missed += 1
+        waited = pipeline.reply(packet, self._client(peer, ancillary), now)
+        if isinstance(waited, bytes):
+            self._send(waited, peer, ancillary)
+        elif waited is not None:
+            self._wait_for(waited, peer, ancillary)
 
     def _receive(self) -> tuple[bytes, Peer, Ancillary]:
         packet, peer = self.sock.recvfrom(65535)
@@ -144,9 +286,13 @@ class UdpListener:
         for level, kind, data in ancillary:
             if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
                 local = data[:16]
-            elif level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            elif level == socket.IPPROTO_IP and kind == IP_PKTINFO:
                 local = data[8:12]
-        return Client(address_of(peer), peer[1], "udp", _unmapped(local), self._port)
+        return Client(address_of(peer), peer[1], "udp", unmapped(local), self._port)
+
+    def _wait_for(self, waited: Awaitable[bytes | None], peer: Peer, ancillary: Ancillary) -> None:
+        self.underway += 1
+        drive(waited, partial(self._answered, peer, ancillary))
 
     def _answered(self, peer: Peer, ancillary: Ancillary, reply: bytes | None) -> None:
         self.underway -= 1
@@ -161,19 +307,24 @@ class UdpListener:
 
     def _send(self, reply: bytes, peer: Peer, ancillary: Ancillary) -> None:
         if self._waiting:
-            self._waiting.append((reply, peer, ancillary))
+            self._wait(reply, peer, ancillary)
             return
         try:
             self._write(reply, peer, ancillary)
         except (BlockingIOError, InterruptedError):
-            self._waiting.append((reply, peer, ancillary))
-            self._loop.add_writer(self.sock, self._flush)
+            self._wait(reply, peer, ancillary)
         except OSError:
             self.pipeline.counters.add("kdns_send_failures_total", "udp")
 
+    def _wait(self, reply: bytes, peer: Peer, ancillary: Ancillary) -> None:
+        """Keeps a reply until the kernel has room for it."""
+        if not self._waiting:
+            self._loop.add_writer(self.sock, self._flush)
+        self._waiting.append((reply, peer, ancillary))
+
     def _write(self, reply: bytes, peer: Peer, ancillary: Ancillary) -> None:
         if ancillary:
-            self.sock.sendmsg([reply], _from_local(ancillary), 0, peer)
+            self.sock.sendmsg([reply], from_local(ancillary), 0, peer)
         else:
             self.sock.sendto(reply, peer)
 
@@ -204,22 +355,10 @@ class UdpListener:
             self.start()
 
 
-def _ask_for_local_addresses(sock: socket.socket) -> None:
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-    else:
-        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-
-
-def _from_local(ancillary: Ancillary) -> Ancillary:
-    """Turns the received "sent to" into a "send from", the interface left to routing."""
-    out: Ancillary = []
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-            address, index = _PKTINFO6.unpack(data[:20])
-            is_link_local = address[:2] == b"\xfe\x80"
-            out.append((level, kind, _PKTINFO6.pack(address, index if is_link_local else 0)))
-        elif level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-            _, _, asked = _PKTINFO4.unpack(data[:12])
-            out.append((level, kind, _PKTINFO4.pack(0, asked, bytes(4))))
-    return out
+@cache
+def _fits() -> bool:
+    """True where packets move in batches; says once where they do not."""
+    why = refusal()
+    if why:
+        log.debug("UDP packets are read and sent one by one, without recvmmsg: %s", why)
+    return not why
