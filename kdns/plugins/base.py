@@ -147,8 +147,8 @@ class Life:
     """SHA-512 of the Corefile that serves, with all it imports."""
     heard_at: Callable[[], float] = lambda: float("-inf")
     """When a DNS packet last came in, by `Site.clock`."""
-    tell: Callable[[], None] = lambda: None
-    """Has observers told of all that was answered up to now."""
+    tell: Callable[[], Awaitable[None]] | None = None
+    """Has observers told of all that was answered up to now. None in tests."""
     reload: Callable[[], Awaitable[bool]] | None = None
     """Reads the Corefile again if it differs; True when the new one serves. None in tests."""
     is_lead: bool = True

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 from msgspec import Struct
 
-from kdns.plugins.base import Classifier, Credit
+from kdns.plugins.base import Classifier, Credit, Hit
 from kdns.server.router import Block
 from kdns.wire.encode import WireAnswer
 from kdns.wire.message import Serial
@@ -96,3 +96,14 @@ class View(Item, gc=False):
     def was_hit(self) -> bool:
         passed, self.passed = self.passed, self.hits
         return self.is_spared or self.hits != passed
+
+    def hit(self) -> Hit:
+        """What is told of it."""
+        entry, asker = self.entry, self.stand_in or self
+        assert entry is not None
+        size = 2 + len(self.head) + len(self.foot)
+        if self.rotating and entry.answer.block is not None:
+            size += self.rotating * entry.answer.block[1]
+        packet = b"\0\0" + asker.key  # type: ignore[operator]  # the first key is a packet
+        code, counts = self.head[1] & 0xF, (self.hits, self.hits_v6)
+        return Hit(packet, entry.type, entry.do, size, code, entry.plugin, *counts)

@@ -9,12 +9,13 @@ from collections.abc import Collection
 
 from kdns.plugins.base import Client
 from kdns.server.assembly import Services
+from kdns.server.peers import address_of
 from kdns.server.pipeline import Pipeline
 from kdns.server.router import Router
 from kdns.server.sockets import open_pair
 from kdns.server.stream import TcpListener
 from kdns.server.table import AnswerTable
-from kdns.server.udp import UdpListener, address_of
+from kdns.server.udp import UdpListener
 
 
 def new_pipeline(router: Router, services: Services, *, whole: bool) -> Pipeline:
@@ -45,7 +46,7 @@ class Listener:
         )
         local = address_of(datagram.getsockname())
         for pipeline, transport in zip(self.pipelines, ("udp", "tcp"), strict=True):
-            pipeline.where = Client(b"", 0, transport, local, self.port)
+            pipeline.stands_at(Client(b"", 0, transport, local, self.port))
         self._udp = UdpListener(datagram, self.pipelines[0], services.clock)
         self._tcp = TcpListener(stream, self.pipelines[1], services.clock)
         self._has_started = False
@@ -66,11 +67,7 @@ class Listener:
         """Puts other server blocks behind the sockets."""
         for pipeline in self.pipelines:
             if pipeline.router is not router:
-                pipeline.tell()
-                pipeline.tell_hits()
                 pipeline.replace(router)
-                if pipeline.table is not None:
-                    pipeline.table.clear()
 
     async def stop(self, grace_s: float) -> None:
         """Answers what was accepted, then closes."""
@@ -80,7 +77,4 @@ class Listener:
             self._udp.sock.close()
             self._tcp.sock.close()
         for pipeline in self.pipelines:
-            pipeline.tell()
-            pipeline.tell_hits()
-            if pipeline.table is not None:
-                pipeline.table.clear()
+            await pipeline.end()

@@ -11,19 +11,16 @@ fails costs one SERVFAIL and one log line a second, never the server.
 """
 
 import logging
-from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Hashable
 from random import Random
 from struct import Struct
 from typing import cast
 
-from kdns.observe.catalogue import DURATIONS
-from kdns.observe.counters import Counters, Histogram
+from kdns.observe.counters import Counters
 from kdns.plugins.base import (
     DROP,
     SKIP,
     Client,
-    Hits,
     Ledger,
     Query,
     Result,
@@ -33,6 +30,7 @@ from kdns.plugins.base import (
 from kdns.server.items import Entry
 from kdns.server.router import NO_NEXT, REFUSED, Block, Router
 from kdns.server.table import AnswerTable
+from kdns.server.telling import Telling
 from kdns.wire import types
 from kdns.wire.encode import cut, encode, turned
 from kdns.wire.message import Answer, Question, WireError
@@ -42,9 +40,6 @@ log = logging.getLogger("kdns.server")
 
 COREFILE = "corefile"
 """The fact that every answer depends on: which server blocks there are."""
-
-TELL_S = 1.0
-"""How often observers are told what the table gave."""
 
 MAX_DATAGRAM = 65507
 """What IPv4 can carry over UDP, whatever size the asker says."""
@@ -56,7 +51,6 @@ _HEAD = Struct("!HHHHH").pack
 _ASKED = 0x7800 | types.RD | types.CD | types.AD
 _KEPT = 0x7800 | types.RD | types.CD
 _SAID = types.AA | types.TC | types.AD
-_SHORTEST = DURATIONS[0]
 
 
 class Pipeline:
@@ -82,22 +76,32 @@ class Pipeline:
         """True on streams: replies up to 65,535 octets."""
         self.reads: frozenset[int] = frozenset()
         """EDNS options that a plugin on this listener reads: they join the folded key."""
-        self.where = Client(b"", 0, "tcp" if whole else "udp")
-        """The listener as its clients see it, for observers."""
         self._chance = chance
         self._route = router.route
-        self._seen: dict[Block, list[Seen]] = {}
-        self._recalled: dict[Block, list[Seen]] = {}
-        self._latency = Histogram(DURATIONS)
-        self._callers: list[tuple[bytes, int]] = []
-        self._told_at = float("-inf")
+        self._replaced: list[AnswerTable] = []
+        self._telling = Telling(clock, Client(b"", 0, "tcp" if whole else "udp"))
         self._logged_at = float("-inf")
 
     def replace(self, router: Router) -> None:
         """Serves other blocks from now on; answers under way from the old ones are not kept."""
+        self.tell()
         self.router = router
         self._route = router.route
         self.stamps.bump((COREFILE,))
+        if self.table is not None:
+            old, self.table = self.table, self.table.fresh()
+            self._replaced.append(old)
+
+    async def tidy(self) -> None:
+        """Empties replaced tables."""
+        while self._replaced:
+            await self._telling.empty(self._replaced.pop())
+
+    async def end(self) -> None:
+        """Tells everything, and forgets everything."""
+        if self.table is not None:
+            self._replaced.append(self.table)
+        await self.tidy()
 
     def recall(
         self, packet: bytes, peer: Hashable, now: float, *, is_v6: bool = False
@@ -203,7 +207,7 @@ class Pipeline:
                 question.type,
                 question.do,
             )
-            self._see(block, seen)
+            self._telling.see(block, seen)
         return reply
 
     def _written(
@@ -275,7 +279,7 @@ class Pipeline:
         reply = self.table.reply(entry, packet, question, limit, client.address, now)
         block = entry.block
         if self.router.is_observed and block is not None and block.observers:
-            self._see(block, self._seen_again(entry, packet, client, reply, now))
+            self._telling.see(block, self._telling.again(entry, packet, client, reply, now))
         return reply
 
     def _read(self, block: bytes) -> bytes:
@@ -295,77 +299,34 @@ class Pipeline:
 
     # Telling the observers
 
-    def _see(self, block: Block, seen: Seen) -> None:
-        batch = self._seen.get(block)
-        if batch is None:
-            self._seen[block] = [seen]
-        else:
-            batch.append(seen)
-
-    def _seen_again(
-        self, entry: Entry, packet: bytes, client: Client, reply: bytes, started: float
-    ) -> Seen:
-        assert entry.block is not None
-        ended, zone = self.clock(), entry.block.zone
-        type_, do, metadata = entry.type, entry.do, entry.metadata
-        return Seen(
-            packet, client, reply, entry.plugin, zone, started, ended, "", metadata, type_, do
-        )
+    def stands_at(self, where: Client) -> None:
+        """Says which listener this is, as its clients see it."""
+        self._telling.where = where
 
     def recalled(
         self, packet: bytes, peer: Hashable, client: Client, reply: bytes, started: float
     ) -> None:
         """Notes a reply that `recall` gave, for observers who want each."""
         view = self.table.view(packet, peer, started) if self.table is not None else None
-        entry = view.entry if view is not None else None
-        if entry is not None and entry.block is not None and entry.block.each:
-            seen = self._seen_again(entry, packet, client, reply, started)
-            self._recalled.setdefault(entry.block, []).append(seen)
+        if view is not None and view.entry is not None:
+            self._telling.recalled(view.entry, packet, client, reply, started)
 
     def served(self, count: int, started: float, caller: bytes = b"") -> None:
         """Notes that a batch begun at `started` had this many replies from the table.
 
         `caller` is the address of one of those who asked, for those who list them.
         """
-        latency, ended = self._latency, self.clock()
-        took = ended - started
-        latency.counts[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += count
-        latency.sum += took * count
-        if caller:
-            self._callers.append((caller, count))
-        if started - self._told_at >= TELL_S:
-            self._told_at = started
-            self.tell_hits()
+        self._telling.served(self.table, count, started, caller)
 
     def tell(self) -> None:
         """Tells the observers what was answered since the last call, batch by batch."""
-        if self._seen:
-            seen, self._seen = self._seen, {}
-            for block, batch in seen.items():
-                for observer in block.observers:
-                    observer.observe(batch)
-        if self._recalled:
-            seen, self._recalled = self._recalled, {}
-            for block, batch in seen.items():
-                for observer in block.each:
-                    observer.observe(batch)
+        self._telling.tell()
 
-    def tell_hits(self) -> None:
-        """Tells those who want sums what the table gave since the last call."""
-        latency, self._latency = self._latency, Histogram(DURATIONS)
-        callers, self._callers = self._callers, []
-        if self.table is None:
-            return
-        left = sum(latency.counts)
-        for block, hits in self.table.take_hits().items():
-            if not block.summing:
-                continue
-            count = sum([hit.count for hit in hits])
-            share = latency.split(min(count, left), left)
-            left -= count
-            told = Hits(block.zone, self.where, hits, share, callers)
-            for observer in block.summing:
-                observer.observe_hits(told)
+    async def tell_all(self) -> None:
+        """Tells all that was answered up to now, in steps."""
+        self._telling.tell()
+        if self.table is not None:
+            await self._telling.tell_all(self.table)
 
 
 def _limited(size: int) -> int:

@@ -148,10 +148,7 @@ class Service:
             await self._runners.keep({})
             await self._close((), set(self._http))
             for pipeline in self._pipelines:
-                pipeline.tell()
-                pipeline.tell_hits()
-                if pipeline.table is not None:
-                    pipeline.table.clear()
+                await pipeline.end()
 
     def pipeline(self, router: Router, *, whole: bool) -> Pipeline:
         """A pipeline that no socket is in front of."""
@@ -205,10 +202,9 @@ class Service:
     def _heard_at(self) -> float:
         return max((one.heard_at for one in self._listeners.values()), default=float("-inf"))
 
-    def _tell(self) -> None:
+    async def _tell(self) -> None:
         for pipeline in self.pipelines:
-            pipeline.tell()
-            pipeline.tell_hits()
+            await pipeline.tell_all()
 
     async def _retire(self, old: Crew) -> None:
         """Ends what the new crew does not need, when the old one's queries are answered."""
@@ -216,6 +212,8 @@ class Service:
         await self._close(
             self._listeners.keys() - routers.keys(), self._http.keys() - offers.keys()
         )
+        for pipeline in self.pipelines:
+            await pipeline.tidy()
         deadline = asyncio.get_running_loop().time() + GRACE_S
         while any(router.underway for router in old.assembly.routers.values()):
             if asyncio.get_running_loop().time() > deadline:

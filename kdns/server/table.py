@@ -56,6 +56,8 @@ class AnswerTable:
         self.views: dict[Hashable, Any] = {}  # Any: Views, and Items that stand in for them
         self.pending: list[View] = []
         """Views with hits that nobody was told of yet."""
+        self.telling: list[View] = []
+        """Those whose turn to be told has come."""
         self.entries: dict[Hashable, Item] = {}
         self._random = chance.random
         self._doors = array("Q", bytes(8 * _DOORS))
@@ -192,31 +194,23 @@ class AnswerTable:
             return packet[:2] + view.head
         return packet[:2] + view.head + self._records(view) + view.foot
 
-    def take_hits(self) -> dict[Block, list[Hit]]:
-        """What was given since the last call, by the block that answered it."""
+    def begin_telling(self) -> None:
+        """Has all that was given up to now told next, what is being told first."""
+        self.telling = self.pending + self.telling
+        self.pending.clear()
+
+    def take_hits(self, most: int) -> dict[Block, list[Hit]]:
+        """What was given since it was last told, of so many views, by the block that answered."""
         taken: dict[Block, list[Hit]] = {}
-        for view in self.pending:
-            entry, asker = view.entry, view.stand_in or view
+        views, self.telling[-most:] = self.telling[-most:], []
+        for view in views:
+            entry = view.entry
             assert entry is not None
             self._credit(view)
             if entry.block is not None:
-                size = 2 + len(view.head) + len(view.foot)
-                if view.rotating and entry.answer.block is not None:
-                    size += view.rotating * entry.answer.block[1]
-                hit = Hit(
-                    b"\0\0" + asker.key,  # type: ignore[operator]  # the first key is a packet
-                    entry.type,
-                    entry.do,
-                    size,
-                    view.head[1] & 0xF,
-                    entry.plugin,
-                    view.hits,
-                    view.hits_v6,
-                )
-                taken.setdefault(entry.block, []).append(hit)
+                taken.setdefault(entry.block, []).append(view.hit())
             view.is_spared = view.was_hit()
             view.hits = view.hits_v6 = view.credited = view.passed = 0
-        self.pending.clear()
         return taken
 
     def _credit(self, view: View) -> None:
@@ -226,15 +220,25 @@ class AnswerTable:
             credit.hits += view.hits - view.credited
         view.credited = view.hits
 
-    def clear(self) -> None:
-        """Forgets everything. Owed before the table is dropped: items and homes form cycles."""
-        for item in self._ring:
+    def fresh(self) -> "AnswerTable":
+        """An empty one like it. This one is then to be cleared: items and homes form cycles."""
+        other = AnswerTable(self.stamps, Random(), self._address_of, self.limit_bytes)
+        other._random, other._doors = self._random, self._doors
+        return other
+
+    def shrink(self, most: int) -> bool:
+        """Forgets so many items; False when none were left."""
+        gone, self._ring[-most:] = self._ring[-most:], []
+        for item in gone:
             if item is not None:
-                item.home.clear()
-        self.views.clear()
-        self.entries.clear()
-        self._ring.clear()
-        self._hand = self._holes = self.size_bytes = 0
+                self._drop(item)
+        self._hand = min(self._hand, len(self._ring))
+        return bool(gone)
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        while self.shrink(len(self._ring) or 1):
+            pass
 
     # What stands, and how it is kept right
 
@@ -370,6 +374,9 @@ class AnswerTable:
     def _evict(self, item: Item) -> None:
         self._ring[self._hand] = None
         self._holes += 1
+        self._drop(item)
+
+    def _drop(self, item: Item) -> None:
         self.size_bytes -= item.size
         if isinstance(item, View) and item.entry is not None:
             item.entry.views -= 1

@@ -1,0 +1,117 @@
+"""Answers given become what observers are told: each one that was made, sums of those remembered.
+
+What the chain answered is told batch by batch, one by one. What the table gave is counted where it
+stands and told about once a second, a few packets at a time, so that neither a hot packet nor a
+full table costs a pause. Observers who want each are told of every reply from the table, too.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Callable
+
+from kdns.observe.catalogue import DURATIONS
+from kdns.observe.counters import Histogram
+from kdns.plugins.base import Client, Hits, Seen
+from kdns.server.items import Entry
+from kdns.server.router import Block
+from kdns.server.table import AnswerTable
+from kdns.wire.names import ROOT
+
+TELL_S = 1.0
+"""How often observers are told what the table gave."""
+TELL_MOST = 64
+"""Of how many distinct packets they are told after one batch."""
+
+_SHORTEST = DURATIONS[0]
+
+
+class Telling:
+    """What is still to be told, of one listener and transport."""
+
+    def __init__(self, clock: Callable[[], float], where: Client) -> None:
+        self.clock = clock
+        self.where = where
+        """The listener as its clients see it."""
+        self._seen: dict[Block, list[Seen]] = {}
+        self._repeated: dict[Block, list[Seen]] = {}
+        self._latency = Histogram(DURATIONS)
+        self._callers: list[tuple[bytes, int]] = []
+        self._began = float("-inf")
+
+    def see(self, block: Block, seen: Seen) -> None:
+        """Notes an answer."""
+        batch = self._seen.get(block)
+        if batch is None:
+            self._seen[block] = [seen]
+        else:
+            batch.append(seen)
+
+    def again(
+        self, entry: Entry, packet: bytes, client: Client, reply: bytes, started: float
+    ) -> Seen:
+        """What is told of a remembered answer."""
+        zone = entry.block.zone if entry.block is not None else ROOT
+        plugin, metadata, type_, do = entry.plugin, entry.metadata, entry.type, entry.do
+        ended = self.clock()
+        return Seen(packet, client, reply, plugin, zone, started, ended, "", metadata, type_, do)
+
+    def recalled(
+        self, entry: Entry, packet: bytes, client: Client, reply: bytes, started: float
+    ) -> None:
+        """Notes a reply from the table, for observers who want each."""
+        if entry.block is not None and entry.block.each:
+            seen = self.again(entry, packet, client, reply, started)
+            self._repeated.setdefault(entry.block, []).append(seen)
+
+    def served(self, table: AnswerTable | None, count: int, started: float, caller: bytes) -> None:
+        """Notes that a batch begun at `started` had this many replies from the table."""
+        latency = self._latency
+        took = self.clock() - started
+        latency.counts[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += count
+        latency.sum += took * count
+        if caller:
+            self._callers.append((caller, count))
+        if table is not None and (table.telling or started - self._began >= TELL_S):
+            if not table.telling:
+                self._began = started
+                table.begin_telling()
+            self.tell_hits(table, TELL_MOST)
+
+    def tell(self) -> None:
+        """Tells what was noted since the last call."""
+        if self._seen:
+            seen, self._seen = self._seen, {}
+            for block, batch in seen.items():
+                for observer in block.observers:
+                    observer.observe(batch)
+        if self._repeated:
+            seen, self._repeated = self._repeated, {}
+            for block, batch in seen.items():
+                for observer in block.each:
+                    observer.observe(batch)
+
+    def tell_hits(self, table: AnswerTable, most: int) -> None:
+        """Tells those who want sums what the table gave, of so many views whose turn it is."""
+        latency = self._latency
+        for block, hits in table.take_hits(most).items():
+            count, left = sum([hit.count for hit in hits]), sum(latency.counts)
+            share = latency.split(min(count, left), left)
+            if block.summing:
+                callers, self._callers = self._callers, []
+                told = Hits(block.zone, self.where, hits, share, callers)
+                for observer in block.summing:
+                    observer.observe_hits(told)
+
+    async def tell_all(self, table: AnswerTable) -> None:
+        """Tells all that was answered up to now, in steps."""
+        self.tell()
+        table.begin_telling()
+        while table.telling:
+            self.tell_hits(table, 4 * TELL_MOST)
+            await asyncio.sleep(0)
+
+    async def empty(self, table: AnswerTable) -> None:
+        """Tells all that a table gave, and has it forget everything, in steps."""
+        await self.tell_all(table)
+        while table.shrink(4 * TELL_MOST):  # noqa: ASYNC110 - a step of work, not a poll
+            await asyncio.sleep(0)
