@@ -17,6 +17,7 @@ Columns = tuple[bytes, frozenset[int], list[str], list[str], list[str]]
 OCTETS = {str(octet): octet for octet in range(256)}
 """Every octet of an IPv4 address as it is written, and no other way to write it."""
 
+_ALL_READY: frozenset[int] = frozenset()
 _QUADS = re.compile(r"(?:\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3},)*", re.ASCII)
 _PODS = re.compile(r"(?:(?:[a-z0-9_](?:[-a-z0-9_.:]{0,251}[a-z0-9_])?)?,)*")
 _HOSTS = re.compile(r"(?:(?:[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?)?,)*")
@@ -28,11 +29,13 @@ def columns(given: Sequence[raw.Endpoint], width: int) -> Columns | None:
     packed = _packed(texts, width) if len(texts) == len(given) else None
     if packed is None:
         return None
-    unready = [
-        at
-        for at, one in enumerate(given)
-        if one.conditions is not None and one.conditions.ready is False
-    ]
+    said = [one.conditions for one in given]
+    is_ready = [each.ready if each is not None else None for each in said]
+    unready = (
+        frozenset(at for at, ready in enumerate(is_ready) if ready is False)
+        if False in is_ready
+        else _ALL_READY
+    )
     hostnames = [one.hostname or "" for one in given]
     pods = [
         one.target_ref.name or "" if one.target_ref and one.target_ref.kind == "Pod" else ""
@@ -40,8 +43,11 @@ def columns(given: Sequence[raw.Endpoint], width: int) -> Columns | None:
     ]
     if not (_fits(_HOSTS, hostnames) and _fits(_PODS, pods)):
         return None
-    zones = [intern(one.zone[:253]) if one.zone else "" for one in given]
-    return packed, frozenset(unready), hostnames, pods, zones
+    zones = [one.zone or "" for one in given]
+    if any(zones):
+        kept = {zone: intern(zone[:253]) for zone in set(zones)}
+        zones = [kept[zone] for zone in zones]
+    return packed, unready, hostnames, pods, zones
 
 
 def _packed(texts: list[str], width: int) -> bytes | None:
@@ -60,7 +66,7 @@ def _packed(texts: list[str], width: int) -> bytes | None:
 
 def _fits(pattern: re.Pattern[str], names: list[str]) -> bool:
     """True when each name is well formed, and none holds the comma that joins them."""
+    if not any(names):
+        return True
     joined = ",".join(names) + ","
-    return not any(names) or (
-        joined.count(",") == len(names) and pattern.fullmatch(joined) is not None
-    )
+    return joined.count(",") == len(names) and pattern.fullmatch(joined) is not None

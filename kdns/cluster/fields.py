@@ -6,6 +6,7 @@ msgspec uses for a wrong type.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from sys import intern
 
@@ -21,6 +22,13 @@ _NAME = re.compile(r"[a-z0-9_](?:[-a-z0-9_.:]{0,251}[a-z0-9_])?")
 def wrong(expected: str, found: object, path: str) -> str:
     """The message for a value that is not what a field takes."""
     return f"Expected {expected}, got {str(found)[:80]!r} - at `{path}`"
+
+
+@lru_cache(maxsize=1024)
+def _known(text: str) -> str | None:
+    """What many objects have alike, folded; None where a closer look is needed."""
+    folded = text.lower()
+    return intern(folded) if _LABEL.fullmatch(folded) else None
 
 
 def _matching(text: str | None, path: str, pattern: re.Pattern[str], what: str) -> str:
@@ -48,13 +56,16 @@ def maybe_label(text: str | None, path: str) -> str:
 
 def identity(meta: raw.Meta, check: Callable[[str | None, str], str]) -> tuple[str, str]:
     """Namespace and name; what names no namespace is in `default`."""
-    where = label(meta.namespace or "default", "$.metadata.namespace")
+    said = meta.namespace or "default"
+    where = _known(said) or label(said, "$.metadata.namespace")
     return where, check(meta.name, "$.metadata.name")
 
 
 def labels(given: Mapping[str, str | None] | None) -> tuple[tuple[str, str], ...]:
     """Labels in the order of their keys."""
-    return tuple((intern(key), intern(value or "")) for key, value in sorted((given or {}).items()))
+    if not given:
+        return ()
+    return tuple([(intern(key), intern(value or "")) for key, value in sorted(given.items())])
 
 
 def address(text: str, path: str) -> bytes:
@@ -90,7 +101,17 @@ def host(text: str, path: str) -> str:
 def ports(given: Iterable[raw.ServicePort] | None, path: str) -> Iterable[Port]:
     """The ports of a service or slice."""
     for at, one in enumerate(given or ()):
-        yield port(one.name, one.port, one.protocol, f"{path}[{at}]")
+        found = _plain_port(one.name, one.port, one.protocol)
+        yield found or port(one.name, one.port, one.protocol, f"{path}[{at}]")
+
+
+@lru_cache(maxsize=1024)
+def _plain_port(title: str | None, number: int | None, protocol: str | None) -> Port | None:
+    """A port as most objects have it; None where `port` must say what is wrong."""
+    try:
+        return port(title, number, protocol, "$")
+    except ValueError:
+        return None
 
 
 def port(title: str | None, number: int | None, protocol: str | None, path: str) -> Port:

@@ -56,24 +56,33 @@ def namespace(given: raw.RawNamespace) -> Namespace:
 
 def service(given: raw.RawService) -> ServiceSpec:
     """A service and what its endpoints are made from."""
+    found, spec = service_alone(given), given.spec or raw.ServiceSpec()
+    if spec.type == "ExternalName":
+        return ServiceSpec(found)
+    families, lacks = _families(spec, found.addresses, is_headless=found.is_headless)
+    return ServiceSpec(
+        found,
+        fields.labels(spec.selector),
+        tuple(_targets(spec.ports or (), found.ports)),
+        families,
+        bool(spec.publish_not_ready_addresses),
+        lacks,
+    )
+
+
+def service_alone(given: raw.RawService) -> Service:
+    """A service as DNS sees it: all that is read where others make its endpoints."""
     meta, spec = given.metadata or raw.Meta(), given.spec or raw.ServiceSpec()
     where, name = fields.identity(meta, fields.label)
     labels, version = fields.labels(meta.labels), meta.resource_version or ""
     if spec.type == "ExternalName":
         target = _external(spec.external_name)
-        hidden = Service(where, name, (), False, target, labels=labels, version=version)
-        return ServiceSpec(hidden)
+        return Service(where, name, (), False, target, labels=labels, version=version)
     addresses, is_headless = _cluster_ips(spec)
-    ports = tuple(fields.ports(spec.ports, "$.spec.ports"))
+    ports = tuple(fields.ports(spec.ports, "$.spec.ports")) if spec.ports else ()
     external, hosts = _ingress(given)
-    families, lacks = _families(spec, addresses, is_headless=is_headless)
-    return ServiceSpec(
-        Service(where, name, addresses, is_headless, "", ports, external, hosts, labels, version),
-        fields.labels(spec.selector),
-        tuple(_targets(spec.ports or (), ports)),
-        families,
-        bool(spec.publish_not_ready_addresses),
-        lacks,
+    return Service(
+        where, name, addresses, is_headless, "", ports, external, hosts, labels, version
     )
 
 
@@ -81,7 +90,7 @@ def slice_(given: raw.RawSlice) -> Slice | None:
     """An endpoint slice; None when it belongs to no service."""
     meta = given.metadata or raw.Meta()
     where, name = fields.identity(meta, fields.name)
-    labels = {key: value or "" for key, value in (meta.labels or {}).items()}
+    labels = meta.labels or {}
     owner, cluster = labels.get(SERVICE_LABEL), ""
     if IMPORT_LABEL in labels:
         owner = labels[IMPORT_LABEL]
@@ -188,6 +197,8 @@ def _cluster_ips(spec: raw.ServiceSpec) -> tuple[tuple[bytes, ...], bool]:
 def _ingress(given: raw.RawService) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
     """The external addresses and hosts."""
     spec, status = given.spec or raw.ServiceSpec(), given.status or raw.ServiceStatus()
+    if not (spec.external_ips or (status.load_balancer and status.load_balancer.ingress)):
+        return (), ()
     balancer = (status.load_balancer or raw.LoadBalancer()).ingress or []
     path = "$.status.loadBalancer.ingress"
     addresses = [*fields.addresses(spec.external_ips, "$.spec.externalIPs")]

@@ -234,10 +234,12 @@ class Store:
     ) -> Change:
         """Sets or, with None, takes out one object."""
         old, new = self.get(kind, namespace, name), bare(new)
-        if old == new:
-            return NOTHING
         if old is not None and new is not None:
+            if old == new:
+                return NOTHING
             new = sharing(old, new)
+        elif old is new:
+            return NOTHING
         if old is None or new is None or replace(old, version=new.version) != new:
             self.edition += 1
             self.follower.put(kind, (namespace, name), new)

@@ -157,10 +157,6 @@ def _trigger(meta: raw.Meta) -> float:
         return 0.0
 
 
-def _service(given: raw.RawService) -> Service:
-    return parse.service(given).service
-
-
 def _pod(given: raw.RawPod) -> Pod | None:
     state = parse.pod(given)
     return None if state.is_gone else state.pod
@@ -184,7 +180,7 @@ _SLICES = "apis/discovery.k8s.io/v1"
 _IMPORTS = "apis/multicluster.x-k8s.io/v1alpha1"
 RESOURCES = (
     _resource(Namespace, "namespaces", "api/v1", raw.RawNamespace, parse.namespace),
-    _resource(Service, "services", "api/v1", raw.RawService, _service),
+    _resource(Service, "services", "api/v1", raw.RawService, parse.service_alone),
     _resource(Slice, "endpointslices", _SLICES, raw.RawSlice, parse.slice_),
     _resource(Pod, "pods", "api/v1", raw.RawPod, _pod),
     _resource(ServiceImport, "serviceimports", _IMPORTS, raw.RawImport, parse.service_import),
