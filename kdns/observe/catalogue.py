@@ -155,6 +155,13 @@ METRICS: Final[dict[str, Metric]] = {
     "kdns_resyncs_total": Metric(
         "counter", "Lists read again because a watch could not go on.", ("resource", "reason")
     ),
+    "kdns_workers": Metric("gauge", "Processes that serve, where several do."),
+    "kdns_worker_restarts_total": Metric(
+        "counter", "Workers that ended and were given a successor."
+    ),
+    "kdns_worker_resyncs_total": Metric(
+        "counter", "Whole states sent again to workers that did not keep up with the changes."
+    ),
     "coredns_kubernetes_rest_client_requests_total": Metric(
         "counter", "Requests to the API server.", ("code", "method", "host")
     ),
