@@ -1,9 +1,9 @@
 """An index from packed addresses to numbers in eight octets an entry.
 
 Entries are sorted 64-bit integers, 32 bits of the address's hash above the number, in 1024 short
-arrays: adding and removing move one short array, so no change ever costs a rebuild. What a new slice
-adds stands at an array's end until somebody looks into it, which sorts it. Two addresses may share
-a hash; whoever asks looks the address up in what the number stands for.
+arrays: adding and removing move one short array, so no change ever costs a rebuild. What a new
+slice adds stands at an array's end until somebody looks into it, which sorts it. Two addresses may
+share a hash; whoever asks looks the address up in what the number stands for.
 """
 
 from array import array

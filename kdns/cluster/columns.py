@@ -18,7 +18,6 @@ OCTETS = {str(octet): octet for octet in range(256)}
 """Every octet of an IPv4 address as it is written, and no other way to write it."""
 
 _ALL_READY: frozenset[int] = frozenset()
-_QUADS = re.compile(r"(?:\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3},)*", re.ASCII)
 _PODS = re.compile(r"(?:(?:[a-z0-9_](?:[-a-z0-9_.:]{0,251}[a-z0-9_])?)?,)*")
 _HOSTS = re.compile(r"(?:(?:[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?)?,)*")
 
@@ -57,9 +56,9 @@ def _packed(texts: list[str], width: int) -> bytes | None:
                 return None
             found = [ip_address(text).packed for text in texts]
             return b"".join(found) if all(len(one) == 16 for one in found) else None
-        if not _fits(_QUADS, texts):
-            return None
-        return bytes(map(OCTETS.__getitem__, ".".join(texts).split("."))) if texts else b""
+        if not texts or {text.count(".") for text in texts} != {3}:
+            return None if texts else b""
+        return bytes(map(OCTETS.__getitem__, ".".join(texts).split(".")))
     except (KeyError, ValueError):
         return None
 

@@ -81,9 +81,7 @@ def service_alone(given: raw.RawService) -> Service:
     addresses, is_headless = _cluster_ips(spec)
     ports = tuple(fields.ports(spec.ports, "$.spec.ports")) if spec.ports else ()
     external, hosts = _ingress(given)
-    return Service(
-        where, name, addresses, is_headless, "", ports, external, hosts, labels, version
-    )
+    return Service(where, name, addresses, is_headless, "", ports, external, hosts, labels, version)
 
 
 def slice_(given: raw.RawSlice) -> Slice | None:

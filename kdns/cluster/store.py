@@ -22,9 +22,9 @@ would leave it, and a service never passes through an empty state because its en
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from kdns.cluster.alike import bare, name_of, sharing
@@ -41,8 +41,7 @@ SYNCED: Final = "/synced"
 """The key of a Change that says that the first full state has been applied."""
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Struct, frozen=True, gc=False):
     """An object was added or changed."""
 
     object: Object
@@ -50,8 +49,7 @@ class Put:
     """True when the selection has been made already: it came out of a Store with the same one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True, gc=False):
     """An object is gone."""
 
     kind: type[Object]
@@ -59,16 +57,14 @@ class Delete:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(Struct, frozen=True, gc=False):
     """These are all objects of a kind: a fresh list. What is not among them is gone."""
 
     kind: type[Object]
     objects: tuple[Object, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Prune:
+class Prune(Struct, frozen=True, gc=False):
     """A list that came piece by piece, as Puts, is complete: what it did not name is gone.
 
     `named` holds (namespace, name), the namespace empty for what has none. Holds end with it.
@@ -80,24 +76,21 @@ class Prune:
     named: set[tuple[str, str]] | frozenset[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Synced:
+class Synced(Struct, frozen=True, gc=False):
     """All that came before is the source's whole first state."""
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True, gc=False):
     """A fresh list has been applied where this source is fed from: holds end, as with Prune."""
 
 
 Event = Put | Delete | Replace | Prune | Synced | Release
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True, gc=False):
     """What an event moved: the facts to forget. Empty when no answer can differ."""
 
-    keys: frozenset[Hashable] = field(default_factory=frozenset)
+    keys: frozenset[Hashable] = frozenset()
 
 
 NOTHING: Final = Change()
@@ -188,9 +181,10 @@ class Store:
 
     def services_at(self, address: bytes) -> tuple[Service, ...]:
         """The services that have this ClusterIP, by key."""
-        return tuple(self.services[key] for key in self._services_at.get(address, ()))
+        keys = self._services_at.get(address)
+        return tuple([self.services[key] for key in keys]) if keys else ()
 
-    def endpoints_at(self, address: bytes) -> Iterator[tuple[Slice, int]]:
+    def endpoints_at(self, address: bytes) -> list[tuple[Slice, int]]:
         """Each local slice and index at which this address is an endpoint, ready or not."""
         return self._slices.at(address)
 

@@ -7,7 +7,8 @@ list of any size takes the memory of a few pages.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kdns.cluster.api.relay import Prompt, Relay
 from kdns.cluster.store import Event
@@ -15,8 +16,7 @@ from kdns.cluster.store import Event
 ROOM = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True, gc=False):
     """Events, and what to call once they have been applied."""
 
     events: list[Event]
