@@ -143,7 +143,8 @@ def _plugins(
 ) -> tuple[tuple[str, ...], list[Plugin]]:
     """The addresses a block binds and its plugins, in the order they are asked in."""
     have = implemented()
-    repeatable = {name for name in have if _syntax_repeats(name)}
+    named = {one.name.text for one in block.directives}
+    repeatable = {name for name in have if name in named and _syntax_repeats(name)}
     check_names(block.directives, errors, known=ORDER, implemented=have, repeatable=repeatable)
     directives = sorted(
         (one for one in block.directives if one.name.text in have),

@@ -2,8 +2,9 @@
 
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
+from pkgutil import iter_modules
 
+from kdns import plugins
 from kdns.plugins import ORDER
 from kdns.plugins.base import Plugin
 
@@ -11,7 +12,7 @@ from kdns.plugins.base import Plugin
 @cache
 def plugin_class(name: str) -> type[Plugin] | None:
     """The class of a directive; None when kdns does not have it."""
-    if name not in ORDER or find_spec(f"kdns.plugins.{name}") is None:
+    if name not in implemented():
         return None
     module = import_module(f"kdns.plugins.{name}")
     for value in vars(module).values():
@@ -24,6 +25,8 @@ def plugin_class(name: str) -> type[Plugin] | None:
     raise ImportError(f"kdns.plugins.{name} has no plugin class of that name")
 
 
+@cache
 def implemented() -> tuple[str, ...]:
-    """The directives kdns has, in the order they are asked in."""
-    return tuple(name for name in ORDER if plugin_class(name) is not None)
+    """The directives kdns has, in the order they are asked in; none is loaded for it."""
+    there = {module.name for module in iter_modules(plugins.__path__)}
+    return tuple(name for name in ORDER if name in there)
