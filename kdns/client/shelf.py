@@ -6,11 +6,11 @@ since it was last passed over; an entry says itself when it is over and whether 
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from msgspec import Struct
 
-from kdns.wire import names, types
+from kdns.wire import names
+from kdns.wire.carried import Carried
 from kdns.wire.message import Answer
 
 LEAST_CAPACITY = 1024
@@ -22,8 +22,7 @@ _OCTETS_PER_ENTRY = 2048
 CacheKey = tuple[names.Key, int, int, bool, bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True, gc=False):
     """What an answer was made from: stamps as they were then, and a time it ends at."""
 
     touched: tuple[int, ...] = ()
@@ -40,8 +39,6 @@ class Entry(Struct, gc=False):
     key: CacheKey
     kind: str
     answer: Answer
-    plain: Answer
-    """The answer for askers that did not ask for AD."""
     stored: float
     ttl: int
     expires: float
@@ -69,15 +66,12 @@ def make_entry(
     key: CacheKey, kind: str, answer: Answer, span: Span, stored: float, ttl: int
 ) -> Entry:
     """An entry that begins to live at `stored`."""
-    flags = answer.flags
-    plain = answer.but(flags=flags & ~types.AD) if flags & types.AD else answer
     expires = min(stored + ttl, span.until)
     size = _size(answer)
     return Entry(
         key,
         kind,
         answer,
-        plain,
         stored,
         ttl,
         expires,
@@ -97,34 +91,34 @@ class Shelf:
         self.capacity = max(capacity - capacity % _STEP, LEAST_CAPACITY)
         self.size = 0
         self._count = count
-        self._entries: OrderedDict[CacheKey, Entry] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def find(self, key: CacheKey) -> Entry | None:
-        """The entry under a key."""
-        return self._entries.get(key)
+        self.entries: OrderedDict[CacheKey, Entry] = OrderedDict()
+        """By key; only `put` and `drop` change it."""
 
     def put(self, entry: Entry) -> None:
         """Stores an entry; others leave where there is no room."""
-        if entry.key in self._entries:
+        entries = self.entries
+        if entry.key in entries:
             self.drop(entry.key)
-        self._entries[entry.key] = entry
+        entries[entry.key] = entry
         self.size += entry.size
-        self._count("coredns_cache_entries", self.kind)
-        while len(self._entries) > self.capacity or self.size > self.capacity * _OCTETS_PER_ENTRY:
-            key, oldest = next(iter(self._entries.items()))
+        evicted = 0
+        while len(entries) > self.capacity or self.size > self.capacity * _OCTETS_PER_ENTRY:
+            key, oldest = entries.popitem(last=False)
             if oldest.is_spared:
                 oldest.is_spared = False
-                self._entries.move_to_end(key)
+                entries[key] = oldest
                 continue
-            self.drop(key)
-            self._count("coredns_cache_evictions_total", self.kind)
+            self.size -= oldest.size
+            self.settle(oldest)
+            evicted += 1
+        if evicted:
+            self._count("coredns_cache_evictions_total", self.kind, by=evicted)
+        if evicted != 1:
+            self._count("coredns_cache_entries", self.kind, by=1 - evicted)
 
     def drop(self, key: CacheKey) -> None:
         """Removes an entry, if it is there."""
-        entry = self._entries.pop(key, None)
+        entry = self.entries.pop(key, None)
         if entry is not None:
             self.size -= entry.size
             self._count("coredns_cache_entries", self.kind, by=-1)
@@ -140,6 +134,8 @@ class Shelf:
 
 def _size(answer: Answer) -> int:
     """About what an answer takes in memory."""
+    if type(answer) is Carried:
+        return 800 + len(answer.cargo.message) + len(answer.cargo.key)
     size = 800
     for rrset in answer.answer + answer.authority + answer.additional:
         rdatas = rrset.rdatas

@@ -7,13 +7,13 @@ the plugin, a bounded number at a time, never on the way of a query that can be 
 """
 
 import asyncio
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Coroutine
 from itertools import chain
 from typing import Any, ClassVar
 
 from kdns.client.background import Background, within
-from kdns.client.shelf import CacheKey, Entry, Shelf, Span, make_entry
+from kdns.client.shelf import CacheKey, Entry, Span, make_entry
+from kdns.client.shelves import Popularity, Shelves, Staleness
 from kdns.corefile.options import (
     Settings,
     Shape,
@@ -25,44 +25,29 @@ from kdns.corefile.options import (
     text,
     zones,
 )
-from kdns.plugins.base import DROP, SKIP, Filter, Ledger, Next, Query, Result, Site, zone_of
+from kdns.plugins.base import (
+    DROP,
+    SKIP,
+    Classifier,
+    Filter,
+    Ledger,
+    Query,
+    Result,
+    Site,
+    Soon,
+    zone_of,
+)
 from kdns.wire import classify, names, types
+from kdns.wire.carried import Carried
 from kdns.wire.classify import DENIAL, PLAIN_TTL, SUCCESS, Limits, is_failure, settled
 from kdns.wire.message import Answer
 
 _CAPACITY = 9984
 _LEAST_TTL = 5
 _OPCODE = 0x7800
-
-
-@dataclass(frozen=True, slots=True)
-class Staleness:
-    """`serve_stale`."""
-
-    most_s: float = 0.0
-    verifies: bool = False
-    timeout_s: float = 0.0
-    ttl: int = 0
-    recheck_s: float = 0.0
-    prefers_positive: bool = False
-
-    @property
-    def is_single(self) -> bool:
-        """One verification per entry at a time, the other askers get the stale answer at once."""
-        return self.timeout_s > 0 or self.recheck_s > 0
-
-
-@dataclass(frozen=True, slots=True)
-class Popularity:
-    """`prefetch`: how many hits, without what gap, and in the last part of an entry's life."""
-
-    least: int
-    gap_s: float
-    percent: int
-
-    def opens(self, entry: Entry) -> float:
-        """When the entry may be refreshed."""
-        return entry.stored + entry.ttl - max(-(-entry.ttl * self.percent // 100), 1)
+_NEVER = float("inf")
+Before = tuple[int, int, tuple[float, tuple[Classifier, ...], bool] | None]
+"""A ledger as it was before the rest of the chain: touches, mark, and what else was noted."""
 
 
 class Cache(Filter):
@@ -87,19 +72,25 @@ class Cache(Filter):
         super().__init__(settings, site)
         most, self._zones = _arguments(settings, site)
         self._has_root = names.ROOT in self._zones
-        self._labels: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._zone_label = ",".join(names.format(zone) for zone in self._zones)
-        self._shelves: dict[str, Shelf] = {}
+        capacities: dict[str, int] = {}
         self._limits: dict[str, Limits] = {}
         for kind, highest in ((SUCCESS, 3600), (DENIAL, 1800)):
             capacity, ttl, least = _given(settings, kind, (_CAPACITY, most or highest, _LEAST_TTL))
-            self._shelves[kind] = Shelf(kind, capacity, self._count)
+            capacities[kind] = capacity
             self._limits[kind] = Limits(ttl, least)
         self._servfail = int(settings.get("servfail", 5.0))
         self._disabled = _disabled(settings)
         self._keeps_ttl = settings.has("keepttl")
         self._popularity = _popularity(settings)
         self._stale = _staleness(settings)
+        self._shelves = Shelves(
+            capacities,
+            site.stamps.values,
+            site.counters,
+            (site.label, ",".join(names.format(zone) for zone in self._zones)),
+            self._stale,
+            self._popularity,
+        )
         self._refreshes = Background() if self._popularity or self._stale.most_s else None
 
     def tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
@@ -108,63 +99,71 @@ class Cache(Filter):
 
     def size(self, kind: str) -> int:
         """How many entries of a kind are stored."""
-        return len(self._shelves[kind])
+        return self._shelves.size(kind)
 
     # Asking
 
-    async def around(self, query: Query, next_: Next) -> Result:
+    def at_once(self, query: Query, next_: Soon) -> Result | Awaitable[Result]:
         """What is stored, else what the rest of the chain answers, stored if it may be."""
         question = query.question
         is_ours = self._has_root or zone_of(query.key, self._zones) is not None
         if not is_ours or question.flags & _OPCODE:
-            return await next_(query)
-        is_checked = not question.flags & types.CD
-        key = (query.key, query.type, query.cls, question.do, is_checked)
-        entry = self._find(key, query.now)
+            return next_(query)
+        key = (query.key, query.type, query.cls, question.do, not question.flags & types.CD)
+        entry = self._shelves.find(key, query.now)
         if entry is None:
-            self._count("coredns_cache_requests_total")
-            self._count("coredns_cache_misses_total")
-            return await self._ask(key, query, next_)
-        self._credit(entry, query.now)
+            return self._missed(key, query, next_)
+        return self._hit(entry, query, next_)
+
+    def _hit(self, entry: Entry, query: Query, next_: Soon) -> Result | Awaitable[Result]:
+        self._shelves.credit(entry, query.now)
         if query.now < entry.expires:
             self._prefetch(entry, query, next_)
             return self._give(entry, query)
-        self._count("coredns_cache_served_stale_total")
-        return await self._give_stale(entry, query, next_)
+        self._shelves.count("coredns_cache_served_stale_total")
+        return self._give_stale(entry, query, next_)
 
-    def _find(self, key: CacheKey, now: float) -> Entry | None:
-        """The entry to answer with: fresh, else stale where that is allowed."""
-        denied = self._usable(self._shelves[DENIAL], key, now)
-        found = self._usable(self._shelves[SUCCESS], key, now)
-        if denied is None or found is None:
-            return denied or found
-        is_fresh = now < found.expires
-        if self._stale.prefers_positive or (is_fresh and now >= denied.expires):
-            return found
-        return found if is_fresh and is_failure(denied.answer) else denied
+    def _missed(
+        self, key: CacheKey, query: Query, next_: Soon, replacing: Entry | None = None
+    ) -> Result | Awaitable[Result]:
+        """The rest of the chain's answer; what is live passes at the price of a look.
 
-    def _usable(self, shelf: Shelf, key: CacheKey, now: float) -> Entry | None:
-        entry = shelf.find(key)
-        if entry is None:
-            return None
-        stale_s = 0.0 if is_failure(entry.answer) else self._stale.most_s
-        if now < entry.expires + stale_s and entry.is_right(self.site.stamps.values):
-            return entry
-        shelf.drop(key)
-        return None
+        perf: bench miss A with cache; the most frequent miss of all.
+        """
+        ledger = query.ledger
+        outer = None
+        if ledger.until != _NEVER or ledger.audience or ledger.is_personal:
+            outer = ledger.until, ledger.audience, ledger.is_personal
+            ledger.until, ledger.audience, ledger.is_personal = _NEVER, (), False
+        count = len(ledger.touched if ledger.facts is None else ledger.facts)
+        answer = next_(query)
+        if answer is SKIP or (type(answer) is Answer and (answer.live or answer is DROP)):
+            if outer is not None:
+                _rejoin(ledger, *outer)
+            return answer
+        ledger.settle()
+        # Nothing was waited for since they were touched: their stamps are what they were then.
+        stamps = ledger.stamps.values
+        mark = ledger.mark - sum([stamps[at] for at in ledger.touched[count:]])
+        before = (count, mark, outer)
+        if isinstance(answer, Answer):
+            return self._settled(key, query, answer, before, replacing)
+        return self._waited(key, query, answer, before, replacing)
 
-    def _credit(self, entry: Entry, now: float) -> None:
-        """Counts a hit, and those that the answer table had meanwhile."""
-        wide = self._popularity
-        if wide is not None:
-            served = entry.hits - entry.counted
-            if not served and now - entry.last >= wide.gap_s:
-                entry.popularity = 0
-            entry.popularity += served + 1
-        entry.last = now
-        entry.is_spared = True
-        entry.hits += 1
-        self._shelves[entry.kind].settle(entry)
+    async def _waited(
+        self,
+        key: CacheKey,
+        query: Query,
+        waited: Awaitable[Result],
+        before: Before,
+        replacing: Entry | None,
+    ) -> Result:
+        answer = await waited
+        if answer is SKIP or answer is DROP or answer.live:
+            if before[2] is not None:
+                _rejoin(query.ledger, *before[2])
+            return answer
+        return self._settled(key, query, answer, before, replacing)
 
     def _give(self, entry: Entry, query: Query) -> Answer:
         """A fresh entry's answer, with all that the answer table must know about it."""
@@ -179,24 +178,36 @@ class Cache(Filter):
         query.until(until)
         if entry.is_refreshing:
             query.forget()  # the next asker should have what the refresh brings
-        return entry.answer if _wants_ad(query) else entry.plain
+        return self._kept(entry, query)
+
+    def _kept(self, entry: Entry, query: Query) -> Answer:
+        """What is stored, as this asker gets it."""
+        aging = None if self._keeps_ttl else (entry.stored, entry.ttl)
+        flags = entry.answer.flags & ~(0 if _wants_ad(query) else types.AD)
+        return entry.answer.but(flags=flags, plugin=self.name, error="", aging=aging)
 
     # Storing
 
-    async def _ask(
-        self, key: CacheKey, query: Query, next_: Next, *, replacing: Entry | None = None
-    ) -> Result:
-        """Asks the rest of the chain, and stores what may be stored."""
-        answer, span, is_general = await _noting(query, next_)
-        if answer is SKIP or answer is DROP or answer.live:
-            return answer
+    async def _ask(self, query: Query, next_: Soon, replacing: Entry) -> Result:
+        """Asks the rest of the chain again for what is stored."""
+        answer = self._missed(replacing.key, query, next_, replacing)
+        return answer if isinstance(answer, Answer) or answer is SKIP else await answer
+
+    def _settled(
+        self, key: CacheKey, query: Query, answer: Answer, before: Before, replacing: Entry | None
+    ) -> Answer:
+        """The answer with one TTL, stored if it may be."""
+        ledger = query.ledger
+        count, mark, outer = before
         kind, ttl = self._judge(query, answer)
         given = settled(answer, ttl)
+        is_general = not ledger.is_personal and not ledger.audience
         if kind and ttl and is_general and not self._is_disabled(kind, query.key):
-            aging = None if self._keeps_ttl else (query.now, ttl)
-            held = given.but(plugin=self.name, error="", aging=aging)
-            self._store(make_entry(key, kind, held, span, query.now, ttl), replacing)
+            span = Span(tuple(ledger.touched[count:]), ledger.mark - mark, ledger.until)
+            self._shelves.store(make_entry(key, kind, given, span, query.now, ttl), replacing)
             query.forget()  # what is stored ages from now on; this reply would not
+        if outer is not None:
+            _rejoin(ledger, *outer)
         if answer.error:
             return answer
         if not given.flags & types.AD or _wants_ad(query):
@@ -205,6 +216,10 @@ class Cache(Filter):
 
     def _judge(self, query: Query, answer: Answer) -> tuple[str, int]:
         """Which shelf an answer belongs on, none if it may not be kept, and its TTL."""
+        if type(answer) is Carried and not (answer.rcode or answer.flags & types.TC):
+            cargo = answer.cargo  # perf: bench forwarded; the same as below for what is usual
+            if query.type in cargo.found and not cargo.authority:
+                return SUCCESS, self._limits[SUCCESS].clamp(cargo.least_ttl)
         if answer.error:
             return (DENIAL if answer.rcode == types.SERVFAIL else ""), self._servfail
         is_transfer = query.type in {types.AXFR, types.IXFR}
@@ -221,40 +236,23 @@ class Cache(Filter):
         disabled = self._disabled[kind]
         return bool(disabled) and zone_of(key, disabled) is not None
 
-    def _store(self, entry: Entry, replacing: Entry | None) -> None:
-        if replacing is not None:
-            if not self._is_news(entry.answer, replacing):
-                return
-            entry.popularity, entry.last = replacing.popularity, replacing.last
-        self._shelves[entry.kind].put(entry)
-        if not is_failure(entry.answer):
-            self._shelves[DENIAL if entry.kind == SUCCESS else SUCCESS].drop(entry.key)
-
     # Refreshing
 
-    def _is_news(self, answer: Result | None, held: Entry) -> bool:
-        """True for an answer that may take the place of what is stored."""
-        if answer is None or answer is SKIP or answer.error or answer.flags & types.TC:
-            return False
-        if self._stale.prefers_positive and held.kind == SUCCESS and not answer.answer:
-            return False
-        return answer.rcode in {types.NOERROR, types.NXDOMAIN}
-
-    def _prefetch(self, entry: Entry, query: Query, next_: Next) -> None:
+    def _prefetch(self, entry: Entry, query: Query, next_: Soon) -> None:
         wide = self._popularity
         if wide is None or entry.popularity < wide.least or query.now < wide.opens(entry):
             return
         if self._refresh(entry, query, next_):
-            self._count("coredns_cache_prefetch_total")
+            self._shelves.count("coredns_cache_prefetch_total")
 
-    async def _give_stale(self, entry: Entry, query: Query, next_: Next) -> Result:
+    async def _give_stale(self, entry: Entry, query: Query, next_: Soon) -> Result:
         """An answer for an entry that is over: fresh if it is verified in time, else stale."""
         stale = self._stale
         if not stale.verifies:
             self._refresh(entry, query, next_)
         elif not stale.is_single:
-            answer = await self._ask(entry.key, query, next_, replacing=entry)
-            if self._is_news(answer, entry):
+            answer = await self._ask(query, next_, entry)
+            if self._shelves.is_news(_answered(answer), entry):
                 return answer
         else:
             verified: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
@@ -264,14 +262,14 @@ class Cache(Filter):
                     query.forget()
                     return fresh
         query.forget()
-        answer = entry.answer if _wants_ad(query) else entry.plain
+        answer = self._kept(entry, query)
         return answer if self._keeps_ttl else settled(answer, stale.ttl)
 
     def _refresh(
         self,
         entry: Entry,
         query: Query,
-        next_: Next,
+        next_: Soon,
         verified: "asyncio.Future[Answer | None] | None" = None,
     ) -> bool:
         """Has an entry asked again in the background, unless that is under way or too early."""
@@ -281,27 +279,22 @@ class Cache(Filter):
         async def work() -> None:
             answer: Result | None = None
             try:
-                answer = await self._ask(
-                    entry.key, _again(query, self.site), next_, replacing=entry
-                )
+                answer = await self._ask(_again(query, self.site), next_, entry)
             finally:
                 entry.is_refreshing = False
-                is_news = self._is_news(answer, entry)
+                fresh = _answered(answer)
+                is_news = self._shelves.is_news(fresh, entry)
                 if not is_news:
                     entry.recheck_at = self.site.clock() + self._stale.recheck_s
                 if verified is not None and not verified.done():
-                    verified.set_result(answer if is_news and answer is not SKIP else None)
+                    verified.set_result(fresh if is_news else None)
 
         entry.is_refreshing = self._refreshes.submit(work)
         return entry.is_refreshing
 
-    def _count(self, metric: str, kind: str = "", *, by: int = 1) -> None:
-        labels = self._labels.get((metric, kind))
-        if labels is None:
-            # perf: bench forwarded; made once, as a miss counts four things
-            middle = (kind, self._zone_label) if kind else (self._zone_label,)
-            labels = self._labels[metric, kind] = (metric, self.site.label, *middle, "")
-        self.site.counters.values[labels] += by
+
+def _answered(result: Result | None) -> Answer | None:
+    return None if result is SKIP else result
 
 
 def _again(query: Query, site: Site) -> Query:
@@ -313,19 +306,13 @@ def _again(query: Query, site: Site) -> Query:
     return other
 
 
-async def _noting(query: Query, next_: Next) -> tuple[Result, Span, bool]:
-    """The rest of the chain's answer, what it was made from, and whether it is for everybody."""
-    ledger = query.ledger
-    count, mark, until = len(ledger.touched), ledger.mark, ledger.until
-    audience, is_personal = ledger.audience, ledger.is_personal
-    ledger.until, ledger.audience, ledger.is_personal = float("inf"), (), False
-    answer = await next_(query)
-    is_general = not ledger.is_personal and not ledger.audience
-    span = Span(tuple(ledger.touched[count:]), ledger.mark - mark, ledger.until)
+def _rejoin(
+    ledger: Ledger, until: float, audience: tuple[Classifier, ...], is_personal: bool
+) -> None:
+    """Adds what was noted before the cache to what the rest of the chain noted."""
     ledger.until = min(until, ledger.until)
     ledger.audience = tuple(dict.fromkeys(audience + ledger.audience))
     ledger.is_personal |= is_personal
-    return answer, span, is_general
 
 
 def _wants_ad(query: Query) -> bool:

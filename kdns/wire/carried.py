@@ -68,13 +68,12 @@ class Cargo(Struct, gc=False):
     counts: tuple[int, int, int]
     ttl_at: list[int]
     least_ttl: int
-    """Of all records; the longest when there are none."""
     has_one_ttl: bool
+    """True also where there are no records."""
     found: tuple[int, ...]
     """The types in the answer section."""
-    has_soa: bool
-    has_ns: bool
-    """In the authority section."""
+    authority: tuple[int, ...]
+    """Those in the authority section."""
     block: tuple[int, int, int] | None
     """(offset, stride, count) of the addresses, where there is more than one."""
     options: bytes
@@ -136,6 +135,12 @@ class Carried(Answer, frozen=True, gc=False, kw_only=True):
         if _SECTIONS.isdisjoint(changes):
             return replace(self, **changes)
         return replace(self.opened(), **changes)
+
+    def least_ttl(self, otherwise: int) -> int:
+        """The smallest TTL of all records, or what is to stand for it where there are none."""
+        if not self.cargo.ttl_at:
+            return otherwise
+        return self.cargo.least_ttl if self.ttl is None else self.ttl
 
     def opened(self) -> Answer:
         """The same as an ordinary Answer."""
@@ -225,8 +230,7 @@ def _single(message: bytes, start: int, key: Key) -> Cargo | None:
         ttl,
         True,
         (type_,),
-        False,
-        False,
+        (),
         None,
         options,
     )
@@ -360,7 +364,7 @@ class _Sight:
     def cargo(self, end: int, counts: list[int], options: bytes) -> Cargo:
         """All that was seen."""
         ttls, (answer, authority, _) = self.ttls, self.types
-        least = min(ttls) if ttls else _LONGEST
+        least = min(ttls, default=0)
         return Cargo(
             self.key,
             self.message,
@@ -369,10 +373,9 @@ class _Sight:
             (counts[0], counts[1], counts[2]),
             self.ttl_at,
             least,
-            not ttls or max(ttls) == least,
+            max(ttls, default=0) == least,
             tuple(answer),
-            types.SOA in authority,
-            types.NS in authority,
+            tuple(authority),
             self.run if self.run and self.run[2] > 1 else None,
             options,
         )

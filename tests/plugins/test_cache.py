@@ -8,7 +8,7 @@ import pytest
 from kdns.client.shelf import LEAST_CAPACITY, Entry, Shelf, Span, make_entry
 from kdns.corefile.tree import ConfigError
 from kdns.plugins.acl import Acl
-from kdns.plugins.base import DROP, SKIP, Backend, Ledger, Query
+from kdns.plugins.base import DROP, SKIP, Backend, Ledger, Query, waiting
 from kdns.plugins.cache import Cache
 from kdns.plugins.template import Template
 from kdns.wire import names, records, types
@@ -328,7 +328,7 @@ async def test_what_was_read_of_the_asker_before_the_cache_does_not_matter():
         ledger = Ledger(site.stamps, asking.chain.route)
         query = Query.of(question("a.example"), client(), site.clock(), ledger)
         query.reads_client()
-        await asking.cache.around(query, asking.chain.plugins[1].answer)
+        await waiting(lambda q: asking.cache.at_once(q, asking.chain.plugins[1].at_once))(query)
         assert ledger.is_personal
     assert len(asking.script.asked) == 1
 
@@ -429,7 +429,7 @@ async def test_an_entry_outlives_what_the_rest_of_the_query_was_made_of():
     ledger = Ledger(site.stamps, asking.chain.route)
     query = Query.of(question("a.example"), client(), site.clock(), ledger)
     query.until(1010)
-    await asking.cache.around(query, asking.chain.plugins[1].answer)
+    await waiting(lambda q: asking.cache.at_once(q, asking.chain.plugins[1].at_once))(query)
     assert ledger.until == 1010
     await asking.ask()
     assert asking.chain.ledger.until == 1060
@@ -806,11 +806,11 @@ def test_long_answers_leave_room_for_fewer():
     shelf = Shelf(SUCCESS, 0, lambda *_, **__: None)
     for number in range(200):
         shelf.put(_entry(f"n{number}.example", 60_000))
-    assert len(shelf) < LEAST_CAPACITY * 2048 / 60_000 + 1
+    assert len(shelf.entries) < LEAST_CAPACITY * 2048 / 60_000 + 1
     assert shelf.size <= LEAST_CAPACITY * 2048
     for number in range(200):
         shelf.drop(_entry(f"n{number}.example", 0).key)
-    assert (len(shelf), shelf.size) == (0, 0)
+    assert (len(shelf.entries), shelf.size) == (0, 0)
 
 
 # What the Corefile says
@@ -904,3 +904,44 @@ async def test_the_answer_table_does_not_remember_what_has_just_been_stored() ->
     assert not made.ledger.keep, "its TTL would stand still"
     await made.dig("a.example")
     assert made.ledger.keep
+
+
+def test_a_live_answer_passes_without_anything_to_wait_for():
+    asking = Asking()
+    live = Answer(answer=(a(600),), live=True)
+    site = asking.chain.site
+    for outer in (float("inf"), 2000.0):
+        ledger = Ledger(site.stamps, asking.chain.route)
+        query = Query.of(question("a.example"), client(), site.clock(), ledger)
+        query.until(outer)
+
+        def behind(inner: Query):
+            inner.until(3000.0)
+            inner.reads_class(asking.chain.plugins[1])
+            return live
+
+        assert asking.cache.at_once(query, behind) is live
+        assert ledger.until == min(outer, 3000.0)
+        assert ledger.audience == (asking.chain.plugins[1],)
+
+
+def test_what_need_not_be_waited_for_is_stored_at_once():
+    asking = Asking()
+    site = asking.chain.site
+    site.stamps.bump(["hosts"])
+    for _ in range(2):
+        ledger = Ledger(site.stamps, asking.chain.route, [], ["before"])
+        query = Query.of(question("a.example"), client(), site.clock(), ledger)
+
+        def behind(inner: Query):
+            asking.script.asked.append(inner)
+            inner.touch("hosts")
+            return Answer(answer=(a(60),))
+
+        answer = asking.cache.at_once(query, behind)
+        assert answer.answer == (a(60),)
+    assert len(asking.script.asked) == 1
+    ledger.settle()
+    assert ledger.is_right()
+    site.stamps.bump(["hosts"])
+    assert not ledger.is_right()

@@ -1,0 +1,143 @@
+"""Both kinds of answers a cache keeps, and which of them are fresh, stale, popular or news."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kdns.client.shelf import CacheKey, Entry, Shelf
+from kdns.observe.counters import Counters
+from kdns.wire import types
+from kdns.wire.classify import DENIAL, SUCCESS, is_failure
+from kdns.wire.message import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """`serve_stale`."""
+
+    most_s: float = 0.0
+    verifies: bool = False
+    timeout_s: float = 0.0
+    ttl: int = 0
+    recheck_s: float = 0.0
+    prefers_positive: bool = False
+
+    @property
+    def is_single(self) -> bool:
+        """One verification per entry at a time, the other askers get the stale answer at once."""
+        return self.timeout_s > 0 or self.recheck_s > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Popularity:
+    """`prefetch`: how many hits, without what gap, and in the last part of an entry's life."""
+
+    least: int
+    gap_s: float
+    percent: int
+
+    def opens(self, entry: Entry) -> float:
+        """When the entry may be refreshed."""
+        return entry.stored + entry.ttl - max(-(-entry.ttl * self.percent // 100), 1)
+
+
+class Shelves:
+    """The shelves of one `cache`, and what is counted of them."""
+
+    def __init__(
+        self,
+        capacities: Mapping[str, int],
+        stamps: list[int],
+        counters: Counters,
+        labels: tuple[str, str],
+        stale: Staleness,
+        popularity: Popularity | None,
+    ) -> None:
+        self._counted = counters.values
+        self._where = labels
+        self._labels: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._requests = self._label("coredns_cache_requests_total", "")
+        self._misses = self._label("coredns_cache_misses_total", "")
+        self._shelves = {kind: Shelf(kind, most, self.count) for kind, most in capacities.items()}
+        self._found, self._denied = (self._shelves[kind].entries for kind in (SUCCESS, DENIAL))
+        self._stamps = stamps
+        self._stale = stale
+        self._popularity = popularity
+
+    def size(self, kind: str) -> int:
+        """How many entries of a kind are stored."""
+        return len(self._shelves[kind].entries)
+
+    def find(self, key: CacheKey, now: float) -> Entry | None:
+        """The entry to answer with: fresh, else stale where that is allowed. None is a miss."""
+        if key in self._found or key in self._denied:
+            entry = self._best(key, now)
+            if entry is not None:
+                return entry
+        # perf: bench miss A with cache; most questions are the cluster's and never here
+        counted = self._counted
+        counted[self._requests] += 1
+        counted[self._misses] += 1
+        return None
+
+    def _best(self, key: CacheKey, now: float) -> Entry | None:
+        denied = self._usable(self._shelves[DENIAL], key, now)
+        found = self._usable(self._shelves[SUCCESS], key, now)
+        if denied is None or found is None:
+            return denied or found
+        is_fresh = now < found.expires
+        if self._stale.prefers_positive or (is_fresh and now >= denied.expires):
+            return found
+        return found if is_fresh and is_failure(denied.answer) else denied
+
+    def _usable(self, shelf: Shelf, key: CacheKey, now: float) -> Entry | None:
+        entry = shelf.entries.get(key)
+        if entry is None:
+            return None
+        stale_s = 0.0 if is_failure(entry.answer) else self._stale.most_s
+        if now < entry.expires + stale_s and entry.is_right(self._stamps):
+            return entry
+        shelf.drop(key)
+        return None
+
+    def credit(self, entry: Entry, now: float) -> None:
+        """Counts a hit, and those that the answer table had meanwhile."""
+        wide = self._popularity
+        if wide is not None:
+            served = entry.hits - entry.counted
+            if not served and now - entry.last >= wide.gap_s:
+                entry.popularity = 0
+            entry.popularity += served + 1
+        entry.last = now
+        entry.is_spared = True
+        entry.hits += 1
+        self._shelves[entry.kind].settle(entry)
+
+    def store(self, entry: Entry, replacing: Entry | None) -> None:
+        """Stores an entry; one that replaces another only where it is news."""
+        if replacing is not None:
+            if not self.is_news(entry.answer, replacing):
+                return
+            entry.popularity, entry.last = replacing.popularity, replacing.last
+        self._shelves[entry.kind].put(entry)
+        other = self._shelves[DENIAL if entry.kind == SUCCESS else SUCCESS]
+        if entry.key in other.entries and not is_failure(entry.answer):
+            other.drop(entry.key)
+
+    def is_news(self, answer: Answer | None, held: Entry) -> bool:
+        """True for an answer that may take the place of what is stored."""
+        if answer is None or answer.error or answer.flags & types.TC:
+            return False
+        if self._stale.prefers_positive and held.kind == SUCCESS and not answer.answer:
+            return False
+        return answer.rcode in {types.NOERROR, types.NXDOMAIN}
+
+    def count(self, metric: str, kind: str = "", *, by: int = 1) -> None:
+        """Adds to a counter."""
+        self._counted[self._labels.get((metric, kind)) or self._label(metric, kind)] += by
+
+    def _label(self, metric: str, kind: str) -> tuple[str, ...]:
+        """The key of a counter, made once."""
+        server, zones = self._where
+        middle = (kind, zones) if kind else (zones,)
+        labels = self._labels[metric, kind] = (metric, server, *middle, "")
+        return labels
