@@ -281,6 +281,8 @@ class Observer(Plugin):
     """False when it only cares for failures: then answers that went well need not be told."""
     wants_each: ClassVar[bool] = True
     """False when replies from the table need not be told one by one: they come as sums."""
+    wants_callers: ClassVar[bool] = False
+    """True when, of those, it lists clients: only then `Hits.callers` has any."""
     wants_strays: ClassVar[bool] = False
     """True when the first one in the Corefile is also to be told what no block took: refused by
     the server itself, with an empty Key for its zone."""

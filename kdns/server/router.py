@@ -68,6 +68,10 @@ class Router:
         """Somebody is to be told of every answer that was not in the table."""
         self.wants_each = any(block.each for block in blocks.values())
         """Somebody is to be told of every answer, one by one."""
+        self.wants_callers = any(
+            one.wants_callers for block in blocks.values() for one in block.summing
+        )
+        """Somebody lists clients."""
 
     def choose(self, key: Key, type_: int) -> Block | None:
         """The block that answers a name, None when no zone holds it."""

@@ -24,6 +24,9 @@ MAX_UNDERWAY = 128
 READ_S = 3.0
 """A message begun must be whole by then; so must the first one of a connection (CoreDNS: 3 s)."""
 IDLE_S = 10.0
+LAST_TURNS = 8
+"""Turns the loop makes then in any case: that time may have passed while the machine did others'
+work, and from accepting to reading a loop needs some turns."""
 BATCH = 256
 """Messages of one connection answered before others get their turn."""
 REPLIES_BYTES = 1 << 16
@@ -175,7 +178,9 @@ class Connection(asyncio.Protocol):
             at = end
         self._buffer = buffer[at:]
         if hits:
-            pipeline.served(hits, now)
+            wants = pipeline.router.wants_callers
+            client = (self._client or self._introduced()) if wants else None
+            pipeline.served(hits, now, client.address if client else b"")
         if replies:
             if not self.transport.is_closing():
                 self.transport.write(b"".join(replies))
@@ -303,6 +308,8 @@ class TcpListener:
             sock.setblocking(False)
             await loop.connect_accepted_socket(partial(Connection, self), sock)
         await asyncio.sleep(LAST_READ_S)
+        for _ in range(LAST_TURNS):
+            await asyncio.sleep(0)
 
     def add(self, connection: Connection) -> None:
         """Takes a connection in; at the bound the one that has waited longest makes room."""

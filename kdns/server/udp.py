@@ -25,6 +25,7 @@ from kdns.server.peers import (
     address_of,
     ask_for_local_addresses,
     from_local,
+    is_over_v6,
     peer_of,
     unmapped,
 )
@@ -38,7 +39,7 @@ BATCH = COUNT
 BATCHES = 4
 """Batches a wake-up may read before other sockets and timers get their turn."""
 TRIES = 8
-"""perf: a wake-up takes one packet, and each so many looks whether more are there (paced)."""
+"""perf: at low rates a wake-up takes one packet, and each so many looks for more (paced)."""
 MAX_UNDERWAY = 10_000
 """Packets that may wait for an answer at once; beyond it, packets stay in the kernel's queue."""
 
@@ -74,7 +75,7 @@ class UdpListener:
     def start(self) -> None:
         """Begins to read."""
         self._is_reading = True
-        self._loop.add_reader(self.sock, self._read)
+        self._loop.add_reader(self.sock, self._wake)
 
     async def stop(self, grace_s: float) -> None:
         """Answers what is in the queue and under way, closes the socket.
@@ -98,17 +99,58 @@ class UdpListener:
         self._loop.remove_writer(self.sock)
         self.sock.close()
 
-    def _read(self) -> int:
-        """Answers some packets; says how many there were."""
+    def _wake(self) -> None:
+        """Takes one packet and goes back to sleep, or many while there are many."""
+        self._wakes += 1
+        if self._is_busy or not self._wakes % TRIES or not self._room():
+            self._read()
+            return
+        # perf: paced. A wake-up finds its caches cold: no second look, no ctypes, few calls.
         now = self.clock()
+        try:
+            packet, peer, ancillary = self._receive()
+        except OSError:
+            return  # nothing there, or an ICMP error of an earlier reply
+        self.heard_at = now
+        pipeline, table = self.pipeline, self.pipeline.table
+        if table is not None and not pipeline.router.wants_each:
+            view = table.views.get(packet[2:])
+            if (
+                view is not None
+                and view.gen == pipeline.stamps.generation
+                and now < view.until
+                and not view.rotating
+            ):
+                hits = view.hits
+                view.hits = hits + 1
+                if not hits:
+                    table.pending.append(view)
+                if len(peer) == 4 and is_over_v6(peer):
+                    view.hits_v6 += 1
+                self._send(packet[:2] + view.head, peer, ancillary)
+                pipeline.served(1, now, address_of(peer))
+                return
+        self._answer_alone(packet, peer, ancillary, now)
+
+    def _answer_alone(self, packet: bytes, peer: Peer, ancillary: Ancillary, now: float) -> None:
+        """Answers the one packet of a wake-up that is more than a copy."""
+        self._missed = 0
         self._is_in_batch = True
         try:
-            if self._slots is None:
-                count = self._read_each(now)
-            elif self._is_busy:
-                count = self._read_batches(self._slots, now)
-            else:
-                count = self._read_one(self._slots, now)
+            self._answer_plainly(packet, peer, ancillary, now)
+        finally:
+            self._is_in_batch = False
+        if not self._missed:
+            self.pipeline.served(1, now, address_of(peer))
+        self.pipeline.tell()
+
+    def _read(self) -> int:
+        """Answers a batch, or some; says how many packets there were."""
+        now = self.clock()
+        slots = self._slots
+        self._is_in_batch = True
+        try:
+            count = self._read_each(now) if slots is None else self._read_batches(slots, now)
         finally:
             self._is_in_batch = False
         if count:
@@ -123,13 +165,6 @@ class UdpListener:
             self._pause()
             return 0
         return min(room, COUNT)
-
-    def _read_one(self, slots: Slots, now: float) -> int:
-        """One packet and back to sleep: at low rates looking for a second one costs more."""
-        self._wakes += 1
-        if not self._wakes % TRIES:
-            return self._read_batches(slots, now)
-        return self._read_batch(slots, min(self._room(), 1), now)
 
     def _read_batches(self, slots: Slots, now: float) -> int:
         total = 0
@@ -156,7 +191,8 @@ class UdpListener:
         finally:
             self._send_batch(slots, count)
         if count > self._missed:
-            caller = address_of(slots.name(count - 1))
+            wants = self.pipeline.router.wants_callers
+            caller = address_of(slots.name(count - 1)) if wants else b""
             self.pipeline.served(count - self._missed, now, caller)
         return count
 
@@ -240,11 +276,10 @@ class UdpListener:
 
     def _read_each(self, now: float) -> int:
         """The plain way: a batch, packet by packet."""
-        receive = self._receive_any if self._is_wildcard else self._receive
         count, self._missed, failed = 0, 0, 0
         while count < BATCH and self._room():
             try:
-                packet, peer, ancillary = receive()
+                packet, peer, ancillary = self._receive()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
@@ -252,15 +287,16 @@ class UdpListener:
             else:
                 self._answer_plainly(packet, peer, ancillary, now)
             count += 1
+        self._is_busy = count > 1
         hits = count - failed - self._missed
         if hits:
-            self.pipeline.served(hits, now, address_of(peer))
+            wants = self.pipeline.router.wants_callers
+            self.pipeline.served(hits, now, address_of(peer) if wants else b"")
         return count
 
     def _answer_plainly(self, packet: bytes, peer: Peer, ancillary: Ancillary, now: float) -> None:
         pipeline = self.pipeline
-        is_v6 = len(peer) > 2 and len(address_of(peer)) == 16
-        reply = pipeline.recall(packet, peer, now, is_v6=is_v6)
+        reply = pipeline.recall(packet, peer, now, is_v6=is_over_v6(peer))
         if reply is not None:
             if pipeline.router.wants_each:
                 pipeline.recalled(packet, peer, self._client(peer, ancillary), reply, now)
@@ -274,12 +310,11 @@ class UdpListener:
             self._wait_for(waited, peer, ancillary)
 
     def _receive(self) -> tuple[bytes, Peer, Ancillary]:
+        if self._is_wildcard:
+            packet, ancillary, _, peer = self.sock.recvmsg(65535, 128)
+            return packet, peer, ancillary
         packet, peer = self.sock.recvfrom(65535)
         return packet, peer, []
-
-    def _receive_any(self) -> tuple[bytes, Peer, Ancillary]:
-        packet, ancillary, _, peer = self.sock.recvmsg(65535, 128)
-        return packet, peer, ancillary
 
     def _client(self, peer: Peer, ancillary: Ancillary) -> Client:
         local = self._local

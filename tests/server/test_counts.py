@@ -7,12 +7,15 @@ The same traffic goes over sockets to two servers: one whose `prometheus` takes 
 import asyncio
 import re
 import socket
+from collections import Counter
 from random import Random
 
 import dns.flags
 import dns.message
 import pytest
 
+from kdns.observe.lists import TopLists
+from kdns.plugins.base import Hits, Seen
 from kdns.plugins.prometheus import Prometheus
 from kdns.server.assembly import Services, build
 from kdns.server.service import Service
@@ -129,7 +132,7 @@ async def page(asking: list[tuple[str, str]], *, reload: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("reload", [False, True], ids=["at rest", "through reloads"])
-@pytest.mark.parametrize("transport", ["tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_sums_are_what_telling_each_would_have_counted(
     transport: str, reload: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,3 +153,40 @@ async def test_a_page_asked_for_right_after_a_query_shows_it() -> None:
     assert sum(int(line.split()[1]) for line in lines if "_requests_total" in line) > sum(
         int(line.split()[1]) for line in each if "_requests_total" in line
     )
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("wants", [True, False])
+async def test_lists_know_what_is_asked_often_and_by_whom(
+    transport: str, wants: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists = TopLists(lambda: 0.0)
+    count, count_hits = Prometheus.observe, Prometheus.observe_hits
+
+    def observe(self: Prometheus, batch: list[Seen]) -> None:
+        lists.observe(batch)
+        count(self, batch)
+
+    def observe_hits(self: Prometheus, hits: Hits) -> None:
+        lists.observe_hits(hits)
+        count_hits(self, hits)
+
+    monkeypatch.setattr(Prometheus, "observe", observe)
+    monkeypatch.setattr(Prometheus, "observe_hits", observe_hits)
+    monkeypatch.setattr(Prometheus, "wants_callers", wants)
+    await page([(transport, "127.0.0.1"), (transport, "::1")], reload=False)
+    asked = Counter(
+        message.question[0].name.to_wire().lower()
+        for chance in [Random(7)]
+        for _ in range(2)
+        for message in map(dns.message.from_wire, (b"\0\0" + one for one in packets(chance)))
+    )
+    del asked[b"\1q\5quiet\4test\0"]
+    # Of what the table does not give, some stand for others.
+    found = {one.key: one.least for one in lists.names.top(20)}
+    assert found.keys() <= asked.keys()
+    for name, times in asked.most_common(3):
+        assert found[name] == pytest.approx(times, abs=60)
+    clients = {one.key for one in lists.clients.top(9)}
+    assert clients == {b"\x7f\0\0\1", bytes(15) + b"\1"}
+    assert (lists.clients.total > lists.names.total / 2) == wants
