@@ -131,7 +131,7 @@ def main() -> int:
             print(f"without {name}: {why}")
     try:
         figures = measure(chosen, names, trees, options.services, options.rounds)
-    except (NoCompiler, PeerDown) as error:
+    except NoCompiler as error:
         print(f"bench: {error}")
         return 1
     rows = table.rows(chosen, figures.medians(), names)
@@ -162,7 +162,12 @@ def measure(
         bench = Bench(folder, services, rounds)
         for setting in dict.fromkeys((each.is_wildcard, each.workers) for each in chosen):
             mine = [each for each in chosen if (each.is_wildcard, each.workers) == setting]
-            running = _start(farm, names, *setting)
+            try:
+                running = _start(farm, names, *setting)
+            except PeerDown as error:
+                bench.figures.troubles.append(str(error))
+                farm.stop()
+                continue
             for scenario in mine if running else ():
                 print(f"{scenario.name} …", file=sys.stderr, flush=True)
                 bench.run(scenario, running)

@@ -226,7 +226,7 @@ def has_workers(tree: Path) -> bool:
     """Whether the kdns of a checkout can run several processes."""
     environ = {**os.environ, "PYTHONPATH": str(tree)}
     words = [sys.executable, "-m", "kdns", "-h"]
-    done = subprocess.run(words, capture_output=True, text=True, env=environ, check=True)
+    done = subprocess.run(words, capture_output=True, text=True, env=environ, cwd=tree, check=True)
     return WORKERS in done.stdout
 
 
