@@ -28,6 +28,11 @@ def address_of(peer: Peer | bytes) -> bytes:
     return unmapped(socket.inet_pton(socket.AF_INET6, host.partition("%")[0]))
 
 
+def is_over_v6(peer: Peer) -> bool:
+    """True for an IPv6 address that is not IPv4 inside."""
+    return len(peer) == 4 and not (peer[0].startswith("::ffff:") and "." in peer[0])
+
+
 def peer_of(name: bytes) -> Peer:
     """A sockaddr as the socket module has it."""
     port = int.from_bytes(name[2:4], "big")

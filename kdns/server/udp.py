@@ -128,7 +128,7 @@ class UdpListener:
                 if len(peer) == 4 and is_over_v6(peer):
                     view.hits_v6 += 1
                 self._send(packet[:2] + view.head, peer, ancillary)
-                pipeline.served(1, now, address_of(peer))
+                self._served(1, peer, now)
                 return
         self._answer_alone(packet, peer, ancillary, now)
 
@@ -141,7 +141,7 @@ class UdpListener:
         finally:
             self._is_in_batch = False
         if not self._missed:
-            self.pipeline.served(1, now, address_of(peer))
+            self._served(1, peer, now)
         self.pipeline.tell()
 
     def _read(self) -> int:
@@ -191,9 +191,7 @@ class UdpListener:
         finally:
             self._send_batch(slots, count)
         if count > self._missed:
-            wants = self.pipeline.router.wants_callers
-            caller = address_of(slots.name(count - 1)) if wants else b""
-            self.pipeline.served(count - self._missed, now, caller)
+            self._served(count - self._missed, slots.name(count - 1), now)
         return count
 
     def _answer(
@@ -290,8 +288,7 @@ class UdpListener:
         self._is_busy = count > 1
         hits = count - failed - self._missed
         if hits:
-            wants = self.pipeline.router.wants_callers
-            self.pipeline.served(hits, now, address_of(peer) if wants else b"")
+            self._served(hits, peer, now)
         return count
 
     def _answer_plainly(self, packet: bytes, peer: Peer, ancillary: Ancillary, now: float) -> None:
@@ -308,6 +305,10 @@ class UdpListener:
             self._send(waited, peer, ancillary)
         elif waited is not None:
             self._wait_for(waited, peer, ancillary)
+
+    def _served(self, hits: int, peer: Peer | bytes, now: float) -> None:
+        caller = address_of(peer) if self.pipeline.router.wants_callers else b""
+        self.pipeline.served(hits, now, caller)
 
     def _receive(self) -> tuple[bytes, Peer, Ancillary]:
         if self._is_wildcard:

@@ -124,14 +124,14 @@ async def test_stop_ends_though_packets_keep_coming() -> None:
     flood = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     loop = asyncio.get_running_loop()
     until = loop.time() + 5
-    receive = udp._receive
+    read = udp._read
 
-    def and_one_more() -> object:
+    def one_more() -> int:
         if loop.time() < until:
             flood.sendto(packet(), ("127.0.0.1", port))
-        return receive()
+        return read()
 
-    udp._receive = and_one_more
+    udp._read = one_more
     udp.start()
     await udp.stop(0.2)
     assert loop.time() < until - 2
