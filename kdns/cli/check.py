@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kdns.cli.serve import corefile
 from kdns.corefile.tree import ConfigError
 from kdns.server.assembly import Services, build
+from kdns.server.begin import corefile
 
 
 def main(arguments: Sequence[str]) -> int:

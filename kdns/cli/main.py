@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             is_quiet=options.quiet,
             pidfile=options.pidfile,
             log_format=options.log_format,
+            workers=options.workers,
         ),
         banner=version(),
     )
@@ -83,9 +84,19 @@ def _parser() -> argparse.ArgumentParser:
         "-log-format", "--log-format", choices=("text", "json"), default="text",
         help="how log lines look (text)",
     )  # fmt: skip
+    flag(
+        "-workers", "--workers", metavar="N", type=_count, default=None,
+        help="serve with N processes, whatever multisocket in the Corefile says",
+    )  # fmt: skip
     flag("-plugins", "--plugins", action="store_true", help="list the plugins and exit")
     flag("-version", "--version", action="store_true", help="print the version and exit")
     return parser
+
+
+def _count(text: str) -> int:
+    if text.isdigit() and 1 <= int(text) <= 1024:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a number from 1 to 1024, found {text!r}")
 
 
 def _port(text: str) -> int:

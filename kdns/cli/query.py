@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-from kdns.cli.serve import corefile
 from kdns.client.ask import ask
 from kdns.client.line import UpstreamError
 from kdns.client.targets import parse_target
@@ -20,6 +19,7 @@ from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
 from kdns.plugins.base import Client
 from kdns.server.assembly import Services, build
+from kdns.server.begin import corefile
 from kdns.server.service import Service
 from kdns.wire import names, rare, types
 from kdns.wire.message import RRset, WireError

@@ -12,13 +12,18 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NoReturn
 
 from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
-from kdns.server.assembly import Assembly, Services, build, read
+from kdns.server.assembly import Assembly, Services, build
+from kdns.server.begin import corefile, new_loop
 from kdns.server.reload import Reloader
 from kdns.server.service import Service, Stopping
+from kdns.server.siblings import Siblings, wanted
 from kdns.server.sockets import StartError
+from kdns.server.workers.messages import Setup, pack
 
 log = logging.getLogger(logs.ROOT)
 
@@ -32,6 +37,8 @@ class Options:
     is_quiet: bool = False
     pidfile: str = ""
     log_format: str = "text"
+    workers: int | None = None
+    """How many processes serve; None where the Corefile may say it."""
 
 
 def run(options: Options, *, banner: str) -> int:
@@ -52,7 +59,12 @@ def run(options: Options, *, banner: str) -> int:
     try:
         if pidfile:
             _write(pidfile)
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
+        count = options.workers or wanted(assembly)
+        if count > 1:
+            _supervise(text, path, count, options, banner)
+        if options.workers:
+            services.siblings = Siblings(is_fixed=True)
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             return runner.run(_serve(assembly, services, options, banner))
     except (StartError, ConfigError, OSError) as error:
         logs.fatal(str(error))
@@ -62,29 +74,32 @@ def run(options: Options, *, banner: str) -> int:
             pidfile.unlink(missing_ok=True)
 
 
+def _supervise(text: str, path: str, count: int, options: Options, banner: str) -> NoReturn:
+    """Becomes the supervisor of several workers: the same process, without what it does not need.
+
+    They are told the Corefile as it was read and checked here, so a mistake in it is told here.
+    """
+    setup = Setup(
+        text, path, options.port, count, options.workers is not None, options.corefile,
+        options.is_quiet, options.pidfile, options.log_format, banner,
+    )  # fmt: skip
+    with (
+        TemporaryFile() if sys.platform != "linux" else open(os.memfd_create("kdns"), "w+b") as file
+    ):
+        file.write(pack(setup))
+        file.flush()
+        file.seek(0)
+        fd = os.dup(file.fileno())
+    os.set_inheritable(fd, True)
+    command = [sys.executable, "-m", "kdns.server.workers", "supervisor", str(fd)]
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter
+
+
 def _write(pidfile: Path) -> None:
     try:
         pidfile.write_text(f"{os.getpid()}\n", encoding="ascii")
     except OSError as error:
         raise StartError(f"cannot write the pid file {pidfile}: {error.strerror}") from error
-
-
-def corefile(given: str | None, port: int) -> tuple[str, str]:
-    """The Corefile's text and name: the one given, `stdin`, ./Corefile, or the default."""
-    if given == "stdin":
-        return sys.stdin.read(), "stdin"
-    path = given if given is not None else "Corefile" if Path("Corefile").exists() else ""
-    return read(path, port=port), path or "Corefile"
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's event loop where it is installed, else the standard one."""
-    try:
-        import uvloop  # noqa: PLC0415 - optional
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
 
 
 async def _serve(assembly: Assembly, services: Services, options: Options, banner: str) -> int:
@@ -107,18 +122,13 @@ async def _serve(assembly: Assembly, services: Services, options: Options, banne
     return 0
 
 
-_FROM_STDIN = "nothing is reloaded: the Corefile came from standard input"
-
-
 def _watch(service: Service, services: Services, options: Options) -> None:
     """Has the signals that reload, and the `reload` directive, read the Corefile again."""
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(
-        signal.SIGUSR2, _stay, "SIGUSR2: the program is not replaced; restart kdns"
-    )
+    loop.add_signal_handler(signal.SIGUSR2, logs.warn, logs.NOT_REPLACED)
     if options.corefile == "stdin":
         for number in (signal.SIGHUP, signal.SIGUSR1):
-            loop.add_signal_handler(number, _stay, _FROM_STDIN)
+            loop.add_signal_handler(number, logs.warn, logs.FROM_STDIN)
         return
     source = partial(corefile, options.corefile, options.port)
     reloader = Reloader(service, services, source, port=options.port)
@@ -134,7 +144,7 @@ def _end(service: Service, number: signal.Signals, options: Options) -> None:
     loop.add_signal_handler(signal.SIGINT, _quit, options, 1)
     loop.add_signal_handler(signal.SIGTERM, lambda: None)
     if not options.is_quiet:
-        log.info("%s: stopping; what was asked before is still answered", number.name)
+        log.info(logs.STOPPING, number.name)
     service.end()
 
 
@@ -143,8 +153,3 @@ def _quit(options: Options, code: int) -> None:
     if options.pidfile:
         Path(options.pidfile).unlink(missing_ok=True)
     os._exit(code)
-
-
-def _stay(why: str) -> None:
-    """Tells whoever knows the signal from CoreDNS that nothing happens."""
-    logs.warn(why)

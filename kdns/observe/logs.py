@@ -17,6 +17,10 @@ ROOT: Final = "kdns"
 LAYERS: Final = frozenset(("cli", "server", "zone", "cluster", "corefile", "client", "observe"))
 """Second parts of logger names that are no plugins."""
 
+STOPPING: Final = "%s: stopping; what was asked before is still answered"
+NOT_REPLACED: Final = "SIGUSR2: the program is not replaced; restart kdns"
+FROM_STDIN: Final = "nothing is reloaded: the Corefile came from standard input"
+
 _TEXT_LEVELS = {logging.CRITICAL: "FATAL"}
 _JSON_LEVELS = {logging.CRITICAL: "FATAL", logging.WARNING: "WARN"}
 
@@ -42,6 +46,12 @@ def set_up(shape: str = "text") -> None:
     root.addHandler(Output(Json() if shape == "json" else Text()))
     root.setLevel(logging.INFO)
     root.propagate = False
+
+
+def keep(only: logging.Filter) -> None:
+    """Logs no more than what passes a filter."""
+    for handler in logging.getLogger(ROOT).handlers:
+        handler.addFilter(only)
 
 
 def warn(line: str) -> None:

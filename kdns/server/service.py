@@ -9,7 +9,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdns.plugins.base import Endpoint
 from kdns.server.assembly import Assembly, Services
@@ -18,8 +18,10 @@ from kdns.server.http import Address, Offer
 from kdns.server.listener import Listener, new_pipeline
 from kdns.server.pipeline import Pipeline
 from kdns.server.router import Router
-from kdns.server.siblings import Door
 from kdns.server.sockets import StartError
+
+if TYPE_CHECKING:
+    from kdns.server.siblings import Door
 
 GRACE_S = 5.0
 """How long queries under way may take at stop (CoreDNS: 5 s)."""
@@ -110,7 +112,7 @@ class Service:
             await self._runners.keep(self.assembly.shared)
 
     async def _in_time(self, work: Coroutine[Any, Any, None]) -> None:  # Any: a coroutine's types
-        """Does what may take seconds, as when plugins wait for data, unless the stop comes first."""
+        """Does what may take seconds, as where plugins wait for data, unless the stop is first."""
         assert self._ended is not None
         working = asyncio.ensure_future(work)
         try:

@@ -53,7 +53,7 @@ class Siblings:
         return HttpListener(address, offer, ours)
 
     async def agree(self, assembly: "Assembly") -> None:
-        """Returns when everybody can change over to a Corefile; raises StartError if not all can."""
+        """Returns when everybody can serve a Corefile; raises StartError where not all can."""
         count = wanted(assembly)
         if count != self._count and not self._is_fixed:
             log.warning(

@@ -1,0 +1,104 @@
+"""What the workers serve over HTTP, at addresses that are open as long as the supervisor runs.
+
+A request is put to every worker that serves. The worst status is the answer; where all is well the
+bodies that differ come one after the other. Numbers are added up instead, those of workers that
+are gone too. While the first worker has yet to serve, nobody is ready.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from kdns.observe import exposition, process, sums
+from kdns.observe.counters import Counters
+from kdns.plugins.base import Endpoint, HttpReply
+from kdns.server.http import Address, HttpListener, Offer
+from kdns.server.sockets import StartError
+from kdns.server.workers import messages
+from kdns.server.workers.member import Member
+from kdns.server.workers.messages import Opened, Withdraw
+from kdns.server.workers.team import Team
+
+METRICS: Final = "/metrics"
+READY: Final = "/ready"
+STARTING: Final = HttpReply(503, b"multisocket")
+"""As `ready` names a plugin that has yet to be."""
+GONE: Final = HttpReply(503, b"no worker serves\n")
+GRACE_S: Final = 1.0
+
+
+class Front:
+    """The HTTP addresses of all workers."""
+
+    def __init__(self, team: Team) -> None:
+        self._team = team
+        self._doors: dict[Address, HttpListener] = {}
+        self._own = Counters()
+        self._turn = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+        process.publish(self._own, runtime=False)
+
+    async def open(self, lead: Member, offer: messages.Offer) -> None:
+        """Opens an address, or puts other paths behind one that is open."""
+        address = offer.address
+        routes = {
+            path: Endpoint(*address, path, partial(self._serve, address, path))
+            for path in offer.paths
+        }
+        door = self._doors.get(address)
+        try:
+            if door is None:
+                ours = {one.port for one in self._doors.values()}
+                door = HttpListener(address, Offer(offer.directive, routes), ours)
+                self._doors[address] = door
+                await door.start()
+        except StartError as error:
+            lead.say(Opened(offer.id, error=str(error)))
+            return
+        door.routes = routes
+        lead.say(Opened(offer.id, door.port))
+
+    def close(self, message: Withdraw) -> None:
+        """Serves at an address no more, if another Corefile does not ask for it."""
+        door = self._doors.pop(message.address, None)
+        if door is not None:
+            task = asyncio.get_running_loop().create_task(door.stop(GRACE_S))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def stop(self) -> None:
+        """Closes every address."""
+        closing = [door.stop(GRACE_S) for door in self._doors.values()]
+        await asyncio.gather(*closing, *self._closing)
+
+    async def _serve(self, address: Address, path: str, query: Mapping[str, str]) -> HttpReply:
+        if path == METRICS:
+            async with self._turn:
+                return HttpReply(200, await self._page(), exposition.TYPE)
+        if path == READY and not self._team.has_started.is_set():
+            return STARTING
+        asked = [one.call(address, path, dict(query)) for one in self._team.serving]
+        replies = [one for one in await asyncio.gather(*asked) if one is not None]
+        if not replies:
+            return GONE
+        worst = max(replies, key=lambda one: one.status)
+        bodies = [worst.body]
+        if worst.status == 200:
+            bodies = list(dict.fromkeys(one.body for one in replies))
+        return HttpReply(worst.status, b"".join(bodies), worst.content_type)
+
+    async def _page(self) -> bytes:
+        """The numbers of all that are and all that were."""
+        team = self._team
+        total = Counters()
+        told = await asyncio.gather(*(one.count() for one in team.members.values()))
+        published = {key[0] for one in told for key, _ in one.values}
+        for values, shapes in sums.numbers(self._own):
+            sums.add(total, [one for one in values if one[0][0] in published], shapes)
+        for one in told:
+            sums.add(total, one.values, one.histograms)
+        for values, shapes in sums.numbers(team.past):
+            sums.add(total, values, shapes)
+        total.set("kdns_workers", to=len(team.serving))
+        return await exposition.render(total, asyncio.get_running_loop().time)
