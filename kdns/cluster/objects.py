@@ -87,13 +87,12 @@ class Slice(Struct, frozen=True, gc=False):
 
     def find(self, address: bytes) -> Iterator[int]:
         """The endpoints that have this address."""
-        if len(address) != self.width:
-            return
-        at = self.addresses.find(address)
+        width, addresses = self.width, self.addresses
+        at = addresses.find(address) if len(address) == width else -1
         while at >= 0:
-            if at % self.width == 0:
-                yield at // self.width
-            at = self.addresses.find(address, at + 1)
+            if at % width == 0:
+                yield at // width
+            at = addresses.find(address, at + 1)
 
     def is_ready(self, at: int) -> bool:
         """True when an endpoint is answered."""

@@ -19,9 +19,9 @@ __all__ = ["WireAnswer", "cut", "encode", "turned"]
 
 _HEAD = Layout("!HHHHHH").pack
 _RECORD = Layout("!HHHIH").pack
-_FIXED = Layout("!HHIH").pack
 _POINTER = Layout("!H").pack
 _ASKED = Layout("!HH").pack
+_OPT = Layout("!BHHIH").pack
 _COUNTS = Layout("!HHHH").unpack_from
 _AT_QUESTION = 0xC00C
 _REACH = 0x3FFF
@@ -77,8 +77,11 @@ def _short(question: Question, answer: Answer, flags: int) -> WireAnswer | None:
             serial_at = (at + len(body) - 20,)
     edns = b""
     if question.has_opt:
-        edns = opt(question, answer)
         more += 1
+        if answer.ede or answer.options or answer.rcode > 15:
+            edns = opt(question, answer)
+        else:  # perf: bench cold
+            edns = _OPT(0, types.OPT, question.size, question.do << 15, 0)
     status = flags | answer.rcode & 0xF
     head = _HEAD(question.id, status, 1, count, len(answer.authority), more)
     asked = _ASKED(question.type, question.cls)
@@ -175,14 +178,17 @@ def _glue(additional: tuple[RRset, ...], places: dict[bytes, int], rest: int) ->
     """Address records whose owners stand at these places; None when others are among them."""
     records: list[bytes] = []
     for rrset in additional:
-        owner, type_, cls, ttl = rrset.owner, rrset.type, rrset.cls, rrset.ttl
-        at = places.get(owner)
-        if at is None or type_ not in _ADDRESSES:
+        type_, rdatas = rrset.type, rrset.rdatas
+        at = places.get(rrset.owner)
+        if at is None or not rdatas or type_ not in _ADDRESSES:
             return None
-        pointer = _POINTER(0xC000 | at)
-        if at > _REACH:
-            pointer = owner[: owner[0] + 1] + _POINTER(0xC000 | rest)
-        records += [pointer + _FIXED(type_, cls, ttl, len(one)) + one for one in rrset.rdatas]
+        if at <= _REACH:
+            fixed = _RECORD(0xC000 | at, type_, rrset.cls, rrset.ttl, len(rdatas[0]))
+        else:
+            fixed = _RECORD(0xC000 | rest, type_, rrset.cls, rrset.ttl, len(rdatas[0]))
+            fixed = rrset.owner[: rrset.owner[0] + 1] + fixed
+        for rdata in rdatas:
+            records.append(fixed + rdata)  # noqa: PERF401 - perf: bench cold SRV; mostly one
     return records if len(records) < MOST else None
 
 

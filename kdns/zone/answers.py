@@ -18,6 +18,7 @@ from kdns.wire.message import Answer
 from kdns.wire.names import Key
 from kdns.zone import apex, external, pods, reverse, services
 from kdns.zone.external import Alias
+from kdns.zone.names import Labels
 from kdns.zone.services import Touch
 from kdns.zone.view import View, Zone
 
@@ -26,7 +27,7 @@ Outcome = Answer | Alias | None
 _KINDS = {"svc": services.answer, "pod": pods.answer}
 
 
-def answer(view: View, zone: Zone, key: Key, parts: list[str], type_: int, touch: Touch) -> Outcome:
+def answer(view: View, zone: Zone, key: Key, parts: Labels, type_: int, touch: Touch) -> Outcome:
     """Answers `key`, whose labels left of `zone` are `parts`."""
     if not parts:
         return apex.apex(view, zone, type_, touch)
@@ -36,7 +37,7 @@ def answer(view: View, zone: Zone, key: Key, parts: list[str], type_: int, touch
     if not isinstance(found, Service):
         return found
 
-    def ask(name: Key, labels: list[str]) -> Answer | Service | None:
+    def ask(name: Key, labels: Labels) -> Answer | Service | None:
         if not labels:
             return zone.nodata
         return _look(view, zone, name, labels, type_, touch)
@@ -45,25 +46,24 @@ def answer(view: View, zone: Zone, key: Key, parts: list[str], type_: int, touch
 
 
 def _look(
-    view: View, zone: Zone, key: Key, parts: list[str], type_: int, touch: Touch
+    view: View, zone: Zone, key: Key, parts: Labels, type_: int, touch: Touch
 ) -> Answer | Service | None:
+    if isinstance(parts, bytes):
+        return reverse.answer(view, zone, key, parts, type_, touch)
     last = parts[-1]
-    if last in _KINDS:
+    kind = _KINDS.get(last)
+    if kind is not None:
+        if len(parts) > 2 and not zone.is_reverse:
+            return kind(view, zone, key, parts, type_, touch)
         if len(parts) == 1:
             return zone.nodata
-        if zone.is_reverse:
-            return None
-        if len(parts) == 2:
-            return _namespace(view, zone, parts, touch)
-        return _KINDS[last](view, zone, key, parts, type_, touch)
+        return None if zone.is_reverse else _namespace(view, zone, parts, touch)
     if last == "dns":
         if len(parts) == 1:
             return zone.nodata
         if parts == ["ns", "dns"]:
             return apex.ns_dns(view, zone, key, type_, touch)
-    if parts == ["dns-version"]:
-        return apex.version(zone, key, type_)
-    return reverse.answer(view, zone, key, type_, touch) if zone.has_reverse else None
+    return apex.version(zone, key, type_) if parts == ["dns-version"] else None
 
 
 def _namespace(view: View, zone: Zone, parts: list[str], touch: Touch) -> Answer | None:

@@ -6,6 +6,7 @@ grows too long, or ends inside the zone without records of the type answers noth
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 
 from msgspec import Struct
@@ -14,13 +15,14 @@ from kdns.cluster.objects import Service
 from kdns.wire import names, types
 from kdns.wire.message import Answer, RRset
 from kdns.wire.names import Key, fold, is_below
+from kdns.zone.names import Labels
 from kdns.zone.services import WIDTHS
 from kdns.zone.view import View, Zone, positive
 
 LIMIT = 11
 """CNAMEs of a chain inside the zone (CoreDNS 1.15.0, measured: the twelfth is one too many)."""
 
-Ask = Callable[[Key, list[str]], Answer | Service | None]
+Ask = Callable[[Key, Labels], Answer | Service | None]
 """Answers for a name of the zone, given its labels."""
 
 
@@ -35,7 +37,7 @@ def answer(
     view: View, zone: Zone, key: Key, service: Service, type_: int, ask: Ask
 ) -> Answer | Alias | None:
     """Answers for the name of an ExternalName service; None when its target is no name."""
-    target = _target(service)
+    target = _target(service.external_name)
     if target is None:
         return None
     if type_ == types.CNAME:
@@ -56,13 +58,13 @@ def answer(
         found = ask(there, at[1])
         if not isinstance(found, Service):
             return positive(*cnames, *found.answer) if found and found.answer else zone.nodata
-        owner, target = there, _target(found)
+        owner, target = there, _target(found.external_name)
     return zone.nodata
 
 
-def _target(service: Service) -> bytes | None:
+@lru_cache(maxsize=512)
+def _target(text: str) -> bytes | None:
     """The name as the service spells it; None when it is an address or cannot be a name."""
-    text = service.external_name
     try:
         ip_address(text.removesuffix("."))
     except ValueError:

@@ -32,12 +32,14 @@ def answer(
         return None
     if view.pods == "verified" and not _is_known(view, text, namespace, address, touch):
         return None
-    found = RRset(key, types.A if len(address) == 4 else types.AAAA, view.ttl, (address,))
+    family = types.A if len(address) == 4 else types.AAAA
+    if type_ == family:
+        return positive(RRset(key, family, view.ttl, (address,)))
     if type_ == types.SRV:
         name = _bare(key, len(parts) - 3)
-        glue = RRset(name, found.type, view.ttl, found.rdatas)
+        glue = RRset(name, family, view.ttl, (address,))
         return positive(RRset(key, type_, view.ttl, (_SRV + name,)), additional=(glue,))
-    return positive(found) if type_ == found.type else zone.nodata
+    return zone.nodata
 
 
 def _bare(key: Key, labels: int) -> Key:

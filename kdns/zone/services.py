@@ -14,14 +14,22 @@ from typing import Any
 from kdns.cluster.objects import Port, Service, ServiceImport, Slice
 from kdns.wire import types
 from kdns.wire.message import Answer, RRset
-from kdns.wire.names import Key
-from kdns.zone.names import ALL, Pick, endpoint_label, parse_dashed, parse_pick
+from kdns.wire.names import LONGEST, Key
+from kdns.zone.names import (
+    ALL,
+    DASHED,
+    Pick,
+    dashed,
+    endpoint_label,
+    parse_exact,
+    parse_pick,
+)
 from kdns.zone.view import View, Zone, below, positive, service_name
 
 Touch = Callable[[Hashable], None]
 Chosen = tuple[Slice, Sequence[int], Sequence[Port]]
 """Ready endpoints of a slice by index, and the ports that were asked for."""
-Host = tuple[Key | None, bytes, Sequence[Port]]
+Host = tuple[bytes | None, bytes, Sequence[Port]]
 """An SRV target, an address of it, and its ports."""
 
 WIDTHS = {types.A: 4, types.AAAA: 16}
@@ -36,6 +44,8 @@ def answer(
     """Answers for `parts`, the labels of `key` left of the zone: […,] service, namespace, svc."""
     pick = ALL
     if len(parts) > 3:
+        if len(parts) > 5 and not view.zonal:  # perf: bench cold NXDOMAIN
+            return None
         found = parse_pick(parts[:-3], multicluster=zone.is_multicluster, zonal=view.zonal)
         if found is None:
             return None
@@ -55,33 +65,50 @@ def answer(
             return service if pick == ALL else None
     if service is None:
         return None
-    if pick.endpoint or service.is_headless:
+    if service.is_headless or pick.endpoint:
         return _endpoints(view, zone, key, service, pick, type_)
-    if pick.zone:
-        return None
-    return _cluster(view, zone, key, service, pick, type_)
+    return _cluster(view, zone, key, parts, service, pick, type_)
 
 
 def _cluster(
-    view: View, zone: Zone, key: Key, service: Service | ServiceImport, pick: Pick, type_: int
+    view: View,
+    zone: Zone,
+    key: Key,
+    parts: list[str],
+    service: Service | ServiceImport,
+    pick: Pick,
+    type_: int,
 ) -> Answer | None:
     """Answers with the ClusterIPs."""
     ports = service.ports or _PORTLESS
     if pick is not ALL:
-        ports = _matching(ports, pick)
+        ports = () if pick.zone else _matching(ports, pick)
     if not ports:
         return None
-    addresses = service.addresses
     if view.ignore_empty and not any(map(_ready, view.slices(zone, service.key))):
         return None
-    width = WIDTHS.get(type_)
-    if width is not None:
-        own = dict.fromkeys([a for a in addresses if len(a) == width])
-        return _addressed(view, zone, key, type_, own)
+    addresses = service.addresses
     if type_ == types.SRV:
-        target = service_name(zone.key, service.namespace, service.name)
+        target = _target(zone, key, parts, service)
         return _located(view, zone, key, [(target, address, ports) for address in addresses])
-    return zone.nodata
+    width = WIDTHS.get(type_)
+    if width is None:
+        return zone.nodata
+    if len(addresses) > 1:
+        addresses = tuple(dict.fromkeys([one for one in addresses if len(one) == width]))
+    elif addresses and len(addresses[0]) != width:
+        return zone.nodata
+    return _addressed(view, zone, key, type_, addresses)
+
+
+def _target(
+    zone: Zone, key: Key, parts: list[str], service: Service | ServiceImport
+) -> bytes | None:
+    """The name of a service, which is the end of the name that was asked for."""
+    namespace, name = service.namespace, service.name
+    if parts[-2] == namespace and key.isascii():  # perf: bench cold SRV
+        return key[-len(zone.key) - len(namespace) - len(name) - 6 :]
+    return service_name(zone.key, namespace, name)
 
 
 def _endpoints(
@@ -91,7 +118,7 @@ def _endpoints(
     slices = view.slices(zone, service.key)
     if pick is ALL and type_ in WIDTHS:
         return _all_addresses(view, zone, key, slices, type_)
-    chosen = [*_choose(view, slices, pick)]
+    chosen = _choose(view, slices, pick)
     if pick.zone:
         chosen = _zonal(chosen, pick)
     elif not chosen:
@@ -102,7 +129,7 @@ def _endpoints(
         for slice_, endpoints, _ in chosen:
             if slice_.width == width:
                 found |= dict.fromkeys(_addresses(slice_, endpoints))
-        return _addressed(view, zone, key, type_, found)
+        return _addressed(view, zone, key, type_, tuple(found))
     if type_ == types.SRV:
         return _located(view, zone, key, _hosts(view, zone, chosen))
     return zone.nodata
@@ -114,7 +141,7 @@ def _all_addresses(
     """What most headless questions want (perf: bench miss 15 addresses)."""
     width = WIDTHS[type_]
     exists = False
-    found: dict[bytes, None] = {}
+    columns: list[Iterable[bytes]] = []
     for slice_ in slices:
         if slice_.unready:
             endpoints = _ready(slice_)
@@ -124,24 +151,30 @@ def _all_addresses(
         if column:
             exists = True
             if slice_.width == width:
-                found = found | dict.fromkeys(column) if found else dict.fromkeys(column)
-    return _addressed(view, zone, key, type_, found) if exists else None
+                columns.append(column)
+    if not exists:
+        return None
+    found = dict.fromkeys(columns[0] if len(columns) == 1 else chain.from_iterable(columns))
+    return _addressed(view, zone, key, type_, tuple(found))
 
 
-def _choose(view: View, slices: Iterable[Slice], pick: Pick) -> Iterable[Chosen]:
-    address = parse_dashed(pick.endpoint) if pick.endpoint else None
+def _choose(view: View, slices: Iterable[Slice], pick: Pick) -> list[Chosen]:
+    chosen: list[Chosen] = []
+    wanted, is_port = pick.endpoint, pick.port or pick.protocol
+    address = parse_exact(wanted) if wanted else None
     for slice_ in slices:
-        ports = slice_.ports or _PORTLESS
-        if pick.port or pick.protocol:
-            ports = _matching(ports, pick)
-        if not ports or (pick.endpoint and pick.cluster != slice_.cluster):
-            continue
-        endpoints = _ready(slice_)
-        if pick.endpoint:
-            named = _named(view, slice_, pick.endpoint, address)
-            endpoints = [at for at in named if slice_.is_ready(at)]
+        endpoints: Sequence[int] = ()
+        if not wanted:
+            endpoints = _ready(slice_)
+        elif pick.cluster == slice_.cluster:
+            endpoints = _named(view, slice_, wanted, address)
         if endpoints:
-            yield slice_, endpoints, ports
+            ports = slice_.ports or _PORTLESS
+            if is_port:
+                ports = _matching(ports, pick)
+            if ports:
+                chosen.append((slice_, endpoints, ports))
+    return chosen
 
 
 def _ready(slice_: Slice) -> Sequence[int]:
@@ -165,27 +198,30 @@ def _column(width: int, addresses: bytes) -> tuple[Any, ...]:  # Any: of bytes
 
 
 def _named(view: View, slice_: Slice, wanted: str, address: bytes | None) -> list[int]:
-    """The endpoints of this label: candidates found in C, then held against the one rule."""
-    candidates: set[int] = set()
-    for column in (slice_.hostnames, slice_.pods if view.pod_names else None):
-        if column and wanted in column:
-            candidates.update(at for at, text in enumerate(column) if text == wanted)
+    """The ready endpoints of this label, which is the one of `address` if that is given."""
+    unready = slice_.unready
+    pods = slice_.pods if view.pod_names else None
+    if not slice_.hostnames and not pods:  # perf: bench cold endpoint names
+        found = slice_.find(address) if address is not None else ()
+        return [at for at in found if at not in unready]
+    columns = [column for column in (slice_.hostnames, pods) if column]
+    candidates = {at for column in columns for at, text in enumerate(column) if text == wanted}
     if address is not None:
         candidates.update(slice_.find(address))
     return [
         at
-        for at in sorted(candidates)
+        for at in sorted(candidates - unready)
         if endpoint_label(slice_, at, pod_names=view.pod_names) == wanted
     ]
 
 
-def _matching(ports: Iterable[Port], pick: Pick) -> tuple[Port, ...]:
-    return tuple(
-        port
-        for port in ports
-        if (not pick.port or port.name == pick.port)
-        and (not pick.protocol or port.protocol == pick.protocol)
-    )
+def _matching(ports: tuple[Port, ...], pick: Pick) -> tuple[Port, ...]:
+    name, protocol = pick.port, pick.protocol
+    found = []
+    for port in ports:
+        if (not name or port.name == name) and (not protocol or port.protocol == protocol):
+            found.append(port)  # noqa: PERF401 - perf: bench cold SRV; there are one or two
+    return tuple(found)
 
 
 def _zonal(chosen: list[Chosen], pick: Pick) -> list[Chosen]:
@@ -216,16 +252,25 @@ def _hosts(view: View, zone: Zone, chosen: Iterable[Chosen]) -> list[Host]:
     for slice_, endpoints, ports in chosen:
         behind = (slice_.cluster,) if slice_.cluster else ()
         parent = service_name(zone.key, slice_.namespace, slice_.service, *behind)
-        for at in endpoints:
-            text = endpoint_label(slice_, at, pod_names=view.pod_names)
-            hosts.append((below(text, parent), slice_.address(at), ports))
+        if parent is None:
+            hosts += [(None, slice_.address(at), ports) for at in endpoints]
+        elif slice_.hostnames or view.pod_names or len(parent) > LONGEST - DASHED:
+            for at in endpoints:
+                text = endpoint_label(slice_, at, pod_names=view.pod_names)
+                hosts.append((below(text, parent), slice_.address(at), ports))
+        else:  # perf: bench cold SRV
+            hosts += [(dashed(a) + parent, a, ports) for a in _addresses(slice_, endpoints)]
     return hosts
 
 
-def _addressed(view: View, zone: Zone, key: Key, type_: int, addresses: Iterable[bytes]) -> Answer:
+def _addressed(
+    view: View, zone: Zone, key: Key, type_: int, addresses: tuple[bytes, ...]
+) -> Answer:
     """These addresses, each once; NODATA when only the other family has some."""
-    rdatas = tuple(addresses)
-    return positive(RRset(key, type_, view.ttl, rdatas)) if rdatas else zone.nodata
+    if not addresses:
+        return zone.nodata
+    found = (RRset(key, type_, view.ttl, addresses),)
+    return Answer(types.NOERROR, found, (), (), types.AA, plugin="kubernetes", live=True)
 
 
 def _located(view: View, zone: Zone, key: Key, hosts: Sequence[Host]) -> Answer:
@@ -234,22 +279,47 @@ def _located(view: View, zone: Zone, key: Key, hosts: Sequence[Host]) -> Answer:
     CoreDNS: the weight is a hundredth share of all (address, port) pairs of both families, counted
     before equal records are joined and with port-less entries (facts B.5).
     """
-    weight = max(1, 100 // sum(len(ports) for _, _, ports in hosts)) if hosts else 0
+    if len(hosts) == 1:
+        return _located_at(view, zone, key, *hosts[0])
+    weight = max(1, 100 // sum([len(ports) for _, _, ports in hosts])) if hosts else 0
     rdatas: dict[bytes, None] = {}
-    glue: dict[tuple[Key, int], dict[bytes, None]] = {}
+    glue: dict[tuple[bytes, int], list[bytes]] = {}
+    before: Sequence[Port] | None = None
     for target, address, ports in hosts:
-        if target is None:
+        if ports is not before:
+            before = ports
+            fixed = [_FIXED(0, weight, port.number) for port in ports if port.number >= 0]
+        if target is None or not fixed:
             continue
-        for port in ports:
-            if port.number < 0:
-                continue
-            rdatas[_FIXED(0, weight, port.number) + target] = None
-            family = types.A if len(address) == 4 else types.AAAA
-            glue.setdefault((target, family), {})[address] = None
+        for one in fixed:
+            rdatas[one + target] = None
+        place = (target, types.A if len(address) == 4 else types.AAAA)
+        there = glue.get(place)
+        if there is None:
+            glue[place] = [address]
+        else:
+            there.append(address)
     if not rdatas:
         return zone.nodata
-    additional = tuple(
-        RRset(target, family, view.ttl, tuple(addresses))
-        for (target, family), addresses in glue.items()
-    )
-    return positive(RRset(key, types.SRV, view.ttl, tuple(rdatas)), additional=additional)
+    ttl = view.ttl
+    additional = [
+        RRset(target, family, ttl, tuple(found if len(found) == 1 else dict.fromkeys(found)))
+        for (target, family), found in glue.items()
+    ]
+    return positive(RRset(key, types.SRV, ttl, tuple(rdatas)), additional=tuple(additional))
+
+
+def _located_at(
+    view: View, zone: Zone, key: Key, target: bytes | None, address: bytes, ports: Sequence[Port]
+) -> Answer:
+    """The same for one host (perf: bench cold SRV)."""
+    ttl = view.ttl
+    family = types.A if len(address) == 4 else types.AAAA
+    rdatas: dict[bytes, None] = {}
+    for port in ports:
+        if port.number >= 0 and target is not None:
+            rdatas[_FIXED(0, max(1, 100 // len(ports)), port.number) + target] = None
+    if target is None or not rdatas:
+        return zone.nodata
+    glue = RRset(target, family, ttl, (address,))
+    return positive(RRset(key, types.SRV, ttl, tuple(rdatas)), additional=(glue,))

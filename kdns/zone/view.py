@@ -5,17 +5,19 @@ serials into the ones it remembers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kdns.cluster.objects import Slice
 from kdns.cluster.store import Store
 from kdns.wire import records, types
 from kdns.wire.message import Answer, RRset, Serial
-from kdns.wire.names import IN_ADDR, IP6, Key, is_below
-from kdns.zone.names import label, split
+from kdns.wire.names import IN_ADDR, IP6, LONGEST, Key, is_below, parse_reverse
+from kdns.zone.names import Labels, label
 
 _TIMERS = (7200, 1800, 86400)
 _BEFORE = (b"\x02ns\x03dns", b"\x0ahostmaster")
+_MOST_ENDS = 2048
+"""Half a megabyte at most."""
 
 
 class ImportSerial:
@@ -71,7 +73,7 @@ class Zone:
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class View:
     """A Store, the zones it is served under, and how."""
 
@@ -90,13 +92,67 @@ class View:
     own: tuple[bytes, ...] = ()
     """The server's own packed addresses."""
 
-    def find(self, key: Key) -> tuple[Zone, list[str]] | None:
+    _ends: "dict[bytes, tuple[Zone, list[str]]]" = field(init=False, repr=False)
+    """Ends of names, with the zone they lie in and the labels they have left of it. The longest one
+    that a name has counts: zones, `svc` and `pod` below them, and some namespaces below those."""
+    _tails: "tuple[bytes, ...]" = field(init=False, repr=False)
+    _reverse: "tuple[Zone, ...]" = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._reverse = tuple(zone for zone in self.zones if zone.has_reverse)
+        self._tails = tuple(zone.key for zone in self.zones)
+        self._ends = self._first_ends()
+
+    def _first_ends(self) -> "dict[bytes, tuple[Zone, list[str]]]":
+        ends: dict[bytes, tuple[Zone, list[str]]] = {}
+        for zone in reversed(self.zones):
+            ends[zone.key] = (zone, [])
+            ends[b"\x03svc" + zone.key] = (zone, ["svc"])
+            ends[b"\x03pod" + zone.key] = (zone, ["pod"])
+        return ends | {zone.key: (zone, []) for zone in self.zones}
+
+    def find(self, key: Key) -> tuple[Zone, Labels] | None:
         """The zone that holds a name, and the labels left of it."""
-        for zone in self.zones:
-            parts = split(key, zone.key)
-            if parts is not None:
-                return zone.at_present(), parts
+        if self._reverse and key[-2:-1] == b"a":  # as in arpa
+            address = parse_reverse(key)
+            if address is not None:
+                return self._find_reverse(key, address)
+        ends = self._ends
+        end = ends.get(key)
+        if end is not None:
+            return end[0].at_present(), end[1].copy()
+        at = key[0] + 1
+        end = ends.get(key[at:])
+        if end is None and not key.endswith(self._tails):
+            return None
+        front = [key[1:at].decode("latin-1")]
+        while end is None:
+            size = key[at]
+            if not size:
+                return None
+            after = at + size + 1
+            front.append(key[at + 1 : after].decode("latin-1"))
+            end = ends.get(key[after:])
+            at = after
+        zone, labels = end
+        if len(labels) == 1:
+            self._note(key, at, (zone, [front[-1], *labels]))
+        return zone.at_present(), front + labels
+
+    def _find_reverse(self, key: Key, address: bytes) -> tuple[Zone, Labels] | None:
+        """The digits of an address hold no length, so a zone it ends like is cut off at a label."""
+        for zone in self._reverse:
+            if key.endswith(zone.key):
+                return zone.at_present(), [] if len(key) == len(zone.key) else address
         return None
+
+    def _note(self, key: Key, at: int, end: "tuple[Zone, list[str]]") -> None:
+        """Remembers the end of a name from the namespace on (perf: bench cold A)."""
+        ends = self._ends
+        if len(ends) >= _MOST_ENDS:
+            ends.clear()
+            ends.update(self._first_ends())
+        ends[key[at - len(end[1][0]) - 1 :]] = end
 
     def exposes(self, namespace: str) -> bool:
         """True for a namespace that exists and is not left out."""
@@ -118,8 +174,11 @@ def positive(*rrsets: RRset, additional: tuple[RRset, ...] = ()) -> Answer:
 
 def service_name(zone: Key, namespace: str, service: str, *before: str) -> Key | None:
     """The name of a service or of something in front of it; None when no name can hold it."""
-    name: Key | None = Key(b"\x03svc" + zone)
-    for text in (namespace, service, *reversed(before)):
+    first, second = label(service), label(namespace)
+    if not first or not second or len(first) + len(second) + len(zone) + 4 > LONGEST:
+        return None
+    name: Key | None = Key(b"%b%b\x03svc%b" % (first, second, zone))
+    for text in reversed(before):
         name = below(text, name)
     return name
 
@@ -127,6 +186,6 @@ def service_name(zone: Key, namespace: str, service: str, *before: str) -> Key |
 def below(text: str, parent: Key | None) -> Key | None:
     """The name one label below another; None when no name can hold it."""
     first = label(text)
-    if parent is None or not first or len(first) + len(parent) > 255:
+    if parent is None or not first or len(first) + len(parent) > LONGEST:
         return None
     return Key(first + parent)

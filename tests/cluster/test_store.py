@@ -137,7 +137,7 @@ def test_a_new_version_is_stored_although_nothing_changed():
     assert not store.apply_all(map(Put, new), 2.0).keys
     there = [
         store.namespaces["a"], store.services[S], store.slices(S)[0], store.pods_at(ONE)[0],
-        store.imports[S], next(store.endpoints_at(ONE))[0], store.services_at(ONE)[0],
+        store.imports[S], store.endpoints_at(ONE)[0][0], store.services_at(ONE)[0],
     ]  # fmt: skip
     assert {thing.version for thing in there} == {"7"}
 

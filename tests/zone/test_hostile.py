@@ -73,3 +73,17 @@ def test_a_service_that_has_no_address_yet_exists_without_data():
     store = known(Service("a", "web", ports=PORTS))
     for type_ in ("A", "AAAA", "SRV", "TXT"):
         assert say(view(store), "web.a.svc.cluster.local", type_) == "NODATA"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "asked", "target"),
+    [
+        ("a", "é", r"\233.a", r"\195\169.a"),
+        ("a", "b/c", "c.a/b", "b/c.a"),
+        ("a", "Web", "web.a", None),
+    ],
+)
+def test_srv_leads_to_the_name_that_is_the_services_own(namespace, name, asked, target):
+    store = known(Namespace("a/b"), Service(namespace, name, (b"\1\2\3\4",), ports=PORTS))
+    told = say(view(store), f"{asked}.svc.cluster.local", "SRV")
+    assert told == (f"0 100 80 {target}.svc.cluster.local." if target else "NXDOMAIN")

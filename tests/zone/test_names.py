@@ -7,23 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdns.cluster.objects import Slice
-from kdns.wire import names
-from kdns.zone.names import dash, describe, endpoint_label, parse_dashed, split
-
-
-@pytest.mark.parametrize(
-    ("name", "zone", "parts"),
-    [
-        ("a.b.cluster.local", "cluster.local", ["a", "b"]),
-        ("cluster.local", "cluster.local", []),
-        ("local", "cluster.local", None),
-        ("xcluster.local", "cluster.local", None),
-        ("a.b", ".", ["a", "b"]),
-        (r"a\007cluster.local", "cluster.local", None),
-    ],
-)
-def test_split_cuts_at_labels_only(name, zone, parts):
-    assert split(names.parse_key(name), names.parse_key(zone)) == parts
+from kdns.zone.names import dash, describe, endpoint_label, parse_dashed, parse_exact
 
 
 @given(st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16))
@@ -38,7 +22,32 @@ def test_a_dashed_address_is_one_label_that_reads_back(address):
 @given(st.text(alphabet="0123456789abcdef-%.xg", max_size=63))
 def test_any_label_is_an_address_or_none(text):
     found = parse_dashed(text)
-    assert found is None or len(found) in {4, 16}
+    assert found == spelled(text)
+    assert parse_exact(text) == (found if found and dash(found) == text else None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1-2-3-4", "01-2-3-4", "1-2-3-256", "1--3-4", "-1-2-3", "1-2-3", "1-2-3-4-5", "1-2-3-\xb2",
+     "a--b-c", "--ffff-1-2", "--ffff-102-304", "0-0-0-0-0-ffff-102-304", "fd00--", "fd00--0", "--",
+     "--1", "1-2-3-4-5-6-7-8", "fd00-0--1", "1-2-3-f", "1-2--"],
+)  # fmt: skip
+def test_a_label_is_read_as_the_standard_library_reads_addresses(text):
+    found = parse_dashed(text)
+    assert found == spelled(text)
+    assert parse_exact(text) == (found if found and dash(found) == text else None)
+
+
+def spelled(text):
+    """The address that a label spells, the long way."""
+    if not set(text) <= set("0123456789abcdef-") or "-" not in text:
+        return None
+    is_v4 = text.count("-") == 3 and "--" not in text
+    try:
+        found = ip_address(text.replace("-", "." if is_v4 else ":"))
+    except ValueError:
+        return None
+    return (getattr(found, "ipv4_mapped", None) or found).packed
 
 
 @pytest.mark.parametrize(
