@@ -26,7 +26,6 @@ from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import Selector
 from kdns.cluster.snapshot import KINDS, Keeper
 from kdns.cluster.sources.api import Api
-from kdns.cluster.sources.manifests import Manifests
 from kdns.cluster.sources.packed import Packed, Reader
 from kdns.cluster.sources.snapshot import Snapshot, SnapshotError
 from kdns.cluster.store import SYNCED, Change, Event, Prune, Put, Store, Synced
@@ -167,6 +166,9 @@ class Cluster:
 
     async def _follow(self) -> None:
         if self.origin.manifests:
+            # Here, for YAML takes 25 ms to load, which who has an API server does without.
+            from kdns.cluster.sources.manifests import Manifests  # noqa: PLC0415
+
             await self._feed.run(aiter(Manifests(self.origin.manifests)))
             return
         async with asyncio.TaskGroup() as group:
@@ -195,6 +197,8 @@ class Cluster:
         return Keeper(origin.snapshot, origin.owner, self.store.objects, self._lent.clock)
 
     def _changed(self, change: Change) -> None:
+        if not self.store.has_synced:  # what is answered before is not remembered
+            return
         self._lent.bump(change)
         if SYNCED in change.keys:
             self.synced.set()

@@ -20,15 +20,15 @@ GIVEN_UP_S = 2.0
 
 
 class Hot:
-    """Asks `RATE` questions a second from entry to exit; then the figures are there."""
+    """Asks so many questions a second from entry to exit; then the figures are there."""
 
-    def __init__(self, port: int, names: list[str]) -> None:
+    def __init__(self, port: int, names: list[str], rate: int = RATE) -> None:
         self.times: list[float] = []
         self.lost = 0
         self._ours, theirs = multiprocessing.get_context("spawn").Pipe()
         packets = [dns.message.make_query(name, "A", use_edns=0).to_wire() for name in names]
         self._process = multiprocessing.get_context("spawn").Process(
-            target=_run, args=(port, packets, theirs), daemon=True
+            target=_run, args=(port, packets, rate, theirs), daemon=True
         )
 
     def __enter__(self) -> "Hot":
@@ -50,7 +50,7 @@ class Hot:
         return self.times[min(len(self.times) - 1, int(len(self.times) * percent / 100))] * 1000
 
 
-def _run(port: int, packets: list[bytes], control: Connection) -> None:
+def _run(port: int, packets: list[bytes], rate: int, control: Connection) -> None:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
@@ -65,7 +65,7 @@ def _run(port: int, packets: list[bytes], control: Connection) -> None:
     while until is None or (sent and time.monotonic() < until):
         if until is None and control.poll():
             until = time.monotonic() + GIVEN_UP_S
-        while until is None and number < (time.monotonic() - began) * RATE:
+        while until is None and number < (time.monotonic() - began) * rate:
             number = number + 1
             id_ = number & 0xFFFF
             lost += id_ in sent
