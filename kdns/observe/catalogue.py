@@ -134,8 +134,9 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "kdns_loop_stall_seconds": Metric(
         "histogram",
-        "How late the event loop came to a timer.",
-        buckets=PAUSES,
+        "How late the event loop came to a timer, by the clock and by its own CPU time.",
+        ("by",),
+        PAUSES,
     ),
     "kdns_gc_pause_seconds": Metric(
         "histogram",

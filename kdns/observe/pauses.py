@@ -3,7 +3,9 @@
 A look is a timer that notes how late it came. Looks are a hundred a second while the loop's thread
 is busy, else four: a loop at rest is not to be woken for its own sake. What falls between two looks
 is not seen, and of what is seen the part before the look was due is not counted: a stall is at
-least as long as its figure, and less than one look longer. Collections are all seen, and exactly.
+least as long as its figure, and less than one look longer. The clock cannot tell our own work from
+a machine that ran others; the CPU time the thread used past what fits before the look was due was
+our own for certain. Collections are all seen, and exactly.
 """
 
 import asyncio
@@ -37,7 +39,8 @@ class Pauses:
         self._clock = clock
         self._used = used
         """CPU time of the thread so far."""
-        self._stalls = counters.histogram(METRICS[_STALLS].buckets, _STALLS)
+        self._by_clock = counters.histogram(METRICS[_STALLS].buckets, _STALLS, "clock")
+        self._by_cpu = counters.histogram(METRICS[_STALLS].buckets, _STALLS, "cpu")
         self._collections = [_of_generation(counters, str(at)) for at in range(3)]
         self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -59,11 +62,13 @@ class Pauses:
         self._timer = loop.call_later(wait_s, self._look, due, wait_s, used)
 
     def _look(self, due: float, waited_s: float, used_before: float) -> None:
-        late_s = self._clock() - due
-        self._stalls.observe(max(late_s, 0.0))
+        late_s = max(self._clock() - due, 0.0)
         used = self._used()
-        share = (used - used_before) / (waited_s + max(late_s, 0.0))
-        self._look_in(BUSY_S if share >= BUSY_SHARE else REST_S, used)
+        worked_s = used - used_before
+        self._by_clock.observe(late_s)
+        self._by_cpu.observe(min(max(worked_s - waited_s, 0.0), late_s))
+        is_busy = worked_s >= BUSY_SHARE * (waited_s + late_s)
+        self._look_in(BUSY_S if is_busy else REST_S, used)
 
     def _collected(self, phase: str, info: dict[str, int]) -> None:
         if phase == "start":

@@ -3,22 +3,23 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import count
 
 import pytest
 
 from kdns.observe import pauses
+from kdns.observe.catalogue import PAUSES
 from kdns.observe.counters import Counters
 from kdns.observe.pauses import Pauses
 from tests.fakes import Clock
 
 
 @contextlib.asynccontextmanager
-async def running(counters: Counters, clock: Clock, *, share: float = 0.0) -> AsyncIterator[None]:
-    """Pauses of a loop whose thread is busy for a share of the time; a look takes 2 ms."""
-    looks = count()
-    task = asyncio.ensure_future(Pauses(counters, clock, lambda: next(looks) * share * 0.002).run())
+async def running(
+    counters: Counters, clock: Clock, used: Callable[[], float] = lambda: 0.0
+) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(Pauses(counters, clock, used).run())
     await asyncio.sleep(0)
     yield
     task.cancel()
@@ -33,22 +34,35 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def seen(counters: Counters, more_than: int) -> list[int]:
     """How many looks there were in each bucket, when there are more."""
-    stalls = counters.histograms["kdns_loop_stall_seconds",]
+    stalls = counters.histograms["kdns_loop_stall_seconds", "clock"]
     while sum(stalls.counts) <= more_than:
         await asyncio.sleep(0.001)
     return list(stalls.counts)
 
 
-async def test_a_stall_is_as_long_as_the_look_was_late() -> None:
-    counters, clock = Counters(), Clock()
-    async with running(counters, clock):
+@pytest.mark.parametrize(
+    ("worked_s", "by_cpu"),
+    [
+        pytest.param(0.0, 0.0, id="the machine ran others"),
+        pytest.param(0.002, 0.0, id="it may have worked before the look was due"),
+        pytest.param(0.030, 0.028, id="it worked for a part"),
+        pytest.param(0.042, 0.040, id="it worked all the time"),
+    ],
+)
+async def test_a_stall_is_as_long_as_the_look_was_late(worked_s: float, by_cpu: float) -> None:
+    counters, clock, cpu = Counters(), Clock(), Clock()
+    async with running(counters, clock, cpu):
         first = await seen(counters, 2)
         assert first == [sum(first), *[0] * 12]
         clock.now += 0.042
+        cpu.now += worked_s
         after = await seen(counters, sum(first))
     # 42 ms, less the 2 ms to the look that was due.
-    assert after[pauses.METRICS["kdns_loop_stall_seconds"].buckets.index(0.05)] == 1
-    assert counters.histograms["kdns_loop_stall_seconds",].sum == pytest.approx(0.04)
+    assert after[PAUSES.index(0.05)] == 1
+    sums = {
+        labels[1]: one.sum for labels, one in counters.histograms.items() if "stall" in labels[0]
+    }
+    assert sums == {"clock": pytest.approx(0.04), "cpu": pytest.approx(by_cpu)}
 
 
 @pytest.mark.parametrize(("share", "wait_s"), [(0.01, 0.002), (0.05, 0.0005)])
@@ -67,7 +81,8 @@ async def test_looks_are_frequent_only_while_the_thread_is_busy(
 
     monkeypatch.setattr(loop, "call_later", noted)
     counters = Counters()
-    async with running(counters, Clock(), share=share):
+    looks = count()
+    async with running(counters, Clock(), lambda: next(looks) * share * 0.002):
         await seen(counters, 3)
     assert waits[0] == 0.002
     assert set(waits[1:]) == {wait_s}
