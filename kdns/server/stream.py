@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
         """The client says no more; what was asked is still answered (RFC 7766 §6.2.4)."""
         self.is_closing = True
         self._settle()
-        return True
+        return self.transport.can_write_eof()  # TLS knows no half-closed connection
 
     def pause_writing(self) -> None:
         self._is_full = True

@@ -14,6 +14,7 @@ import dns.flags
 import dns.message
 import pytest
 
+from kdns.observe import pauses
 from kdns.observe.lists import TopLists
 from kdns.plugins.base import Hits, Seen
 from kdns.plugins.prometheus import Prometheus
@@ -190,3 +191,21 @@ async def test_lists_know_what_is_asked_often_and_by_whom(
     clients = {one.key for one in lists.clients.top(9)}
     assert clients == {b"\x7f\0\0\1", bytes(15) + b"\1"}
     assert (lists.clients.total > lists.names.total / 2) == wants
+
+
+async def test_pauses_are_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pauses, "REST_S", 0.001)
+    services, errors = Services(), []
+    service = Service(build(COREFILE, "Corefile", services, errors), services)
+    await service.start()
+    looks = services.counters.histograms["kdns_loop_stall_seconds", "clock"]
+    while sum(looks.counts) < 3:
+        await asyncio.sleep(0.001)
+    await service.reload(build(COREFILE, "Corefile", services, errors))
+    before = sum(looks.counts)
+    while sum(looks.counts) < before + 3:
+        await asyncio.sleep(0.001)
+    await service.stop()
+    ended = list(looks.counts)
+    await asyncio.sleep(0.01)
+    assert looks.counts == ended
