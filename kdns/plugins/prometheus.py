@@ -157,10 +157,9 @@ class Slots:
 
 def _code(reply: bytes) -> int:
     """The code of a reply that the server made itself; only its BADVERS is an extended one."""
-    code = reply[3] & 0xF
-    if not code and reply[-11:-8] == b"\0\0\x29":
-        return reply[-6] << 4
-    return code
+    if reply[-11:-8] == b"\0\0\x29" and reply[-6] == types.BADVERS >> 4 and not reply[3] & 0xF:
+        return types.BADVERS
+    return reply[3] & 0xF
 
 
 class Exchanges:
