@@ -61,7 +61,7 @@ def run(options: Options, *, banner: str) -> int:
             _write(pidfile)
         count = options.workers or wanted(assembly)
         if count > 1:
-            _supervise(text, path, count, options, banner)
+            _supervise(text, path, count, options, banner, services.life.mark)
         if options.workers:
             services.siblings = Siblings(is_fixed=True)
         with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -74,14 +74,16 @@ def run(options: Options, *, banner: str) -> int:
             pidfile.unlink(missing_ok=True)
 
 
-def _supervise(text: str, path: str, count: int, options: Options, banner: str) -> NoReturn:
+def _supervise(
+    text: str, path: str, count: int, options: Options, banner: str, mark: str
+) -> NoReturn:
     """Becomes the supervisor of several workers: the same process, without what it does not need.
 
     They are told the Corefile as it was read and checked here, so a mistake in it is told here.
     """
     setup = Setup(
         text, path, options.port, count, options.workers is not None, options.corefile,
-        options.is_quiet, options.pidfile, options.log_format, banner,
+        options.is_quiet, options.pidfile, options.log_format, banner, mark,
     )  # fmt: skip
     with (
         TemporaryFile() if sys.platform != "linux" else open(os.memfd_create("kdns"), "w+b") as file

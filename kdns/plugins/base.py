@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, 
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
+from secrets import token_hex
 from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
 
 from msgspec import Struct
@@ -151,6 +152,8 @@ class Life:
     """Has observers told of all that was answered up to now. None in tests."""
     reload: Callable[[], Awaitable[bool]] | None = None
     """Reads the Corefile again if it differs; True when the new one serves. None in tests."""
+    mark: str = field(default_factory=lambda: token_hex(8))
+    """What this server knows its own probes by; all its workers have the same."""
     is_lead: bool = True
     """Of several workers one does what must be done once: it watches, probes and reloads."""
     link: Any = None  # Any: what kdns.cluster has it give to other workers, or take from them with

@@ -40,8 +40,10 @@ CLEAN: Final = 3
 class Probe:
     """What is known of the loop of one zone."""
 
-    def __init__(self, zone: Key) -> None:
+    def __init__(self, zone: Key, mark: str) -> None:
         self.zone = zone
+        self._mark = b"\x10" + mark.encode() + zone
+        """How the names of all workers' probes end; each has a first label of its own."""
         self.name = zone
         """The name that is on its way."""
         self.seen = 0
@@ -51,11 +53,14 @@ class Probe:
 
     def renew(self) -> bytes:
         """The next probe's packet."""
-        labels = [secrets.token_hex(8).encode() for _ in range(2)]
-        self.name = Key(b"".join(b"\x10" + label for label in labels) + self.zone)
+        self.name = Key(b"\x10" + secrets.token_hex(8).encode() + self._mark)
         self.seen = 0
         head = secrets.token_bytes(2) + b"\x01\0\0\1" + bytes(6)
         return head + self.name + HINFO.to_bytes(2, "big") + b"\0\1"
+
+    def is_ours(self, key: Key) -> bool:
+        """True for the name of a probe of any worker; each counts its own."""
+        return len(key) == len(self.name) and key.endswith(self._mark)
 
 
 class Loop(Filter):
@@ -73,7 +78,9 @@ class Loop(Filter):
 
     def _share(self, zone: Key) -> Probe:
         """The probe of a zone, one through reloads: what loops does so during the next one, too."""
-        return self.site.share(("loop", self.site.listen, zone), lambda: Probe(zone))
+        return self.site.share(
+            ("loop", self.site.listen, zone), lambda: Probe(zone, self.site.life.mark)
+        )
 
     async def start(self) -> None:
         """Publishes the zones that loop."""
@@ -89,10 +96,13 @@ class Loop(Filter):
         if probe is None:
             return await next_(query)
         query.touch(probe)
-        if query.type == HINFO and query.key == probe.name:
+        if query.type == HINFO and probe.is_ours(query.key):
             query.forget()
-            probe.seen += 1
-            return self._refused if probe.seen > MOST_SEEN else await self._pass(query, next_)
+            if query.key == probe.name:
+                probe.seen += 1
+                if probe.seen > MOST_SEEN:
+                    return self._refused
+            return await self._pass(query, next_)
         return self._refused if probe.is_looping else await next_(query)
 
     async def _pass(self, query: Query, next_: Next) -> Result:

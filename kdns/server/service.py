@@ -163,8 +163,7 @@ class Service:
         dns = {listener.port for listener in self._listeners.values()}
         web = {http.port for http in self._http.values()}
         siblings = self.services.siblings
-        wanted = {port for _, port in (*crew.assembly.routers, *crew.offers)}
-        ours = dns | web | siblings.shared(wanted)
+        ours = dns | web | siblings.shared(map(siblings.port_of, crew.assembly.routers))
         for address, offer in crew.offers.items():
             _check_free(address, offer, dns | {port for _, port in crew.assembly.routers})
         for (host, port), router in crew.assembly.routers.items():

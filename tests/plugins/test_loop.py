@@ -10,10 +10,11 @@ from kdns.plugins import loop
 from kdns.plugins.base import SKIP, Backend, Client, Filter, Life, Next, Query, Result, Stamps
 from kdns.plugins.loop import Loop
 from kdns.server.chain import join
+from kdns.server.peers import address_of
 from kdns.server.pipeline import Pipeline
 from kdns.server.router import Block, Router
 from kdns.server.table import AnswerTable
-from kdns.server.udp import UdpListener, address_of
+from kdns.server.udp import UdpListener
 from kdns.wire import names, types
 from kdns.wire.message import Answer
 from tests import fakes
@@ -285,10 +286,23 @@ async def test_a_reload_keeps_the_isolation_and_tries_again_at_once(hurried: Non
 
 
 def test_probes_have_names_that_nobody_can_guess() -> None:
-    probe = loop.Probe(CLUSTER)
+    probe = loop.Probe(CLUSTER, "0123456789abcdef")
     packets = {probe.renew() for _ in range(100)}
     assert len({packet[12:] for packet in packets}) == 100
     assert all(len(packet) == 12 + 2 * 17 + len(CLUSTER) + 4 for packet in packets)
+
+
+async def test_probes_of_other_workers_pass_while_the_zone_loops(hurried: None) -> None:
+    async with Server() as server:
+        server.forward.loops = False
+        server.probe.renew()
+        server.probe.is_looping = True
+        for mark, passes in ((server.site.life.mark, True), ("f" * 16, False)):
+            other = loop.Probe(names.ROOT, mark)
+            before = server.forward.asked
+            await server.pipeline.respond(other.renew(), Client(b"\x7f\0\0\1", 1), 0.0)
+            assert server.forward.asked - before == passes
+        assert server.probe.seen == 0
 
 
 async def test_other_zones_pass() -> None:

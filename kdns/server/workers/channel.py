@@ -131,14 +131,16 @@ class Channel:
     def _parse(self) -> None:
         buffer = self._in
         at = 0
-        while not self._is_paused and not self._is_closed and len(buffer) - at >= LENGTH:
-            end = at + LENGTH + int.from_bytes(buffer[at : at + LENGTH], "big")
-            if end > len(buffer):
-                break
-            message = bytes(buffer[at + LENGTH : end])
-            at = end
-            self._hear(message)
-        del buffer[:at]
+        try:
+            while not self._is_paused and not self._is_closed and len(buffer) - at >= LENGTH:
+                end = at + LENGTH + int.from_bytes(buffer[at : at + LENGTH], "big")
+                if end > len(buffer):
+                    break
+                message = bytes(buffer[at + LENGTH : end])
+                at = end
+                self._hear(message)
+        finally:
+            del buffer[:at]  # whatever came of a message, it does not come twice
 
     def _write(self) -> None:
         try:

@@ -92,7 +92,7 @@ class Front:
         """The numbers of all that are and all that were."""
         team = self._team
         total = Counters()
-        told = await asyncio.gather(*(one.count() for one in team.members.values()))
+        told = await asyncio.gather(*(one.count() for one in team.serving))
         published = {key[0] for one in told for key, _ in one.values}
         for values, shapes in sums.numbers(self._own):
             sums.add(total, [one for one in values if one[0][0] in published], shapes)

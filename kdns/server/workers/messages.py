@@ -24,6 +24,8 @@ class Setup(Struct, array_like=True):
     pidfile: str = ""
     log_format: str = "text"
     banner: str = ""
+    mark: str = ""
+    """See `Life.mark`."""
 
 
 # From the supervisor

@@ -97,7 +97,7 @@ class Worker:
         if not is_lead:
             logs.keep(Quiet())
         link = Giver(self._services.counters) if is_lead else Taker()
-        self._services.life = Life(is_lead=is_lead, link=link)
+        self._services.life = Life(is_lead=is_lead, link=link, mark=setup.mark)
         self._services.siblings = self._kin = Kin(self._say, setup, is_lead=is_lead)
         for message in self._early:
             self._obey(message)
