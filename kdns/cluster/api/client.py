@@ -21,8 +21,8 @@ CONNECT_S = 4.0
 """So that a packet that got lost is sent again at least every 3 s."""
 KEPT_S = 15.0
 """How long a connection waits for its next request."""
-MOST = 1 << 20
-"""Bytes that wait to be read; more is not taken from the system."""
+MOST = 1 << 16
+"""Bytes that wait to be read; more is not taken from the system. uvloop reads up to 2 MB in a turn."""
 
 
 @dataclass(frozen=True, slots=True)
