@@ -1,7 +1,5 @@
 """Kubernetes objects cut down to what answers need: compact values that the Store keeps."""
 
-from collections.abc import Iterator
-
 from msgspec import Struct
 
 
@@ -85,14 +83,16 @@ class Slice(Struct, frozen=True, gc=False):
         """The packed address of an endpoint."""
         return self.addresses[at * self.width : (at + 1) * self.width]
 
-    def find(self, address: bytes) -> Iterator[int]:
+    def find(self, address: bytes) -> list[int]:
         """The endpoints that have this address."""
         width, addresses = self.width, self.addresses
         at = addresses.find(address) if len(address) == width else -1
+        found = []
         while at >= 0:
             if at % width == 0:
-                yield at // width
+                found.append(at // width)
             at = addresses.find(address, at + 1)
+        return found
 
     def is_ready(self, at: int) -> bool:
         """True when an endpoint is answered."""

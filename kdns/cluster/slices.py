@@ -66,8 +66,10 @@ class SliceTable:
         if not numbers:
             return []
         known = [one for at in set(numbers) if (one := self._slots[at]) is not None]
-        if len(known) > 1:
-            known.sort(key=lambda s: (s.namespace, s.name))
+        if len(known) == 1:  # perf: bench cold PTR
+            slice_ = known[0]
+            return [(slice_, at) for at in slice_.find(address)]
+        known.sort(key=lambda s: (s.namespace, s.name))
         return [(slice_, at) for slice_ in known for at in slice_.find(address)]
 
     def put(self, namespace: str, name: str, new: Slice | None) -> set[Hashable]:

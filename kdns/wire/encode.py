@@ -30,10 +30,10 @@ _ADDRESSES = frozenset((types.A, types.AAAA))
 _LEADING = frozenset((types.CNAME, types.PTR, types.NS))
 """Types whose rdata is one name that may be compressed."""
 
-Written = tuple[bytes, int, int, bool]
-"""Records; how many of them are glue; the stride of a block to rotate, 0 for none; and whether
-they carry the asker's letter case."""
-_NOTHING: Written = (b"", 0, 0, False)
+Written = tuple[bytes, int, int, tuple[int, int, int] | None, bool]
+"""Records; how many of them answer, and how many are glue; the block to rotate; and whether they
+carry the asker's letter case."""
+_NOTHING: Written = (b"", 0, 0, None, False)
 
 
 def encode(
@@ -55,17 +55,15 @@ def encode(
 def _short(question: Question, answer: Answer, flags: int) -> WireAnswer | None:
     """What most answers are; None for the others (perf: bench cold)."""
     at = 16 + len(question.name)
-    count = 0
     records = _NOTHING
     if answer.answer:
-        written = _records(question, answer)
+        written = _records(question, answer, at)
         if written is None:
             return None
         records = written
-        count = len(answer.answer[0].rdatas)
     elif answer.additional:
         return None
-    body, more, stride, is_bound = records
+    body, count, more, block, is_bound = records
     serial_at: tuple[int, ...] = ()
     if answer.authority:
         soa = answer.authority[0]
@@ -87,31 +85,51 @@ def _short(question: Question, answer: Answer, flags: int) -> WireAnswer | None:
     asked = _ASKED(question.type, question.cls)
     wire = b"".join((head, question.name, asked, body, edns))
     opt_at = at + len(body) if edns else 0
-    block = (at, stride, count) if stride else None
     return WireAnswer(wire, at - 4, opt_at, block, (), serial_at, is_bound)
 
 
-def _records(question: Question, answer: Answer) -> Written | None:
-    """The records at the question's name, with the glue of SRV."""
-    if len(answer.answer) > 1:
-        return None
-    rrset = answer.answer[0]
+def _records(question: Question, answer: Answer, at: int) -> Written | None:
+    """The records at the question's name from offset `at` on, and those that belong to them."""
+    sets = answer.answer
+    rrset = sets[0]
     type_, rdatas = rrset.type, rrset.rdatas
-    if rrset.owner != question.key or not 0 < len(rdatas) <= MOST:
+    count = len(rdatas)
+    if rrset.owner != question.key or not 0 < count < MOST:
         return None
-    if type_ == types.SRV:
+    if type_ in _ADDRESSES and len(sets) == 1 and not answer.additional:
+        fixed = _RECORD(_AT_QUESTION, type_, rrset.cls, rrset.ttl, len(rdatas[0]))
+        if count == 1:
+            return fixed + rdatas[0], 1, 0, None, False
+        block = (at, 12 + len(rdatas[0]), count) if answer.rotate else None
+        return fixed + fixed.join(rdatas), count, 0, block, False
+    if type_ == types.SRV and len(sets) == 1:
         return _services(question, rrset, answer.additional)
-    if answer.additional:
-        return None
-    fixed = _RECORD(_AT_QUESTION, type_, rrset.cls, rrset.ttl, len(rdatas[0]))
-    if type_ in _ADDRESSES:
-        if len(rdatas) == 1:
-            return fixed + rdatas[0], 0, 0, False
-        stride = 12 + len(rdatas[0]) if answer.rotate else 0
-        return fixed + fixed.join(rdatas), 0, stride, False
-    if type_ in _LEADING and len(rdatas) == 1 and _is_apart(question.key, rdatas[0]):
-        return fixed + rdatas[0], 0, 0, False
+    if type_ in _LEADING and count == 1 and not answer.additional:
+        return _led(question.key, sets, at, rotate=answer.rotate)
     return None
+
+
+def _led(key: bytes, sets: tuple[RRset, ...], at: int, *, rotate: bool) -> Written | None:
+    """One name to go on with, and the addresses there."""
+    first = sets[0]
+    target = first.rdatas[0]
+    own, place = _meeting(key, target.lower())
+    shown = target[:own] + _POINTER(0xC000 | place) if place else target
+    body = _RECORD(_AT_QUESTION, first.type, first.cls, first.ttl, len(shown)) + shown
+    if len(sets) == 1:
+        return body, 1, 0, None, False
+    there, rdatas = sets[1], sets[1].rdatas
+    count = len(rdatas)
+    if len(sets) > 2 or there.owner != target or there.type not in _ADDRESSES:
+        return None
+    if not 0 < count < MOST or target == b"\0":
+        return None
+    if own:
+        place = at + 12
+    size = len(rdatas[0])
+    fixed = _RECORD(0xC000 | place, there.type, there.cls, there.ttl, size)
+    block = (at + len(body), 12 + size, count) if rotate and count > 1 else None
+    return body + fixed + fixed.join(rdatas), 1 + count, 0, block, False
 
 
 def _place(key: bytes, name: bytes) -> int:
@@ -125,9 +143,18 @@ def _place(key: bytes, name: bytes) -> int:
     return 12 + at if at == start else 0
 
 
-def _is_apart(key: bytes, name: bytes) -> bool:
-    """True when it is clear that two names share no label at their end."""
-    return len(key) > 1 and len(name) > 1 and (key[-2] ^ name[-2]) & 0xDF != 0
+def _meeting(key: bytes, name: bytes) -> tuple[int, int]:
+    """How much of a folded name stands before what it shares with the question's at their ends, and
+    where that stands in the message: 0 where they share nothing.
+    """
+    at = 0
+    if key[-2:-1] == name[-2:-1]:  # perf: bench cold PTR; few names go on
+        while size := name[at]:
+            place = _place(key, name[at:])
+            if place:
+                return at, place
+            at += size + 1
+    return len(name) - 1, 0
 
 
 def _services(question: Question, rrset: RRset, additional: tuple[RRset, ...]) -> Written | None:
@@ -154,9 +181,11 @@ def _services(question: Question, rrset: RRset, additional: tuple[RRset, ...]) -
     if question.name != key:
         asked = question.name[-size:]
         rdatas = tuple([rdata[:-size] + asked for rdata in rdatas])
-    fixed = (_AT_QUESTION, types.SRV, rrset.cls, rrset.ttl)
-    records = [_RECORD(*fixed, len(rdata)) + rdata for rdata in rdatas]
-    return b"".join(records + glue), len(glue), 0, True
+    cls, ttl = rrset.cls, rrset.ttl
+    records = []
+    for rdata in rdatas:  # perf: bench cold SRV; mostly one
+        records.append(_RECORD(_AT_QUESTION, types.SRV, cls, ttl, len(rdata)) + rdata)  # noqa: PERF401
+    return b"".join(records + glue), len(rdatas), len(glue), None, True
 
 
 def _places(key: bytes, rdatas: tuple[bytes, ...], place: int) -> dict[bytes, int] | None:

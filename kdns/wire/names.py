@@ -134,6 +134,8 @@ def reverse(address: bytes) -> Key:
 
 def parse_reverse(key: Key) -> bytes | None:
     """The packed address a complete PTR name stands for, else None."""
+    if key.endswith(IN_ADDR):
+        return _parse_in_addr(key)
     if key.endswith(IP6) and len(key) == 64 + len(IP6):
         digits = key[1:64:2]
         if key[0:64:2] != b"\x01" * 32:
@@ -142,8 +144,6 @@ def parse_reverse(key: Key) -> bytes | None:
             return bytes.fromhex(digits[::-1].decode("ascii"))
         except ValueError:
             return None
-    if key.endswith(IN_ADDR):
-        return _parse_in_addr(key)
     return None
 
 

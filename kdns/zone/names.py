@@ -40,15 +40,14 @@ ALL = Pick()
 
 def parse_pick(labels: list[str], *, multicluster: bool, zonal: bool) -> Pick | None:
     """What the labels in front of a service pick; None when they can mean nothing."""
-    if not labels:
-        return ALL
-    if len(labels) == 1:
-        return Pick(labels[0])
-    first, second = labels[-2:]
     if len(labels) == 2:
+        first, second = labels
         if multicluster and first[0] != "_" and second[0] != "_":
             return Pick(endpoint=first, cluster=second)
         return Pick("", "", first.removeprefix("_"), second.removeprefix("_"))
+    if len(labels) < 2:
+        return Pick(labels[0]) if labels else ALL
+    first, second = labels[-2:]
     if zonal and not multicluster and second == "_zone" and first in _ZONAL:
         return Pick(zone=".".join(labels[:-2]), is_pinned=first == "pin")
     return None

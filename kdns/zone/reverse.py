@@ -43,11 +43,11 @@ def _endpoints(view: View, address: bytes, touch: Touch) -> tuple[Key, ...]:
             continue
         if view.namespaces and not _is_exposed(view, slice_.namespace, touch):
             continue
-        home = (view.primary, slice_.namespace, slice_.service)
         if slice_.hostnames or view.pod_names:
-            name = service_name(*home, endpoint_label(slice_, at, pod_names=view.pod_names))
+            text = endpoint_label(slice_, at, pod_names=view.pod_names)
         else:
-            name = service_name(*home, dash(address))
+            text = dash(address)
+        name = service_name(view.primary, slice_.namespace, slice_.service, text)
         if name is not None:
             names[name] = not slice_.hostname(at)
     if len(names) < 2:

@@ -90,6 +90,8 @@ def _cluster(
     addresses = service.addresses
     if type_ == types.SRV:
         target = _target(zone, key, parts, service)
+        if len(addresses) == 1:
+            return _located_at(view, zone, key, target, addresses[0], ports)
         return _located(view, zone, key, [(target, address, ports) for address in addresses])
     width = WIDTHS.get(type_)
     if width is None:

@@ -140,6 +140,8 @@ def served(draw: st.DrawFn) -> tuple[Question, Answer]:
         ]
 
     answer = sets(sorted(rdata), st.just(key) | some, 2)[: draw(st.sampled_from([1, 1, 1, 2]))]
+    if answer and answer[0].type == types.CNAME and draw(st.booleans()):
+        answer[1:] = sets(sorted(address), st.just(answer[0].rdatas[-1]), 2)
     owners = [one[6:] for rrset in answer if rrset.type == types.SRV for one in rrset.rdatas]
     glue = sets([*address, types.MX], st.sampled_from(owners), 4) if owners else []
     authority: list[RRset] = []
@@ -201,21 +203,50 @@ def test_srv_targets_of_every_kind_are_written_alike(
     assert encode(asked, answer, FLAGS) == write(asked, answer, FLAGS, 0.0, 0.0)
 
 
-def test_what_stands_beside_srv_is_written_alike() -> None:
-    asked = question("web.shop", types.SRV)
-    answer = Answer(
-        answer=(RRset(asked.key, types.SRV, 5, (records.srv(1, asked.key),)),),
-        additional=(RRset(asked.key, types.MX, 5, (records.mx(1, asked.key),)),),
-    )
-    assert encode(asked, answer, FLAGS) == write(asked, answer, FLAGS, 0.0, 0.0)
+WEB, SHOP = names.parse_key("web.shop"), names.parse_key("shop")
+ALIAS = RRset(WEB, types.CNAME, 5, (SHOP,))
+FOUND = RRset(SHOP, types.A, 5, addresses(2))
+LED = RRset(WEB, types.SRV, 5, (records.srv(1, WEB),))
+SOA = records.soa_set(SHOP, 5, (b"\2ns\3dns", b"\1h"), 1, (2, 3, 4), 5)
 
 
-@pytest.mark.parametrize("name", [".", "local", "a.LOCAL", "a.arpa"])
-@pytest.mark.parametrize("target", [".", "Local", "b.local", "b.locaL"])
-def test_one_name_to_go_on_with_is_written_alike(name: str, target: str) -> None:
-    asked = question(name, types.CNAME)
-    answer = Answer(answer=(RRset(asked.key, types.CNAME, 5, (names.parse(target),)),))
-    assert encode(asked, answer, FLAGS) == write(asked, answer, FLAGS, 0.0, 0.0)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(answer=(LED,), additional=(RRset(WEB, types.MX, 5, (records.mx(1, WEB),)),)),
+        Answer(answer=(LED,), additional=(RRset(WEB, types.A, 5, ()),)),
+        Answer(answer=(LED, FOUND)),
+        Answer(answer=(ALIAS,), additional=(FOUND,)),
+        Answer(answer=(ALIAS, FOUND), additional=(FOUND,)),
+        Answer(answer=(ALIAS, FOUND, FOUND)),
+        Answer(answer=(ALIAS, RRset(names.parse("x"), types.A, 5, addresses(2)))),
+        Answer(answer=(ALIAS, RRset(SHOP, types.A, 5, ()))),
+        Answer(answer=(RRset(WEB, types.A, 5, addresses(1)),), additional=(FOUND,)),
+        Answer(answer=(FOUND,)),
+        Answer(authority=(SOA, SOA)),
+        Answer(authority=(SOA,), additional=(FOUND,)),
+        Answer(additional=(FOUND,)),
+        Answer(options=b"\0\3\0\1x"),
+        Answer(rcode=types.BADVERS),
+        Answer(answer=(ALIAS, FOUND), aging=(0.0, 9)),
+    ],
+)
+def test_answers_with_something_odd_are_written_alike(answer: Answer) -> None:
+    asked = question("WEB.shop", types.SRV, has_opt=True)
+    assert encode(asked, answer, FLAGS) == write(asked, bare(answer), FLAGS, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", [".", "local", "a.LOCAL", "a.arpa", r"a\005local"])
+@pytest.mark.parametrize("target", [".", "local", "Local", "b.local", "b.a.local", "b.locaL", "x"])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_one_name_to_go_on_with_is_written_alike(name: str, target: str, count: int) -> None:
+    asked = question(name, types.A)
+    found = [RRset(asked.key, types.CNAME, 5, (names.parse(target),))]
+    if count:
+        found.append(RRset(names.parse(target), types.A, 5, addresses(count)))
+    for is_turning in (False, True):
+        answer = Answer(answer=tuple(found), rotate=is_turning)
+        assert encode(asked, answer, FLAGS, turn=0.5) == write(asked, answer, FLAGS, 0.0, 0.5)
 
 
 def bare(answer: Answer) -> Answer:
