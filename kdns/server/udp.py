@@ -38,8 +38,9 @@ BATCH = COUNT
 """Packets that are read at once."""
 BATCHES = 4
 """Batches a wake-up may read before other sockets and timers get their turn."""
+CLOSE_S = 100e-6
 TRIES = 8
-"""perf: at low rates a wake-up takes one packet, and each so many looks for more (paced)."""
+"""perf: a wake-up takes one packet until so many came close upon each other (paced)."""
 MAX_UNDERWAY = 10_000
 """Packets that may wait for an answer at once; beyond it, packets stay in the kernel's queue."""
 
@@ -67,7 +68,9 @@ class UdpListener:
             ask_for_local_addresses(sock)
         self._is_busy = False
         """True while wake-ups find more than one packet."""
-        self._wakes = 0
+        self._woken_at = float("-inf")
+        self._close = 0
+        """Wake-ups in a row that came soon after the one before."""
         self._missed = 0
         """Packets of the batch at hand that were not answered from the table."""
         self._slots = Slots(sock, with_control=self._is_wildcard) if _fits() else None
@@ -101,14 +104,20 @@ class UdpListener:
 
     def _wake(self) -> None:
         """Takes one packet and goes back to sleep, or many while there are many."""
-        self._wakes += 1
-        if self._is_busy or not self._wakes % TRIES or not self._room():
-            self._read()
-            return
         # perf: paced. A wake-up finds its caches cold: no second look, no ctypes, few calls.
         now = self.clock()
+        self._close = self._close + 1 if now - self._woken_at < CLOSE_S else 0
+        self._woken_at = now
+        if self._is_busy or self._close >= TRIES or self._waiting or self.underway >= MAX_UNDERWAY:
+            self._close = 0
+            self._read()
+            return
+        sock, ancillary = self.sock, []
         try:
-            packet, peer, ancillary = self._receive()
+            if self._is_wildcard:
+                packet, ancillary, _, peer = sock.recvmsg(65535, 128)
+            else:
+                packet, peer = sock.recvfrom(65535)
         except OSError:
             return  # nothing there, or an ICMP error of an earlier reply
         self.heard_at = now
@@ -128,7 +137,8 @@ class UdpListener:
                 if len(peer) == 4 and is_over_v6(peer):
                     view.hits_v6 += 1
                 self._send(packet[:2] + view.head, peer, ancillary)
-                self._served(1, peer, now)
+                caller = address_of(peer) if pipeline.router.wants_callers else b""
+                pipeline.served(1, now, caller)
                 return
         self._answer_alone(packet, peer, ancillary, now)
 
