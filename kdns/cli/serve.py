@@ -23,6 +23,7 @@ from kdns.server.reload import Reloader
 from kdns.server.service import Service, Stopping
 from kdns.server.siblings import Siblings, wanted
 from kdns.server.sockets import StartError
+from kdns.server.workers.command import command
 from kdns.server.workers.messages import Setup, pack
 
 log = logging.getLogger(logs.ROOT)
@@ -59,7 +60,7 @@ def run(options: Options, *, banner: str) -> int:
     try:
         if pidfile:
             _write(pidfile)
-        count = options.workers or wanted(assembly)
+        count = options.workers or wanted(assembly, logs.warn)
         if count > 1:
             _supervise(text, path, count, options, banner, services.life.mark)
         if options.workers:
@@ -93,8 +94,7 @@ def _supervise(
         file.seek(0)
         fd = os.dup(file.fileno())
     os.set_inheritable(fd, True)
-    command = [sys.executable, "-m", "kdns.server.workers", "supervisor", str(fd)]
-    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter
+    os.execv(sys.executable, command("supervisor", fd))  # noqa: S606 - our own interpreter
 
 
 def _write(pidfile: Path) -> None:

@@ -5,7 +5,7 @@ over to another Corefile, and has HTTP addresses opened for it.
 """
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from kdns.plugins.base import Endpoint, Plugin
@@ -54,7 +54,7 @@ class Siblings:
 
     async def agree(self, assembly: "Assembly") -> None:
         """Returns when everybody can serve a Corefile; raises StartError where not all can."""
-        count = wanted(assembly)
+        count = wanted(assembly, log.warning)
         if count != self._count and not self._is_fixed:
             log.warning(
                 "the Corefile says %d workers and %d serve: their number changes when kdns is"
@@ -63,13 +63,27 @@ class Siblings:
             )  # fmt: skip
 
 
-def wanted(assembly: "Assembly") -> int:
+def wanted(assembly: "Assembly", warn: Callable[[str], None]) -> int:
     """How many workers a Corefile asks for: the most that any of its listeners does.
 
-    CoreDNS: of the blocks on a listener, the first one counts.
+    CoreDNS: of the blocks on a listener, the first one counts. `warn` is told of others.
     """
     counts = [1]
+    unheeded: dict[str, None] = {}
     for router in assembly.routers.values():
-        first = next(iter(router.blocks.values()))
-        counts += [getattr(one, "count", 1) for one in first.plugins if one.name == "multisocket"]
+        said = [_said(block.plugins) for block in router.blocks.values()]
+        first, _ = said[0]
+        counts.append(first)
+        unheeded |= dict.fromkeys(where for count, where in said[1:] if where and count != first)
+    for where in unheeded:
+        warn(f"{where}: multisocket: does nothing, the first block of a listener says how many")
     return max(counts)
+
+
+def _said(plugins: Iterable[Plugin]) -> tuple[int, str]:
+    """How many workers a block asks for, and where it does."""
+    for one in plugins:
+        if one.name == "multisocket":
+            word = one.settings.word
+            return getattr(one, "count", 1), f"{word.file}:{word.line}"
+    return 1, ""

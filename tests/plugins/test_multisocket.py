@@ -12,6 +12,8 @@ from kdns.server.assembly import Services, build
 from kdns.server.siblings import Siblings, wanted
 from tests import fakes
 
+SAID = "Corefile:{}: multisocket: does nothing, the first block of a listener says how many"
+
 
 @pytest.mark.parametrize("given", ["1", "2", "1024", "03", "+3"])
 def test_numbers_that_are_taken(given):
@@ -56,20 +58,22 @@ def test_without_a_number_it_is_what_go_would_take(
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "expected", "said"),
     [
-        pytest.param(".:1 {\n whoami\n}", 1, id="none"),
-        pytest.param(".:1 {\n multisocket 2\n}\na:1 {\n multisocket 3\n}", 2, id="the first block of a listener"),
-        pytest.param(".:1 {\n whoami\n}\na:1 {\n multisocket 3\n}", 1, id="not the second"),
-        pytest.param(".:1 {\n multisocket 2\n}\na:2 {\n multisocket 3\n}", 3, id="the most of all listeners"),
-        pytest.param("a:1 a:2 {\n whoami\n}\nb:1 b:3 {\n multisocket 5\n}", 5, id="each listener for itself"),
+        pytest.param(".:1 {\n whoami\n}", 1, [], id="none"),
+        pytest.param(".:1 {\n multisocket 2\n}\na:1 {\n multisocket 3\n}", 2, [SAID.format(5)], id="the first block of a listener"),
+        pytest.param(".:1 {\n whoami\n}\na:1 {\n multisocket 3\n}", 1, [SAID.format(5)], id="not the second"),
+        pytest.param(".:1 {\n multisocket 2\n}\na:2 {\n multisocket 3\n}", 3, [], id="the most of all listeners"),
+        pytest.param("a:1 a:2 {\n whoami\n}\nb:1 b:3 {\n multisocket 5\n}", 5, [SAID.format(5)], id="each listener for itself"),
     ],
 )  # fmt: skip
-def test_of_several_blocks(text, expected):
+def test_of_several_blocks(text, expected, said):
     errors = []
     assembly = build(text, "Corefile", Services(), errors)
     assert not errors
-    assert wanted(assembly) == expected
+    warned = []
+    assert wanted(assembly, warned.append) == expected
+    assert warned == said
 
 
 async def test_a_reload_to_another_number_says_what_to_do(caplog):

@@ -100,6 +100,7 @@ def test_a_worker_that_is_killed_is_replaced_and_no_count_goes_back(scene: Scene
     scene.put("10.0.0.2")
     until(lambda: scene.answers("10.0.0.2"))
     scene.kill(2)
+    until(lambda: metric(scene.metrics, "kdns_worker_restarts_total") == 3)
     code, printed = kdns.end()
     assert code == 0
     assert printed.count("kdns-") == 1

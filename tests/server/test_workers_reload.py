@@ -33,12 +33,13 @@ class Scene:
         self.file = folder / "Corefile"
         self.upstream = upstream
         self.port, self.other, self.metrics, self.health = (free_port() for _ in range(4))
+        self.count = 2
         self.write(1)
 
-    def write(self, value: int, more: str = "") -> None:
+    def write(self, value: int) -> None:
         own = {**vars(self), "value": value}
-        own["metrics"] += value == 0
-        self.file.write_text(COREFILE.format(**own) + MORE.format(**own) + more)
+        text = COREFILE.format(**own) + MORE.format(**own)
+        self.file.write_text(text.replace("{", f"{{\n    multisocket {self.count}", 1))
 
     def failed(self) -> float:
         return metric(self.metrics, "coredns_reload_failed_total")
@@ -54,7 +55,7 @@ async def _reload_and_stop(tmp_path: Path) -> None:
     async with Upstream(slowly) as upstream:
         scene = Scene(tmp_path, upstream.port)
         load = Load(scene.port, [frozenset({1})], pace_s=0.003)
-        old = Workers(scene.file, port=scene.port)
+        old = Workers(scene.file, port=scene.port, is_told=False)
         await asyncio.to_thread(old.wait)
         load.start(udp=8, tcp=4)
         for turn, broken in enumerate(BROKEN, 1):
@@ -63,12 +64,18 @@ async def _reload_and_stop(tmp_path: Path) -> None:
             await asyncio.to_thread(until, lambda turn=turn: scene.failed() == turn)
         load.allowed.append(frozenset({1, 2}))
         health, scene.health = scene.health, free_port()
+        scene.count = old.count = 3
         scene.write(2)
         old.process.send_signal(signal.SIGUSR1)
         await asyncio.to_thread(until, lambda: old.ask_all("hot.example") == {"10.0.0.2"})
         load.allowed.append(frozenset({2}))
         await asyncio.to_thread(until, lambda: status(scene.health, "/health") == 200)
         await asyncio.to_thread(until, lambda: status(health, "/health") == 0)
+        await asyncio.to_thread(old.wait)
+        scene.count = old.count = 2
+        scene.write(2)
+        old.process.send_signal(signal.SIGHUP)
+        await asyncio.to_thread(until, lambda: len(old.pids()) == 2)
         # One that takes a killed one's place begins with the Corefile that serves.
         pid = old.pids()[2]
         scene.file.write_text(BROKEN[1])
@@ -83,7 +90,7 @@ async def _reload_and_stop(tmp_path: Path) -> None:
         stopping.start(udp=8, tcp=4)
         scene.other, scene.metrics, scene.health = (free_port() for _ in range(3))
         scene.write(2)
-        new = Workers(scene.file, port=scene.port)
+        new = Workers(scene.file, port=scene.port, is_told=False)
         while not (await asyncio.to_thread(new.process.stdout.readline)).startswith("kdns-"):
             pass
         code, printed = await asyncio.to_thread(old.end)
@@ -91,7 +98,8 @@ async def _reload_and_stop(tmp_path: Path) -> None:
         await stopping.end()
         assert new.end()[0] == 0
     assert code == 0
-    assert printed.count("Reloading complete") == 1
+    assert printed.count("Reloading complete") == 2
+    assert printed.count("takes its place") == 1
     assert printed.count("what served before serves on") == len(BROKEN)
     for each in (load, stopping):
         assert each.lost == []

@@ -17,8 +17,11 @@ NS = "svc.cluster.local"
 class Workers(Running):
     """`kdns … --workers N`, asked so that every worker is reached."""
 
-    def __init__(self, corefile: Path, count: int = 2, **more: object) -> None:
-        super().__init__(corefile, "--workers", str(count), **more)
+    def __init__(
+        self, corefile: Path, count: int = 2, *, is_told: bool = True, port: int | None = None
+    ) -> None:
+        words = ("--workers", str(count)) if is_told else ()
+        super().__init__(corefile, *words, port=port)
         self.count = count
 
     def wait(self) -> "Workers":

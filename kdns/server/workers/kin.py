@@ -13,7 +13,7 @@ from kdns.plugins.base import Endpoint, Plugin
 from kdns.server import http
 from kdns.server.assembly import Assembly
 from kdns.server.http import Address
-from kdns.server.siblings import Siblings
+from kdns.server.siblings import Siblings, log, wanted
 from kdns.server.sockets import StartError
 from kdns.server.workers.messages import (
     Decide,
@@ -109,8 +109,8 @@ class Kin(Siblings):
         """Gets the others ready for a Corefile, or says that this worker is."""
         self._decision = asyncio.get_running_loop().create_future()
         if self._is_lead:
-            await super().agree(assembly)
-            self._say(Propose(assembly.text, assembly.path, assembly.version))
+            count = self._count if self._is_fixed else wanted(assembly, log.warning)
+            self._say(Propose(assembly.text, assembly.path, assembly.version, count))
         else:
             self._say(Verdict(assembly.version))
         decision = await self._decision

@@ -4,12 +4,12 @@ import asyncio
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from itertools import count
 from typing import Final
 
 from kdns.server.workers.channel import Channel
+from kdns.server.workers.command import command
 from kdns.server.workers.messages import (
     Ask,
     Begin,
@@ -41,6 +41,8 @@ class Member:
         self.number = number
         self.began_at = now
         self.standing = Standing(is_serving=False, is_ready=False)
+        self.is_leaving = False
+        """It was told to stop."""
         self.is_outdated = False
         """It began with a Corefile that is not served any more."""
         self.numbers = Numbers(0, [], [])
@@ -50,10 +52,12 @@ class Member:
         self._permitted: Open | None = None
         ours, its = socket.socketpair()
         with its:
-            fd, name = str(its.fileno()), str(number + 1)  # the name is for the list of processes
-            command = [sys.executable, "-m", "kdns.server.workers", "worker", fd, name]
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                command, pass_fds=[its.fileno()], stdin=subprocess.DEVNULL, process_group=0
+                # The number is for whoever looks at the list of processes.
+                command("worker", its.fileno(), str(number + 1)),
+                pass_fds=[its.fileno()],
+                stdin=subprocess.DEVNULL,
+                process_group=0,
             )
         self.channel = Channel(ours, self._take, lambda: None)
         self.say(Begin(number, setup))

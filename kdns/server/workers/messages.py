@@ -154,6 +154,8 @@ class Propose(Struct, tag=True, array_like=True):
     text: str
     path: str
     version: str
+    count: int = 1
+    """How many workers it asks for."""
 
 
 class Verdict(Struct, tag=True, array_like=True):

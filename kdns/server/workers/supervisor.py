@@ -135,7 +135,7 @@ class Supervisor:
         self._vote = None
         decision = Decide(tuple(vote.errors))
         if not vote.errors:
-            self._team.replace(vote.proposal.text, vote.proposal.path)
+            self._team.replace(vote.proposal)
         for one in vote.asked:
             one.say(decision)
         if self._team.lead is not None:

@@ -9,13 +9,22 @@ import asyncio
 import logging
 import signal
 import socket
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
 from kdns.observe import sums
 from kdns.observe.counters import Counters
 from kdns.server.workers.member import Member
-from kdns.server.workers.messages import Built, Open, Setup, Standing, Stop, ToSupervisor
+from kdns.server.workers.messages import (
+    Built,
+    Open,
+    Propose,
+    Setup,
+    Standing,
+    Stop,
+    ToSupervisor,
+)
 
 SETTLED_S: Final = 10.0
 """A worker that lived so long did not end because of how it began."""
@@ -42,7 +51,8 @@ class Team:
         """Who is told when one has ended."""
         self._hear = hear
         self._clock = asyncio.get_running_loop().time
-        self._failures = [0] * setup.count
+        self._failures: defaultdict[int, int] = defaultdict(int)
+        """How often a worker of each number ended soon."""
         self._ports: dict[str, int] = {}
         self._has_led = False
         self._code: int | None = None
@@ -51,7 +61,8 @@ class Team:
     @property
     def serving(self) -> list[Member]:
         """Those who answer, the lead first."""
-        return [one for _, one in sorted(self.members.items()) if one.standing.is_serving]
+        members = [one for _, one in sorted(self.members.items()) if not one.is_leaving]
+        return [one for one in members if one.standing.is_serving]
 
     @property
     def lead(self) -> Member | None:
@@ -88,13 +99,18 @@ class Team:
             if code is not None:
                 self._end(one, code)
 
-    def replace(self, text: str, path: str) -> None:
+    def replace(self, proposal: Propose) -> None:
         """Puts another Corefile in place; whoever began with the old one begins again."""
-        self.setup.text, self.setup.path = text, path
-        for one in self.members.values():
+        setup = self.setup
+        setup.text, setup.path, setup.count = proposal.text, proposal.path, proposal.count
+        for number, one in self.members.items():
             if not one.standing.is_serving:
                 one.is_outdated = True
                 one.process.kill()
+            elif number >= setup.count and not one.is_leaving:
+                one.is_leaving = True
+                one.say(Stop())
+        self._start_others()
 
     def hear(self, member: Member, message: ToSupervisor) -> None:
         """Takes what is the team's, and passes on the rest."""
@@ -112,7 +128,7 @@ class Team:
                 self._start(number)
 
     def _start(self, number: int) -> None:
-        if self._code is not None or number in self.members:
+        if self._code is not None or number in self.members or number >= self.setup.count:
             return
         member = Member(number, self.setup, self._clock(), self.hear)
         self.members[number] = member
@@ -127,7 +143,7 @@ class Team:
             self._has_led = True
             self._ports = standing.ports
         self._permit()
-        if not self.has_started.is_set() and len(self.serving) == self.setup.count:
+        if not self.has_started.is_set() and len(self.serving) >= self.setup.count:
             self.has_started.set()
 
     def _permit(self) -> None:
@@ -150,7 +166,7 @@ class Team:
             tell(member)
         if self._code is None and not self.has_started.is_set() and code > 0:
             self.stop(code)
-        if self._code is None:
+        if self._code is None and member.number < self.setup.count:
             self._succeed(member, code)
         self._look_at_end()
 
@@ -158,7 +174,7 @@ class Team:
         """Has another worker take the place of one that ended."""
         number = member.number
         delay_s = 0.0
-        if not member.is_outdated:
+        if not (member.is_outdated or member.is_leaving):
             if self._clock() - member.began_at > SETTLED_S:
                 self._failures[number] = 0
             if self._failures[number]:

@@ -1,0 +1,11 @@
+"""How the program starts itself in another role: the same interpreter, finding the same modules."""
+
+import os
+import sys
+
+
+def command(role: str, fd: int, *more: str) -> list[str]:
+    """The words that start a supervisor or worker, which reads what it needs from `fd`."""
+    # -m looks into the current directory first; so it may only where the starter did.
+    flags = [] if sys.path[0] in {"", os.getcwd()} else ["-P"]
+    return [sys.executable, *flags, "-m", "kdns.server.workers", role, str(fd), *more]
