@@ -35,7 +35,7 @@ def main() -> int:
     rows = table.rows(chosen, figures.medians(), names)
     print(table.format_plain(rows, names))
     print("\n".join(dict.fromkeys(figures.troubles)))
-    return int(is_over or bool(figures.troubles) or any(row.is_missed for row in rows))
+    return int(is_over or figures.has_failed(trees) or any(row.is_missed for row in rows))
 
 
 if __name__ == "__main__":
