@@ -105,7 +105,7 @@ SCENARIOS = (
     ),
     Scenario(
         "workers", "hot A, 20 names, 32 clients, 2 workers", _hot,
-        options=("-s", 32, "-w", 256), count=100_000, servers=("kdns",), workers=2,
+        options=("-s", 32, "-w", 1024), count=200_000, servers=("kdns",), workers=2,
     ),
 )  # fmt: skip
 """All of them, in the order of the table. Paced comes from many ports: Knot ties its threads to cores
