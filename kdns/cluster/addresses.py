@@ -49,7 +49,7 @@ class AddressIndex:
         """The numbers that may have this address, all that have it among them."""
         mixed = hash(address)
         shard = self._shard(mixed)
-        tag = _tag(mixed)
+        tag = mixed & _HIGH
         at = bisect_left(shard, tag)
         found = []
         while at < len(shard) and shard[at] ^ tag < 1 << 32:

@@ -51,10 +51,10 @@ def version(zone: Zone, key: Key, type_: int) -> Answer:
     return positive(RRset(key, types.TXT, _VERSION_TTL, (VERSION,)))
 
 
-def _servers(view: View, zone: Zone, touch: Touch) -> dict[Key, tuple[bytes, ...]]:
+def _servers(view: View, zone: Zone, touch: Touch) -> dict[bytes, tuple[bytes, ...]]:
     """Name servers and their addresses, in an order that does not depend on how we learnt them."""
     home = view.primary if zone.is_reverse else zone.key
-    found: dict[Key, tuple[bytes, ...]] = {}
+    found: dict[bytes, tuple[bytes, ...]] = {}
     for own in view.own:
         touch(own)
         for slice_, at in view.store.endpoints_at(own):

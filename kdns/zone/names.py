@@ -18,6 +18,7 @@ DASHED = 40
 """What the label of an address takes at most."""
 
 _HEX = frozenset("0123456789abcdef-")
+_SIZES = tuple(bytes((size,)) for size in range(64))
 _OCTETS = {str(octet): octet for octet in range(256)}
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _ZONAL = ("pin", "prefer")
@@ -59,7 +60,8 @@ def label(text: str) -> bytes:
         raw = text.encode()
     except UnicodeEncodeError:
         raw = text.encode(errors="replace")
-    return b"%c%b" % (len(raw), raw) if 0 < len(raw) < 64 else b""
+    size = len(raw)
+    return _SIZES[size] + raw if 0 < size < 64 else b""
 
 
 def dash(address: bytes) -> str:
@@ -73,8 +75,8 @@ def dash(address: bytes) -> str:
 
 def dashed(address: bytes) -> bytes:
     """`dash` as one label of a wire name, of at most DASHED octets."""
-    text = dash(address)
-    return b"%c%b" % (len(text), text.encode())
+    raw = dash(address).encode()
+    return _SIZES[len(raw)] + raw
 
 
 def parse_dashed(text: str) -> bytes | None:

@@ -25,7 +25,7 @@ def answer(
     return positive(RRset(key, types.PTR, view.ttl, found))
 
 
-def _service(view: View, address: bytes, touch: Touch) -> tuple[Key, ...]:
+def _service(view: View, address: bytes, touch: Touch) -> tuple[bytes, ...]:
     """The name of the first service at an address that may be told."""
     for service in view.store.services_at(address):
         if not view.namespaces or _is_exposed(view, service.namespace, touch):
@@ -35,18 +35,17 @@ def _service(view: View, address: bytes, touch: Touch) -> tuple[Key, ...]:
     return ()
 
 
-def _endpoints(view: View, address: bytes, touch: Touch) -> tuple[Key, ...]:
+def _endpoints(view: View, address: bytes, touch: Touch) -> tuple[bytes, ...]:
     """The names of all endpoints at an address: those with a hostname first, then by name."""
-    names: dict[Key, bool] = {}
+    names: dict[bytes, bool] = {}
     for slice_, at in view.store.endpoints_at(address):
         if at in slice_.unready:
             continue
         if view.namespaces and not _is_exposed(view, slice_.namespace, touch):
             continue
+        text = dash(address)
         if slice_.hostnames or view.pod_names:
             text = endpoint_label(slice_, at, pod_names=view.pod_names)
-        else:
-            text = dash(address)
         name = service_name(view.primary, slice_.namespace, slice_.service, text)
         if name is not None:
             names[name] = not slice_.hostname(at)

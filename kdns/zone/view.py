@@ -172,20 +172,20 @@ def positive(*rrsets: RRset, additional: tuple[RRset, ...] = ()) -> Answer:
     return Answer(types.NOERROR, rrsets, (), additional, types.AA, plugin="kubernetes", live=True)
 
 
-def service_name(zone: Key, namespace: str, service: str, *before: str) -> Key | None:
+def service_name(zone: Key, namespace: str, service: str, *before: str) -> bytes | None:
     """The name of a service or of something in front of it; None when no name can hold it."""
     first, second = label(service), label(namespace)
-    if not first or not second or len(first) + len(second) + len(zone) + 4 > LONGEST:
+    if not first or not second:
         return None
-    name: Key | None = Key(b"%b%b\x03svc%b" % (first, second, zone))
+    name: bytes | None = first + second + b"\x03svc" + zone
     for text in reversed(before):
         name = below(text, name)
-    return name
+    return name if name is not None and len(name) <= LONGEST else None
 
 
-def below(text: str, parent: Key | None) -> Key | None:
+def below(text: str, parent: bytes | None) -> bytes | None:
     """The name one label below another; None when no name can hold it."""
     first = label(text)
     if parent is None or not first or len(first) + len(parent) > LONGEST:
         return None
-    return Key(first + parent)
+    return first + parent
