@@ -7,6 +7,7 @@ kernel says which of our addresses was asked, and a reply leaves from there.
 import socket
 import struct
 import sys
+from functools import lru_cache
 from typing import Any
 
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -57,13 +58,14 @@ def ask_for_local_addresses(sock: socket.socket) -> None:
 
 def from_local(ancillary: Ancillary) -> Ancillary:
     """Turns the received "sent to" into a "send from", the interface left to routing."""
-    out: Ancillary = []
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-            address, index = _PKTINFO6.unpack(data[:20])
-            is_link_local = address[:2] == b"\xfe\x80"
-            out.append((level, kind, _PKTINFO6.pack(address, index if is_link_local else 0)))
-        elif level == socket.IPPROTO_IP and kind == IP_PKTINFO:
-            _, _, asked = _PKTINFO4.unpack(data[:12])
-            out.append((level, kind, _PKTINFO4.pack(0, asked, bytes(4))))
-    return out
+    return [_turned(*each) for each in ancillary]
+
+
+@lru_cache(maxsize=64)  # perf: wild, paced. A machine has few addresses that are asked.
+def _turned(level: int, kind: int, received: bytes) -> tuple[int, int, bytes]:
+    if level == socket.IPPROTO_IPV6:
+        address, index = _PKTINFO6.unpack(received[:20])
+        is_link_local = address[:2] == b"\xfe\x80"
+        return level, kind, _PKTINFO6.pack(address, index if is_link_local else 0)
+    _, local, _ = _PKTINFO4.unpack(received[:12])
+    return level, kind, _PKTINFO4.pack(0, local, bytes(4))

@@ -112,7 +112,8 @@ class UdpListener:
             self._close = 0
             self._read()
             return
-        sock, ancillary = self.sock, []
+        sock = self.sock
+        ancillary: Ancillary = []
         try:
             if self._is_wildcard:
                 packet, ancillary, _, peer = sock.recvmsg(65535, 128)
@@ -333,7 +334,7 @@ class UdpListener:
             if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
                 local = data[:16]
             elif level == socket.IPPROTO_IP and kind == IP_PKTINFO:
-                local = data[8:12]
+                local = data[4:8]
         return Client(address_of(peer), peer[1], "udp", unmapped(local), self._port)
 
     def _wait_for(self, waited: Awaitable[bytes | None], peer: Peer, ancillary: Ancillary) -> None:

@@ -65,6 +65,13 @@ def asker() -> Asker:
     asker.sock.close()
 
 
+@pytest.fixture(params=["batches", "one by one"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "one by one":
+        monkeypatch.setattr(udp, "_fits", lambda: False)
+    return request.param
+
+
 # One packet of a batch
 
 
@@ -238,6 +245,35 @@ async def test_a_batch_from_everywhere_is_answered_from_where_each_packet_went()
     await one.stop(0)
 
 
+@pytest.mark.parametrize("burst", [1, 40])
+async def test_without_ipv6_replies_leave_from_the_address_asked(
+    asker: Asker, way: str, burst: int
+) -> None:
+    clients = []
+
+    def say(query: Query) -> Result:
+        clients.append(query.client)
+        return addresses(query, 1)
+
+    world = World(AtOnce(say))
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.bind(("", 0))
+    port = sock.getsockname()[1]
+    one = UdpListener(sock, world.with_table, world.clock)
+    one.start()
+    for host in ("127.0.0.1", "127.0.0.2", "127.9.8.7"):
+        for at in range(burst):
+            asker.sock.sendto(packet(host, at), (host, port))
+        got = [await asker.reply() for _ in range(burst)]
+        assert {peer for _, peer in got} == {(host, port)}
+        assert clients[-1].local == socket.inet_aton(host)
+        assert clients[-1].address == b"\x7f\0\0\1"
+        assert clients[-1].port == asker.sock.getsockname()[1]
+    assert not any(view.hits_v6 for view in world.table.views.values())
+    await one.stop(1)
+
+
 async def test_link_local_alone_keeps_its_interface() -> None:
     sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     slots = Slots(sock, with_control=True)
@@ -275,13 +311,6 @@ def test_ipv4_inside_ipv6_is_ipv4(address: str, is_v6: bool) -> None:
 
 
 # The plain way
-
-
-@pytest.fixture(params=["batches", "one by one"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "one by one":
-        monkeypatch.setattr(udp, "_fits", lambda: False)
-    return request.param
 
 
 @pytest.mark.parametrize("host", [HOME, ""], ids=["one address", "every address"])
