@@ -251,6 +251,8 @@ class Kubernetes(Backend):
             )  # fmt: skip
         finally:
             waiting.cancel()
+        if self._limit:
+            self.judge_age()  # what another worker or a snapshot told may be old already
 
     def _warn(self) -> None:
         """Says what CoreDNS passes over in silence."""
@@ -324,12 +326,13 @@ class Kubernetes(Backend):
         if isinstance(found, Alias):
             return self._chase(query, zone, found)
         if found is None:
-            if self._fallthrough and zone_of(key, self._fallthrough) is not None:
+            if key.endswith(self._fallthrough) and zone_of(key, self._fallthrough) is not None:
                 return SKIP
             if not view.store.has_synced:
                 return zone.unsynced.but(ede=UNSYNCED)
             found = zone.nxdomain
-        return self._marked(found)
+        is_marked = self._overdue or self._cluster.is_restored
+        return self._marked(found) if is_marked else found
 
     def _marked(self, answer: Answer) -> Answer:
         """The answer, with a word about how old the data is where that matters."""
