@@ -10,7 +10,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -19,7 +19,7 @@ from kdns.cluster.alike import name_of
 from kdns.cluster.api.connection import Access
 from kdns.cluster.feed import Feed, Source
 from kdns.cluster.freshness import Freshness
-from kdns.cluster.giving import Giver
+from kdns.cluster.link import Link
 from kdns.cluster.objects import Object, Slice
 from kdns.cluster.packing import News
 from kdns.cluster.selection import Selection
@@ -37,6 +37,8 @@ log = logging.getLogger("kdns.kubernetes")
 SNAPSHOT_GRACE_S = 1.0
 """How long an API server may say nothing before the snapshot is served."""
 LOOK_S = 0.05
+INHERIT_S = 3.0
+"""How long another worker may take to tell what it knows."""
 FREEZE_EVERY = 2000
 """Objects of a first state that are put between two freezes. What is kept for good is no garbage;
 a full collection over 150,000 pods would hold the loop for 15 ms."""
@@ -89,8 +91,8 @@ class Lent:
     chance: Callable[[], float]
     is_stopping: Callable[[], bool]
     """True when the process ends, so that what is let go of goes with it."""
-    link: Giver | Taker | None = None
-    """The way to the other workers: the one that watches gives, the others take."""
+    link: Link | None = None
+    """The way to the other workers."""
 
 
 class Cluster:
@@ -115,7 +117,9 @@ class Cluster:
         self._listed: set[type[Object]] = set()
         self._api: Api | None = None
         self._told = ""
-        """The failure that the worker that watches has told."""
+        """The failure that another worker has told."""
+        self._is_heir = False
+        """What is known came from another worker, which knew more than any snapshot."""
         self._keeper: Keeper | None = None
 
     @property
@@ -132,23 +136,23 @@ class Cluster:
         """Answers are from a snapshot from now on, or no longer; remembered ones are forgotten."""
         self.is_restored = is_restored
         self._lent.bump(Change(frozenset((self.flag,))))
-        if isinstance(self._lent.link, Giver):
-            self._lent.link.tell(self)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._lent.link is not None:
+            self._lent.link.giver.tell(self)
 
     async def run(self) -> None:
         """Feeds the Store until it is cancelled; then what is known is kept once more."""
         link = self._lent.link
         try:
-            if isinstance(link, Taker):
-                await self._take(link)
-            elif link is None:
+            if link is None:
                 await self._follow()
             else:
-                link.give(self)
-                await self._follow()
+                await self._share(link)
         except asyncio.CancelledError:
-            if isinstance(link, Giver):
-                link.keep(self)
+            if link is not None:
+                link.giver.keep(self)
             if not self._lent.is_stopping():
                 await self._clear()
             raise
@@ -202,8 +206,7 @@ class Cluster:
         self._lent.bump(change)
         if SYNCED in change.keys:
             self.synced.set()
-            if isinstance(self._lent.link, Giver):
-                self._lent.link.tell(self)
+            self._tell()
 
     async def _watched(self, api: Source) -> AsyncGenerator[Event, None]:
         """The events of the API, with notes of what it has spoken of."""
@@ -242,24 +245,45 @@ class Cluster:
             metric = "coredns_kubernetes_dns_programming_duration_seconds"
             self._lent.counters.histogram(BUCKETS, metric, kind).observe(took)
 
-    # Where another worker watches
+    # Where there are other workers
 
-    async def _take(self, taker: Taker) -> None:
-        """Follows what the worker that watches tells."""
+    async def _share(self, link: Link) -> None:
+        """Follows the source, or the worker that does; either way others can take it from here."""
+        link.giver.give(self)
+        if not link.watches:
+            await self._feed.run(self._taken(link.taker))
+            return
+        if link.inherits:
+            await self._inherit(link.taker)
+        await self._follow()
+
+    async def _inherit(self, taker: Taker) -> None:
+        """Begins with what another worker knows; the source, asked next, will repair it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(INHERIT_S), aclosing(self._packed(taker)) as events:
+                async for event in events:
+                    await self._feed.apply(event)
+                    self._applied()
+                    if isinstance(event, Synced):
+                        self._is_heir = True
+                        break
+
+    async def _taken(self, taker: Taker) -> AsyncGenerator[Event, None]:
+        async with aclosing(self._packed(taker)) as events:
+            async for event in events:
+                yield event
+                self._has_heard = self.store.has_synced
+                self._applied()
+
+    def _packed(self, taker: Taker) -> AsyncGenerator[Event, None]:
+        """The events of another worker."""
         reader = Reader(
             lambda: self.store.has_synced and not self.is_restored,
             self._hear,
             self._note,
             lambda: taker.ask(self.title),
         )
-        await self._feed.run(self._taken(Packed(taker.frames(self.title), reader)))
-
-    async def _taken(self, source: Source) -> AsyncGenerator[Event, None]:
-        async with aclosing(aiter(source)) as events:
-            async for event in events:
-                yield event
-                self._has_heard = self.store.has_synced
-                self._applied()
+        return aiter(Packed(taker.frames(self.title), reader))
 
     def _hear(self, news: News) -> None:
         self._told = news.failure
@@ -279,7 +303,7 @@ class Cluster:
             if self._lent.clock() - self._last_news >= SNAPSHOT_GRACE_S:
                 break
             await asyncio.sleep(LOOK_S)
-        if not self._has_heard:
+        if not (self._has_heard or self._is_heir):
             await self._restore(api)
         try:
             await keeper.run()

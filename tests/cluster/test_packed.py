@@ -18,6 +18,7 @@ from kdns.cluster.api.connection import Access
 from kdns.cluster.cluster import Cluster, Lent, Origin
 from kdns.cluster.freshness import Freshness
 from kdns.cluster.giving import Giver
+from kdns.cluster.link import Link
 from kdns.cluster.objects import Namespace, Port, Slice
 from kdns.cluster.packing import Unpacker, puts
 from kdns.cluster.selection import Selection
@@ -83,8 +84,11 @@ class Back:
 class Worker:
     """A Cluster as one of the workers has it."""
 
-    def __init__(self, link: Giver | Taker, origin: Origin = ORIGIN) -> None:
-        self.link = link
+    def __init__(
+        self, taker: Taker | None = None, origin: Origin = ORIGIN, link: Link | None = None
+    ) -> None:
+        link = link or Link(Giver(Counters()), taker or Taker(), watches=False)
+        self.link = link.giver
         self.bumped: list[object] = []
         lent = Lent(
             lambda change: self.bumped.extend(change.keys), Counters(), time.monotonic,
@@ -102,9 +106,10 @@ class Worker:
 class Watching(Worker):
     """The one with the source."""
 
-    def __init__(self, origin: Origin = ORIGIN) -> None:
+    def __init__(self, origin: Origin = ORIGIN, taker: Taker | None = None) -> None:
         self.counters = Counters()
-        super().__init__(Giver(self.counters), origin)
+        link = Link(Giver(self.counters), taker or Taker(), watches=True, inherits=bool(taker))
+        super().__init__(None, origin, link)
 
 
 @pytest.fixture(autouse=True)
@@ -252,6 +257,45 @@ async def test_a_watcher_with_a_snapshot_is_not_believed_by_who_knows_more(tmp_p
         await one.end()
 
 
+async def test_a_new_watcher_inherits_what_the_others_know(tmp_path):
+    origin = but(ORIGIN, snapshot=str(tmp_path / "snapshot"))
+    write(origin.snapshot, origin.owner, [Namespace("a"), service("s", "1"), slice_("x", "3")])
+    old, taker = Watching(origin), Taker()
+    tube, fed = Tube(old.link, taker), Worker(taker, origin)
+    await asyncio.sleep(0)
+    FakeApi.made.list_all(Namespace("a"), service("s", "1"), slice_("x", "2"))
+    await moved(tube, lambda: fed.store.has_synced)
+    await old.end()
+    elder = Taker()
+    tube, new = Tube(fed.link, elder), Watching(origin, elder)
+    back = Tube(new.link, taker)
+    fed.bumped.clear()
+    await moved(tube, lambda: new.store.has_synced)
+    assert ready(new.store) == set(ips("2"))
+    assert new.store.serial == fed.store.serial
+    await until(lambda: FakeApi.made.lists)
+    FakeApi.made.failure = "it is away"
+    await moved(back, lambda: fed.cluster.failure == "it is away")
+    assert ready(new.store) == ready(fed.store) == set(ips("2"))
+    assert not new.cluster.is_restored
+    assert "a/s" not in fed.bumped
+    assert not tube.queue
+    FakeApi.made.list_all(Namespace("a"), service("s", "1"), slice_("x", "4"))
+    await moved(back, lambda: ready(fed.store) == set(ips("4")))
+    for one in (fed, new):
+        await one.end()
+
+
+async def test_who_inherits_from_nobody_asks_the_source(monkeypatch):
+    monkeypatch.setattr(cluster_module, "INHERIT_S", 0.01)
+    before = FakeApi.made
+    new = Watching(ORIGIN, Taker())
+    await until(lambda: FakeApi.made is not before and FakeApi.made.lists)
+    FakeApi.made.list_all(Namespace("a"))
+    await until(lambda: new.store.has_synced)
+    await new.end()
+
+
 async def test_news_of_the_source_are_told():
     watching, taker = Watching(), Taker()
     tube, fed = Tube(watching.link, taker), Worker(taker)
@@ -291,7 +335,8 @@ async def test_who_reads_too_slowly_gets_all_of_it_again_and_holds_nobody_up(mon
 
 async def test_two_clusters_share_a_pipe_and_only_what_is_wanted_is_sent():
     one = Watching()
-    other = Worker(one.link, but(ORIGIN, selection=Selection(labels=parse("a=b,c in (d,e)"))))
+    link = Link(one.link, Taker(), watches=True)
+    other = Worker(None, but(ORIGIN, selection=Selection(labels=parse("a=b,c in (d,e)"))), link)
     taker = Taker()
     tube = Tube(one.link, taker)
     fed = Worker(taker, but(ORIGIN, selection=Selection(labels=parse("a=b,c in (e,d)"))))

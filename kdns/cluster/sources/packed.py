@@ -5,7 +5,8 @@ is gone by the Prune behind. State out of a snapshot is passed over by whoever k
 until the API has told everything again; then the whole of it is asked for once more.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from kdns.cluster.alike import name_of
@@ -45,7 +46,7 @@ class Reader:
 class Packed:
     """The source of a worker that is fed."""
 
-    def __init__(self, frames: AsyncIterator[Frame], reader: Reader) -> None:
+    def __init__(self, frames: AsyncGenerator[Frame, None], reader: Reader) -> None:
         self._frames = frames
         self._reader = reader
         self._unpacker = Unpacker()
@@ -55,15 +56,16 @@ class Packed:
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         """Events for as long as frames come."""
-        async for frame in self._frames:
-            for part in frame.parts:
-                if type(part) is News:
-                    self._hear(part)
-                elif not self._is_deaf:
-                    for event in self._events(part):
-                        yield event
-            if not self._is_deaf:
-                self._reader.note(frame.serials)
+        async with aclosing(self._frames) as frames:
+            async for frame in frames:
+                for part in frame.parts:
+                    if type(part) is News:
+                        self._hear(part)
+                    elif not self._is_deaf:
+                        for event in self._events(part):
+                            yield event
+                if not self._is_deaf:
+                    self._reader.note(frame.serials)
 
     def _hear(self, news: News) -> None:
         was_deaf, self._is_deaf = self._is_deaf, news.is_restored and self._reader.knows_more()

@@ -37,7 +37,9 @@ Hear = Callable[["Member", ToSupervisor], None]
 class Member:
     """A worker that was started."""
 
-    def __init__(self, number: int, setup: Setup, now: float, hear: Hear) -> None:
+    def __init__(
+        self, number: int, setup: Setup, now: float, hear: Hear, *, inherits: bool = False
+    ) -> None:
         self.number = number
         self.began_at = now
         self.standing = Standing(is_serving=False, is_ready=False)
@@ -60,15 +62,15 @@ class Member:
                 process_group=0,
             )
         self.channel = Channel(ours, self._take, lambda: None)
-        self.say(Begin(number, setup))
+        self.say(Begin(number, setup, inherits=inherits))
 
     def say(self, message: ToWorker) -> None:
         """Sends a message."""
         self.channel.send(pack(message))
 
-    def feed(self, sock: socket.socket) -> None:
-        """Gives it one end of a way to another worker."""
-        self.channel.send(pack(Feed()), os.dup(sock.fileno()))
+    def feed(self, sock: socket.socket, *, gives: bool) -> None:
+        """Hands it one end of a way to another worker."""
+        self.channel.send(pack(Feed(gives)), os.dup(sock.fileno()))
 
     def permit(self, message: Open) -> None:
         """Lets it open its sockets, as soon as it has what the message asks for."""

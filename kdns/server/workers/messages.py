@@ -37,10 +37,14 @@ class Begin(Struct, tag=True, array_like=True):
     number: int
     """0 is the lead: it watches, and it reads a changed Corefile."""
     setup: Setup
+    inherits: bool = False
+    """Another worker will give it what the last lead knew."""
 
 
 class Feed(Struct, tag=True, array_like=True):
-    """One end of a socket pair comes with it: the way to a worker that is fed, or from the lead."""
+    """One end of a socket pair comes with it: the way to a worker, to give or to take."""
+
+    gives: bool
 
 
 class Open(Struct, tag=True, array_like=True):

@@ -130,9 +130,12 @@ class Team:
     def _start(self, number: int) -> None:
         if self._code is not None or number in self.members or number >= self.setup.count:
             return
-        member = Member(number, self.setup, self._clock(), self.hear)
+        elders = [one for one in self.serving if one.standing.is_ready] if number == 0 else []
+        others = list(self.members.values())
+        member = Member(number, self.setup, self._clock(), self.hear, inherits=bool(elders))
         self.members[number] = member
-        others = [one for one in self.members.values() if one is not member]
+        for elder in elders[:1]:
+            _join(elder, member)
         for fed in others if number == 0 else [member]:
             if self.lead is not None:
                 _join(self.lead, fed)
@@ -193,11 +196,11 @@ class Team:
             self.ended.set_result(self._code)
 
 
-def _join(lead: Member, fed: Member) -> None:
-    """Lays a way from the lead to a worker that is fed."""
-    for member, end in zip((lead, fed), socket.socketpair(), strict=True):
+def _join(giver: Member, taker: Member) -> None:
+    """Lays a way from a worker to one that is fed."""
+    for member, end in zip((giver, taker), socket.socketpair(), strict=True):
         with end:
-            member.feed(end)
+            member.feed(end, gives=member is giver)
 
 
 def _why(code: int) -> str:

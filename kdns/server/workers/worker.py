@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from kdns.cluster.giving import Giver
+from kdns.cluster.link import Link
 from kdns.cluster.taking import Taker
 from kdns.corefile.tree import ConfigError
 from kdns.observe import logs, sums
@@ -85,7 +86,7 @@ class Worker:
         self._reloader: Reloader | None = None
         self._kin: Kin | None = None
         self._early: list[Any] = []  # Any: messages that came before there was a Kin
-        self._feeds: list[Channel] = []
+        self._taking: Channel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
@@ -96,7 +97,8 @@ class Worker:
         logs.set_up(setup.log_format)
         if not is_lead:
             logs.keep(Quiet())
-        link = Giver(self._services.counters) if is_lead else Taker()
+        giver = Giver(self._services.counters)
+        link = Link(giver, Taker(), watches=is_lead, inherits=begin.inherits)
         self._services.life = Life(is_lead=is_lead, link=link, mark=setup.mark)
         self._services.siblings = self._kin = Kin(self._say, setup, is_lead=is_lead)
         for message in self._early:
@@ -131,6 +133,9 @@ class Worker:
             await service.start()
         except Stopping:
             return 0
+        if is_lead:
+            services.life.link.inherits = False
+            self._leave()
         self._begin(self._stand(service))
         self._begin(self._push())
         try:
@@ -183,7 +188,8 @@ class Worker:
             case Prepare():
                 self._begin(self._prepare(message))
             case Feed():
-                self._feed(socket.socket(fileno=self._channel.fds.popleft()))
+                sock = socket.socket(fileno=self._channel.fds.popleft())
+                (self._give if message.gives else self._take)(sock)
             case Order() if self._reloader is not None:
                 self._reloader.order()
             case Stop():
@@ -194,19 +200,23 @@ class Worker:
     def _say(self, message: ToSupervisor) -> None:
         self._channel.send(pack(message))
 
-    def _feed(self, sock: socket.socket) -> None:
-        """Gives to another worker, or takes from the one that watches now."""
-        link = self._services.life.link
-        if isinstance(link, Taker):
-            for old in self._feeds:
-                old.close()
-            channel = Channel(sock, link.hear, lambda: None)
-            self._feeds = [channel]
-            link.attach(channel)
-        else:
-            channel = Channel(
-                sock, lambda message: link.hear(channel, message), lambda: link.leave(channel)
-            )
+    def _give(self, sock: socket.socket) -> None:
+        """Gives what is known here to another worker."""
+        giver = self._services.life.link.giver
+        channel = Channel(
+            sock, lambda message: giver.hear(channel, message), lambda: giver.leave(channel)
+        )
+
+    def _take(self, sock: socket.socket) -> None:
+        """Takes from the worker that watches now or, to begin with, from one that was fed."""
+        self._leave()
+        taker = self._services.life.link.taker
+        self._taking = Channel(sock, taker.hear, lambda: None)
+        taker.attach(self._taking)
+
+    def _leave(self) -> None:
+        if self._taking is not None:
+            self._taking.close()
 
     # What it does of itself
 
