@@ -27,18 +27,25 @@ class Choice:
         self._when_all_are_down = when_all_are_down
         self._turn = 0
 
-    def picks(self) -> Iterator[Peer]:
-        """Those that are up, over and over; when all are down, any one of them, once."""
+    def first(self) -> Peer | None:
+        """The one to ask first; None where that one is down, and all must be looked at."""
         first = self._first()
-        has_begun = not first.is_down
-        if has_begun:
-            yield first  # perf: bench forwarded; seldom another one is asked
-        order = [first, *self._others(first)]
+        return None if first.is_down else first
+
+    def picks(self, first: Peer | None) -> Iterator[Peer]:
+        """Those that are up, over and over; when all are down, any one of them, once.
+
+        The first one has been picked already, unless it is None.
+        """
+        begin = first or self._first()
+        order = [begin, *self._others(begin)]
+        if first is not None:
+            yield first
         while True:
             down = 0
             for peer in order:
-                if has_begun:
-                    has_begun = False
+                if peer is first:
+                    first = None
                     continue
                 if not peer.is_down:
                     yield peer

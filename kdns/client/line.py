@@ -114,7 +114,7 @@ class Line:
         self.most_uses = sys.maxsize
         self._sock: socket.socket | None = sock
 
-    def ask(self, packet: bytes, question: bytes, timeout: float) -> Waiter:
+    def ask(self, packet: bytes, question: bytes, until: float) -> Waiter:
         """Sends a query under an id of our own; the future brings the reply or an error."""
         lent = self.lent
         id_ = lent.ids.next()
@@ -127,7 +127,7 @@ class Line:
         waiter.resume = None
         self.pending[id_] = waiter
         self.uses += 1
-        lent.wheel.add(waiter, timeout)
+        lent.wheel.add(waiter, until)
         self.send(_ID(id_) + packet[2:])
         return waiter
 

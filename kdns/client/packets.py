@@ -11,6 +11,9 @@ _HEAD = Struct("!HHHHHH").pack
 _TAIL = Struct("!HH").pack
 _OPT = Struct("!BHHIH").pack
 
+Asked = tuple[bytes, bytes]
+"""A query, and the question in it."""
+
 
 def build(name: bytes, type_: int, cls: int = types.IN, *, flags: int = types.RD) -> bytes:
     """A query without EDNS, under id 0."""
@@ -19,7 +22,7 @@ def build(name: bytes, type_: int, cls: int = types.IN, *, flags: int = types.RD
 
 def asking(
     name: bytes, type_: int, cls: int, flags: int, opt: tuple[int, bool, bytes] | None
-) -> tuple[bytes, bytes]:
+) -> Asked:
     """A query under id 0 with an OPT (size, DO, options) or none, and the question in it."""
     question = name + _TAIL(type_, cls)
     if opt is None:

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from kdns.client.ask import ask
 from kdns.client.figures import Figures
-from kdns.client.line import MismatchError, UpstreamError
-from kdns.client.packets import build
-from kdns.client.upstream import UDP, Upstream
+from kdns.client.line import MiscasedError, MismatchError, Reply, UpstreamError, Waiter
+from kdns.client.packets import Asked, build, read
+from kdns.client.upstream import TCP, UDP, Upstream
 from kdns.wire import types
 from kdns.wire.names import ROOT
 
 _PATIENCE_S = 1.0
 _SHORTEST_S = 0.005
 """Least time between probes, also where the Corefile says 0."""
+_MOST_STALE = 32
+"""Closed connections a query may run into: as many as queries are pipelined on one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,32 @@ class Peer:
         """Has the upstream probed after an error."""
         if self._probing.max_fails:
             self._suspected.set()
+
+    def send(self, asked: Asked, transport: str, patience_s: float) -> Waiter:
+        """Asks once."""
+        return self.upstream.send(asked[0], transport, patience_s, asked[1])
+
+    async def settle(
+        self, asked: Asked, transport: str, patience_s: float, reply: Reply | None = None
+    ) -> tuple[bytes, str]:
+        """The reply in the end, and what brought it; begins with one that is there already.
+
+        A kept connection that turns out closed is asked again, and so over TCP is a server that
+        answered in another letter case.
+        """
+        for left in reversed(range(_MOST_STALE)):
+            if reply is None:
+                reply = await self.send(asked, transport, patience_s)
+            if isinstance(reply, bytes):
+                return reply, transport
+            if isinstance(reply, MiscasedError) and transport == UDP:
+                return await self.settle(asked, TCP, patience_s)
+            if isinstance(reply, MismatchError):
+                read(reply.reply, is_datagram=False)
+            if not reply.is_stale or not left:
+                raise reply
+            reply = None
+        raise AssertionError
 
     async def watch(self) -> None:
         """Probes whenever there is a suspicion, until one probe is answered; never returns."""

@@ -5,6 +5,7 @@ Runs in an ordinary Task before anything is served. Names are absolute: no searc
 
 import asyncio
 import socket
+from pathlib import Path
 
 from kdns.client.ask import ask
 from kdns.client.line import UpstreamError
@@ -35,6 +36,12 @@ async def resolve(name: bytes, resolvers: tuple[tuple[str, int], ...]) -> list[s
             return found
         error = UpstreamError("no such host")
     raise error
+
+
+def content_of(path: str) -> str | None:
+    """What a file holds; None when there is none."""
+    file = Path(path)
+    return file.read_text(encoding="utf-8") if file.exists() else None
 
 
 async def _ask(resolver: tuple[str, int], name: bytes, type_: int) -> list[str]:

@@ -29,9 +29,9 @@ class Wheel:
         self._armed = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, item: Item, timeout: float) -> None:
-        """Lets the item run out in `timeout` seconds."""
-        at = int((self._loop.time() + timeout) * _SLOTS_PER_S) + 1
+    def add(self, item: Item, until: float) -> None:
+        """Lets the item run out at that time of the loop."""
+        at = int(until * _SLOTS_PER_S) + 1
         slot = self._slots.get(at)
         if slot is None:
             slot = self._slots[at] = set()

@@ -7,16 +7,16 @@ answers are for this once; only `cache`, further out, makes them worth rememberi
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
+from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Any, ClassVar
 
 from kdns.client.choice import POLICIES, Choice
 from kdns.client.figures import Figures
-from kdns.client.line import MiscasedError, MismatchError, Reply, UpstreamError, address_text
-from kdns.client.packets import asking, read
+from kdns.client.line import MismatchError, Reply, UpstreamError, address_text
+from kdns.client.packets import Asked, asking, read
 from kdns.client.peer import Peer, Probing
-from kdns.client.resolve import resolve
+from kdns.client.resolve import content_of, resolve
 from kdns.client.targets import (
     Place,
     Target,
@@ -50,8 +50,7 @@ _MOST_TARGETS = 15
 _WINDOW_S = 5.0
 """No attempt starts later than this after the query came (CoreDNS)."""
 _PAUSE_S = 0.01
-_MOST_STALE = 32
-"""Closed connections a query may run into: as many as queries are pipelined on one."""
+_ALL_DOWN = "coredns_forward_healthcheck_broken_total"
 _Found = tuple[Answer, int]
 """An answer, and the code the upstream gave."""
 _UNSIGNED = 2**32 - 1
@@ -121,6 +120,10 @@ class Forward(Filter):
         self._next = frozenset(settings.values("next"))
         self._has_next_on_nodata = settings.has("next_on_nodata")
         self._failover = frozenset(settings.values("failover"))
+        self._is_simple = not (
+            self._next or self._has_next_on_nodata or self._failover or self._retries_over_tcp
+        )
+        """True when the first reply is the answer, whatever it says."""
         self._keeping = _keeping(settings)
         self._probing = _probing(settings)
         _check(settings, self._places)
@@ -151,16 +154,13 @@ class Forward(Filter):
             self.settings.get("policy", "random"),
             self.site.chance,
             fails_fast=self.settings.has("failfast_all_unhealthy_upstreams"),
-            when_all_are_down=self._count_broken,
+            when_all_are_down=partial(self.site.counters.add, _ALL_DOWN),
         )
-
-    def _count_broken(self) -> None:
-        self.site.counters.add("coredns_forward_healthcheck_broken_total")
 
     async def _locate(self, place: Place) -> list[Target]:
         """The servers a file or a host name stands for."""
         try:
-            content = await asyncio.to_thread(_content, place.text)
+            content = await asyncio.to_thread(content_of, place.text)
         except (OSError, UnicodeError) as error:
             raise self.settings.fail(f"forward: cannot read {place.text}: {error}") from error
         if content is not None:
@@ -207,44 +207,72 @@ class Forward(Filter):
         return self._forwarded(query, next_)
 
     async def _forwarded(self, query: Query, next_: Soon) -> Result:
+        """Asks the first upstream; what is more than its plain reply goes on from there."""
         self._running += 1
         try:
-            answer = await self._exchange(query)
+            asked = _packet(query)
+            transport = self._transport or (UDP if query.client.transport == UDP else TCP)
+            began = self.site.clock()
+            peer = self._choice.first()
+            reply, answer = None, None
+            if peer is not None:
+                try:
+                    reply = await peer.send(asked, transport, self._read_timeout)
+                except UpstreamError as error:
+                    reply = error
+                # perf: bench forwarded; one coroutine, one await
+                if type(reply) is bytes and self._is_simple:
+                    answer = self._carried(query, reply, len(asked[1]))
+                    if answer is not None:
+                        self._note(query, peer, answer.rcode, began)
+            if answer is None:
+                answer = await self._exchange(query, asked, transport, began, (peer, reply))
         finally:
             self._running -= 1
-        if answer.error or not self._hands_over(answer):
+        if self._is_simple or answer.error or not self._hands_over(answer):
             return answer
         later = await waiting(next_)(query)
         return answer if later is SKIP or later.plugin != self.name else later
+
+    def _note(self, query: Query, peer: Peer, code: int, began: float) -> None:
+        peer.figures.count_reply(code, self.site.clock() - began)
+        query.note("forward/upstream", peer.format)
 
     def _hands_over(self, answer: Answer) -> bool:
         if answer.rcode in self._next:
             return True
         return self._has_next_on_nodata and answer.rcode == types.NOERROR and not answer.answer
 
-    async def _exchange(self, query: Query) -> Answer:
-        """Asks upstreams in turn until one answers, time or attempts are over."""
-        clock = self.site.clock
+    async def _exchange(
+        self,
+        query: Query,
+        asked: Asked,
+        transport: str,
+        began: float,
+        first: tuple[Peer | None, Reply | None],
+    ) -> Answer:
+        """Asks upstreams in turn until one answers, time or attempts are over.
+
+        The first attempt was made already, if there is a reply (or an error) to begin with.
+        """
         count = len(self.peers)
-        deadline = clock() + _WINDOW_S
+        deadline = began + _WINDOW_S
         left = 2 * count if self._attempts is None else self._attempts or -1
         passed = 0
         outcome = self._failed("no healthy proxies")
-        packet, question = _packet(query)
-        transport = self._transport or (UDP if query.client.transport == UDP else TCP)
-        for peer in self._choice.picks():
-            began = clock()
-            if not left or began >= deadline:
-                break
+        reply = first[1]
+        for peer in self._choice.picks(first[0]):
             try:
-                reply = await peer.upstream.send(packet, transport, self._read_timeout, question)
-                if type(reply) is not bytes or self._retries_over_tcp:
-                    found = await self._repeated(query, peer, (packet, question), transport, reply)
-                else:
-                    found = self._read(query, reply, len(question), transport)
+                if reply is None:
+                    began = self.site.clock()
+                    if not left or began >= deadline:
+                        break
+                    reply = await peer.send(asked, transport, self._read_timeout)
+                found, reply = await self._repeated(query, peer, asked, transport, reply), None
             except MismatchError:
                 return Answer(rcode=types.FORMERR, plugin=self.name)
             except UpstreamError as error:
+                reply = None
                 left -= 1
                 peer.suspect()
                 outcome = self._failed(str(error))
@@ -252,60 +280,41 @@ class Forward(Filter):
                     await asyncio.sleep(_PAUSE_S)
                 continue
             outcome, code = found
-            peer.figures.count_reply(code, clock() - began)
-            query.note("forward/upstream", peer.format)
+            self._note(query, peer, code, began)
             passed += code in self._failover
             if code not in self._failover or passed >= count:
                 break
         return outcome
 
     async def _repeated(
-        self, query: Query, peer: Peer, asked: tuple[bytes, bytes], transport: str, reply: Reply
+        self, query: Query, peer: Peer, asked: Asked, transport: str, reply: Reply
     ) -> _Found:
         """What the upstream says in the end, with all that does not count as another attempt."""
-        try:
-            found = await self._settled(query, peer, asked, transport, reply)
-        except MiscasedError:
-            return await self._asked_over_tcp(query, peer, asked)
+        patience_s = self._read_timeout
+        message, transport = await peer.settle(asked, transport, patience_s, reply)
+        found = self._read(query, message, len(asked[1]), transport)
         if found[0].flags & types.TC and transport == UDP and self._retries_over_tcp:
-            return await self._asked_over_tcp(query, peer, asked)
+            message, transport = await peer.settle(asked, TCP, patience_s)
+            return self._read(query, message, len(asked[1]), transport)
         return found
 
-    async def _asked_over_tcp(self, query: Query, peer: Peer, asked: tuple[bytes, bytes]) -> _Found:
-        reply = await peer.upstream.send(asked[0], TCP, self._read_timeout, asked[1])
-        return await self._settled(query, peer, asked, TCP, reply)
-
-    async def _settled(
-        self, query: Query, peer: Peer, asked: tuple[bytes, bytes], transport: str, reply: Reply
-    ) -> _Found:
-        """The upstream's reply; a kept connection that turns out closed is asked again."""
-        packet, question = asked
-        for left in reversed(range(_MOST_STALE)):
-            if isinstance(reply, bytes):
-                return self._read(query, reply, len(question), transport)
-            if isinstance(reply, MismatchError):
-                read(reply.reply, is_datagram=False)
-            if not reply.is_stale or not left:
-                raise reply
-            reply = await peer.upstream.send(packet, transport, self._read_timeout, question)
-        raise AssertionError
-
     def _read(self, query: Query, reply: bytes, asked: int, transport: str) -> _Found:
-        """The reply as an Answer: carried as it came where it is plain, else its records."""
-        if query.key == query.question.key:
-            cargo = screen(reply, 12 + asked, query.key)
-            if cargo is not None:
-                flags = reply[2] << 8 | reply[3]
-                code = flags & 0xF
-                return Carried(
-                    code,
-                    flags=flags & _KEPT,
-                    options=cargo.options,
-                    plugin=self.name,
-                    cargo=cargo,
-                ), code
+        """The reply as an Answer, and the code in it."""
+        carried = self._carried(query, reply, asked)
+        if carried is not None:
+            return carried, carried.rcode
         message = read(reply, is_datagram=transport == UDP)
         return self._answer(query, message), message.rcode
+
+    def _carried(self, query: Query, reply: bytes, asked: int) -> Answer | None:
+        """The reply as it came, where it is plain."""
+        key = query.key
+        cargo = screen(reply, 12 + asked, key) if key == query.question.key else None
+        if cargo is None:
+            return None
+        flags = reply[2] << 8 | reply[3]
+        kept, options = flags & _KEPT, cargo.options
+        return Carried(flags & 0xF, flags=kept, options=options, plugin=self.name, cargo=cargo)
 
     def _answer(self, query: Query, message: Message) -> Answer:
         """The reply as an Answer; its EDNS options stay, those of the asker never reach here."""
@@ -326,13 +335,7 @@ class Forward(Filter):
         return Answer(rcode=types.SERVFAIL, plugin=self.name, error=why)
 
 
-def _content(path: str) -> str | None:
-    """What a file holds; None when there is none."""
-    file = Path(path)
-    return file.read_text(encoding="utf-8") if file.exists() else None
-
-
-def _packet(query: Query) -> tuple[bytes, bytes]:
+def _packet(query: Query) -> Asked:
     """The query as the asker sent it: flags, letter case and EDNS; and the question in it."""
     asked = query.question
     name = asked.name if query.key == asked.key else query.key

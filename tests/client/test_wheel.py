@@ -26,7 +26,7 @@ async def test_one_that_runs_out_may_drop_others_of_its_slot():
     queries = [Query(wheel) for _ in range(20)]
     for query in queries:
         query.takes_along = [other for other in queries if other is not query]
-        wheel.add(query, 1.0)
+        wheel.add(query, asyncio.get_running_loop().time() + 1.0)
     wheel.turn(asyncio.get_running_loop().time() + 2)
     assert sum(query.ended for query in queries) == 1
     wheel.close()
@@ -35,8 +35,8 @@ async def test_one_that_runs_out_may_drop_others_of_its_slot():
 async def test_one_that_runs_out_may_begin_anew():
     wheel = Wheel(asyncio.get_running_loop())
     query = Query(wheel)
-    query.expire = lambda: wheel.add(query, 1.0)
-    wheel.add(query, 1.0)
+    query.expire = lambda: wheel.add(query, asyncio.get_running_loop().time() + 1.0)
+    wheel.add(query, asyncio.get_running_loop().time() + 1.0)
     wheel.turn(asyncio.get_running_loop().time() + 2)
     assert query.slot
     wheel.close()
