@@ -54,7 +54,8 @@ class Feed:
         self._pace.begin()
         if isinstance(event, Put | Delete):
             self.apply_at_once(event)
-            await self.rest()
+            if self._pace.is_due:
+                await self._pace.rest()
             return
         keys: set[Hashable] = set()
         for change in self._store.steps(event, self._wall()):

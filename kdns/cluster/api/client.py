@@ -22,7 +22,7 @@ CONNECT_S = 4.0
 KEPT_S = 15.0
 """How long a connection waits for its next request."""
 MOST = 1 << 16
-"""Bytes that wait to be read; more is not taken from the system. uvloop reads up to 2 MB in a turn."""
+"""Bytes that wait to be read; more is not taken from the system: uvloop would read 2 MB a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: Prompt | None = None
         self._error: OSError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
         self._is_paused = False
         self._is_asking = False
         self.reply = Reply()
@@ -62,10 +64,8 @@ class Connection(asyncio.Protocol):
         except HttpError as error:
             self._fail(error)
         self._wake()
-        if not self._is_paused and sum(map(len, self.reply.pieces)) > MOST:
-            self._is_paused = True
-            assert self._transport is not None
-            self._transport.pause_reading()
+        if sum(map(len, self.reply.pieces)) > MOST:
+            self._pause()
 
     def eof_received(self) -> None:
         """Nothing more comes, so the connection is of no use."""
@@ -73,6 +73,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         self.is_closed = True
+        self._stop_timer()
         if not self.reply.end() and self._error is None:
             lost = ConnectionResetError(errno.ECONNRESET, "in the middle of an answer")
             self._error = exc if isinstance(exc, OSError) else lost
@@ -82,6 +83,7 @@ class Connection(asyncio.Protocol):
         """Sends a request; returns when the head of its answer has come."""
         assert self._transport is not None
         self.reply, self._is_asking = Reply(), True
+        self._resume()
         self._transport.write(head)
         if self._error is None:
             await self._wait(None)
@@ -93,15 +95,20 @@ class Connection(asyncio.Protocol):
         """The next piece, empty behind the last; TimeoutError when none comes in time."""
         reply = self.reply
         if not (reply.pieces or reply.is_over or self._error):
+            self._resume()
             await self._wait(limit_s)
         if reply.pieces:
             found = reply.pieces[0] if len(reply.pieces) == 1 else b"".join(reply.pieces)
             reply.pieces.clear()
-            self._resume()
             return found
         if self._error is not None and not reply.is_over:
             raise self._error
         return b""
+
+    async def gather(self, seconds: float) -> None:
+        """Leaves what comes in the next moment with the system, to be read at one stroke."""
+        self._pause()
+        await asyncio.sleep(seconds)
 
     def interrupt(self) -> None:
         """Makes a read that waits end with TimeoutError."""
@@ -121,16 +128,37 @@ class Connection(asyncio.Protocol):
 
     async def _wait(self, limit_s: float | None) -> None:
         self._waiting = waiting = Prompt()
-        timer = None
+        self._deadline = float("inf")
         if limit_s is not None:
-            loop = asyncio.get_running_loop()
-            timer = loop.call_later(max(limit_s, 0.0), self.interrupt)
+            self._limit(limit_s)
         try:
             await waiting
         finally:
             self._waiting = None
-            if timer is not None:
-                timer.cancel()
+
+    def _limit(self, limit_s: float) -> None:
+        """Interrupts the wait in so many seconds; a timer that is due before looks again then."""
+        loop = asyncio.get_running_loop()
+        self._deadline = deadline = loop.time() + max(limit_s, 0.0)
+        if self._timer is not None and self._timer.when() <= deadline:
+            return
+        self._stop_timer()
+        self._timer = loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiting is None:
+            return
+        left = self._deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            self.interrupt()
+        elif self._deadline < float("inf"):
+            self._limit(left)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _wake(self) -> None:
         reply = self.reply
@@ -141,6 +169,11 @@ class Connection(asyncio.Protocol):
     def _fail(self, error: OSError) -> None:
         self._error = error
         self.close()
+
+    def _pause(self) -> None:
+        if not (self._is_paused or self.is_closed) and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
 
     def _resume(self) -> None:
         if self._is_paused and self._transport is not None and not self.is_closed:

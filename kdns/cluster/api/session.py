@@ -51,6 +51,8 @@ class Body:
         self._where = where
         self.interrupt = connection.interrupt
         """Makes a read that waits end with TimeoutError."""
+        self.gather = connection.gather
+        """Leaves what comes in the next moment with the system, to be read at one stroke."""
 
     async def read(self, limit_s: float) -> bytes:
         """The next piece, empty at an orderly end; TimeoutError when none comes in time."""

@@ -39,6 +39,11 @@ PATIENCE_S = 300.0
 """The longest wait that a server can ask for."""
 SOUND_S = 10.0
 """A watch that lasted this long was none of a row of failures."""
+GATHER_S = 0.008
+"""How long events gather once there are many. perf: bench-cluster; to be woken for each costs as
+much as to read and apply it, since the caches are cold: 0.29 → 0.155 ms each at 500 a second."""
+FEW = 8
+"""Events in a row, each within GATHER_S of the last, that do not wait."""
 ABSENT_S = 30.0
 """What was served once must be gone this long: a server that has just started says so as well."""
 
@@ -221,7 +226,7 @@ class Watcher:
                 self.doubted.set()
             self._well()
         now = asyncio.get_running_loop().time
-        heard_at = now()
+        heard_at, many = now(), 0
         while piece := await self._next(body, now() - heard_at):
             pace.begin()
             try:
@@ -234,8 +239,11 @@ class Watcher:
                 await intake.hand_over(self._version)
                 raise
             if whole:  # a line that trickles in is no sign of life
+                many = many + 1 if len(whole) > 1 or now() - heard_at < GATHER_S else 0
                 heard_at = now()
                 await intake.hand_over(self._version)
+                if many > FEW and not intake.is_listing:
+                    await body.gather(GATHER_S)
         if intake.is_listing or not lines.is_empty:
             raise Broken("the API server ended a watch in the middle")
 
