@@ -9,7 +9,6 @@ the kernel has no room for waits its turn; a packet is only read while there is 
 import asyncio
 import logging
 import socket
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from functools import cache, partial
 from ipaddress import ip_address
@@ -18,13 +17,13 @@ from itertools import count as counting
 from kdns.plugins.base import Client
 from kdns.server.drive import drive
 from kdns.server.mmsg import COUNT, Slots, refusal
+from kdns.server.outbox import Outbox
 from kdns.server.peers import (
     IP_PKTINFO,
     Ancillary,
     Peer,
     address_of,
     ask_for_local_addresses,
-    from_local,
     is_over_v6,
     peer_of,
     unmapped,
@@ -56,7 +55,8 @@ class UdpListener:
         self.heard_at = float("-inf")
         """When packets were last read."""
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[tuple[bytes, Peer, Ancillary]] = deque()
+        self._outbox = Outbox(sock, pipeline.counters, self._resume)
+        self._waiting = self._outbox.waiting
         self._is_reading = False
         self._is_in_batch = False
         self._stopped: asyncio.Future[None] | None = None
@@ -99,7 +99,7 @@ class UdpListener:
             self._stopped = self._loop.create_future()
             left_s = began + grace_s - self._loop.time()
             await asyncio.wait([self._stopped], timeout=max(left_s, 0))
-        self._loop.remove_writer(self.sock)
+        self._outbox.close()
         self.sock.close()
 
     def _wake(self) -> None:
@@ -137,7 +137,7 @@ class UdpListener:
                     table.pending.append(view)
                 if len(peer) == 4 and is_over_v6(peer):
                     view.hits_v6 += 1
-                self._send(packet[:2] + view.head, peer, ancillary)
+                self._outbox.send(packet[:2] + view.head, peer, ancillary)
                 caller = address_of(peer) if pipeline.router.wants_callers else b""
                 pipeline.served(1, now, caller)
                 return
@@ -216,7 +216,8 @@ class UdpListener:
         pipeline = self.pipeline
         table, stamps, generation = pipeline.table, pipeline.stamps, pipeline.stamps.generation
         views, pending = ({}, []) if table is None else (table.views, table.pending)
-        if pipeline.router.wants_each:
+        is_told = pipeline.router.wants_each
+        if is_told:
             views = {}
         look, data, lengths = views.get, slots.data, slots.lengths
         slot = 0
@@ -241,45 +242,56 @@ class UdpListener:
                     data[at + 2 : at + end] = head
                     lengths[slot] = end
                     continue
-                self._answer_any(slots, slot, is_v6=bool(are_v6 and are_v6[slot]), now=now)
+                packet = data[at : at + size]
+                reply = None
+                if view is not None or is_told:
+                    reply = self._recall(slots, slot, packet, are_v6, now)
+                if reply is None:
+                    reply = self._ask(slots, slot, packet, now)
+                if reply is None:
+                    slots.skip(slot)
+                else:
+                    slots.put(slot, reply)
                 generation = stamps.generation
         except BaseException:
             slots.skip(slot)
             self._answer(slots, places, are_v6, now)  # its failure is not the next one's
             raise
 
-    def _answer_any(self, slots: Slots, slot: int, *, is_v6: bool, now: float) -> None:
-        """Answers a packet that is more than a copy."""
-        pipeline = self.pipeline
-        packet, name = slots.packet(slot), slots.name(slot)
+    def _recall(
+        self, slots: Slots, slot: int, packet: bytes, are_v6: list[bool] | None, now: float
+    ) -> bytes | None:
+        """What the table has for a packet that needs more than a copy."""
+        pipeline, name = self.pipeline, slots.name(slot)
+        is_v6 = are_v6 is not None and are_v6[slot]
         reply = pipeline.recall(packet, name, now, is_v6=is_v6)
-        if reply is not None:
-            if pipeline.router.wants_each:
-                pipeline.recalled(packet, name, self._client_of(slots, slot, name), reply, now)
-            slots.put(slot, reply)
-            return
+        if reply is not None and pipeline.router.wants_each:
+            pipeline.recalled(packet, name, self._client_of(slots, slot, name), reply, now)
+        return reply
+
+    def _ask(self, slots: Slots, slot: int, packet: bytes, now: float) -> bytes | None:
+        """What the chain says to a packet; None when that is nothing, or comes later."""
         self._missed += 1
-        waited = pipeline.reply(packet, self._client_of(slots, slot, name), now)
-        if isinstance(waited, bytes):
-            slots.put(slot, waited)
-            return
-        slots.skip(slot)
-        if waited is not None:
-            self._wait_for(waited, peer_of(name), slots.control(slot))
+        name = slots.name(slot)
+        waited = self.pipeline.reply(packet, self._client_of(slots, slot, name), now)
+        if waited is None or isinstance(waited, bytes):
+            return waited
+        self._wait_for(waited, peer_of(name), slots.control(slot))
+        return None
 
     def _client_of(self, slots: Slots, slot: int, name: bytes) -> Client:
-        local = slots.asked(slot) or self._local
-        port = name[2] << 8 | name[3]
-        return Client(address_of(name), port, "udp", unmapped(local), self._port)
+        address = name[4:8] if len(name) == 16 else unmapped(name[8:24])
+        local = unmapped(slots.asked(slot)) if self._is_wildcard else self._local
+        return Client(address, name[2] << 8 | name[3], "udp", local, self._port)
 
     def _send_batch(self, slots: Slots, count: int) -> None:
         try:
             failed, left = slots.send(count)
             if failed:
-                self.pipeline.counters.add("kdns_send_failures_total", "udp", by=failed)
+                self._outbox.fail(failed)
             for slot in left:
                 peer, ancillary = peer_of(slots.name(slot)), slots.control(slot)
-                self._wait(slots.answer(slot), peer, ancillary)
+                self._outbox.keep(slots.answer(slot), peer, ancillary)
         finally:
             slots.restore()
 
@@ -308,12 +320,12 @@ class UdpListener:
         if reply is not None:
             if pipeline.router.wants_each:
                 pipeline.recalled(packet, peer, self._client(peer, ancillary), reply, now)
-            self._send(reply, peer, ancillary)
+            self._outbox.send(reply, peer, ancillary)
             return
         self._missed += 1
         waited = pipeline.reply(packet, self._client(peer, ancillary), now)
         if isinstance(waited, bytes):
-            self._send(waited, peer, ancillary)
+            self._outbox.send(waited, peer, ancillary)
         elif waited is not None:
             self._wait_for(waited, peer, ancillary)
 
@@ -344,48 +356,13 @@ class UdpListener:
     def _answered(self, peer: Peer, ancillary: Ancillary, reply: bytes | None) -> None:
         self.underway -= 1
         if reply is not None:
-            self._send(reply, peer, ancillary)
+            self._outbox.send(reply, peer, ancillary)
         if self._is_in_batch:
             return
         if self._is_reading:
             self.pipeline.tell()
         else:
             self._resume()
-
-    def _send(self, reply: bytes, peer: Peer, ancillary: Ancillary) -> None:
-        if self._waiting:
-            self._wait(reply, peer, ancillary)
-            return
-        try:
-            self._write(reply, peer, ancillary)
-        except (BlockingIOError, InterruptedError):
-            self._wait(reply, peer, ancillary)
-        except OSError:
-            self.pipeline.counters.add("kdns_send_failures_total", "udp")
-
-    def _wait(self, reply: bytes, peer: Peer, ancillary: Ancillary) -> None:
-        """Keeps a reply until the kernel has room for it."""
-        if not self._waiting:
-            self._loop.add_writer(self.sock, self._flush)
-        self._waiting.append((reply, peer, ancillary))
-
-    def _write(self, reply: bytes, peer: Peer, ancillary: Ancillary) -> None:
-        if ancillary:
-            self.sock.sendmsg([reply], from_local(ancillary), 0, peer)
-        else:
-            self.sock.sendto(reply, peer)
-
-    def _flush(self) -> None:
-        while self._waiting:
-            try:
-                self._write(*self._waiting[0])
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                self.pipeline.counters.add("kdns_send_failures_total", "udp")
-            self._waiting.popleft()
-        self._loop.remove_writer(self.sock)
-        self._resume()
 
     def _pause(self) -> None:
         if self._is_reading:
