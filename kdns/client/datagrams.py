@@ -35,15 +35,21 @@ class Datagrams(Line):
         except OSError as error:
             raise UpstreamError(f"dial udp {peer}: connect: {strerror(error)}") from error
         super().__init__(sock, peer, lent)
-        self._open = sock
+        self.socket = sock
+        self.out: list[bytes] = []
+        """What the next burst sends."""
         lent.loop.add_reader(sock, self._read)
 
     def send(self, packet: bytes) -> None:
-        """Sends one datagram; a full buffer is an error, as waiting would be worse."""
-        try:
-            self._open.send(packet)
-        except OSError as error:
-            self.close(UpstreamError(f"{self.reading()}: write: {strerror(error)}"))
+        """Has one datagram sent with the others of this turn."""
+        out = self.out
+        if not out:
+            self.lent.burst.enlist(self)
+        out.append(packet)
+
+    def fail(self, error: OSError) -> None:
+        """A full buffer is an error, too, as waiting would be worse."""
+        self.close(UpstreamError(f"{self.reading()}: write: {strerror(error)}"))
 
     def miscased(self, waiter: Waiter, message: bytes) -> None:
         """Trusts no other letter case: it may be a guess that the asker's own check would find."""
@@ -52,7 +58,7 @@ class Datagrams(Line):
     def _read(self) -> None:
         for _ in range(_BATCH):
             try:
-                message = self._open.recv(65535)
+                message = self.socket.recv(65535)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from kdns.client.burst import Burst
 from kdns.client.wheel import Item, Wheel
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Lent:
 
     loop: asyncio.AbstractEventLoop
     wheel: Wheel
+    burst: Burst
     rest: "Callable[[Line], None]"
     """Told when a line has nothing in flight any more, where somebody must know."""
     most_idle: int = 0

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from kdns.client.burst import Burst
 from kdns.client.datagrams import Datagrams
 from kdns.client.line import Lent, Line, UpstreamError, Waiter, address_text
 from kdns.client.stream import Stream
@@ -131,7 +132,9 @@ class Upstream:
         lent = self._lent
         if lent is None:
             loop = asyncio.get_running_loop()
-            lent = self._lent = Lent(loop, Wheel(loop), self._rest, self._keeping.max_idle)
+            lent = self._lent = Lent(
+                loop, Wheel(loop), Burst(loop), self._rest, self._keeping.max_idle
+            )
         line = self._pick(transport, lent)
         self._observe(transport, line is not None)
         return lent, line or self._open(transport, lent)
