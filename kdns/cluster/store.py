@@ -46,7 +46,7 @@ class Put(Struct, frozen=True, gc=False):
 
     object: Object
     is_chosen: bool = False
-    """True when the selection has been made already: it came out of a Store with the same one."""
+    """True when the selection has been made already, as by whoever asked the API for it."""
 
 
 class Delete(Struct, frozen=True, gc=False):
@@ -128,9 +128,9 @@ class Store:
         """Applies one event at Unix time `wall`."""
         if not isinstance(event, Put | Delete):
             return _join(self.steps(event, wall))
-        settled = self.settle(wall)
+        ended = self._slices.settle(wall)
         change = self._apply_one(event, wall)
-        return _join((settled, change)) if settled.keys else change
+        return _join((self._ended(ended, wall), change)) if ended else change
 
     def apply_all(self, events: Iterable[Event], wall: float) -> Change:
         """Applies several events and joins their Changes."""

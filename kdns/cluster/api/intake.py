@@ -84,7 +84,7 @@ class Intake:
         at, thing = reading.at, reading.thing
         if thing is not None and self._shared.selection.keeps(thing):
             self.ignored.pop(at, None)
-            return Put(thing)
+            return Put(thing, is_chosen=True)
         is_known = self.ignored.get(at) == reading.version
         self.ignored[at] = reading.version
         if not reading.error:
