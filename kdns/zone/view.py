@@ -118,7 +118,8 @@ class View:
         ends = self._ends
         at = key[0] + 1
         end = ends.get(key[at:])
-        if end is not None and end[1] and self._is_flat:  # perf: bench cold A
+        if end is not None and self._is_flat and (end[1] or not end[0].has_reverse):
+            # perf: bench cold A
             return end[0].at_present(), [key[1:at].decode("latin-1"), *end[1]]
         if self._reverse and key[-2:-1] == b"a":  # as in arpa
             address = parse_reverse(key)
@@ -127,22 +128,22 @@ class View:
         if key in ends:
             zone, labels = ends[key]
             return zone.at_present(), labels.copy()
-        return self._walk(key) if key.endswith(self._tails) else None
+        return self._walk(key, at, end) if key.endswith(self._tails) else None
 
-    def _walk(self, key: Key) -> tuple[Zone, Labels] | None:
-        """The same for a name that is no end itself, label by label."""
+    def _walk(
+        self, key: Key, at: int, end: "tuple[Zone, list[str]] | None"
+    ) -> tuple[Zone, Labels] | None:
+        """The same for a name that is no end itself: label by label from offset `at` on."""
         ends = self._ends
-        front = []
-        at = 0
-        end = None
+        text = key.decode("latin-1")
+        front = [text[1:at]]
         while end is None:
             size = key[at]
             if not size:
                 return None
-            after = at + size + 1
-            front.append(key[at + 1 : after].decode("latin-1"))
-            end = ends.get(key[after:])
-            at = after
+            start, at = at + 1, at + size + 1
+            front.append(text[start:at])
+            end = ends.get(key[at:])
         zone, labels = end
         if len(labels) == 1:
             self._note(key, at, (zone, [front[-1], *labels]))
