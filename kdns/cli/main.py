@@ -7,32 +7,23 @@ Exit codes: 0 fine, 1 failed, 2 bad usage or configuration, 3 can never start.
 import argparse
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 
 from kdns import COREDNS, __version__
-from kdns.cli import check, query, serve
+from kdns.cli import serve
 from kdns.server.registry import implemented
 
-
-def _lab(arguments: Sequence[str]) -> int:
-    """The lab's code, HTTP server and all, is loaded for the lab only."""
-    from kdns.cli import lab  # noqa: PLC0415 - as said
-
-    return lab.main(arguments)
-
-
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "check": check.main,
-    "lab": _lab,
-    "query": query.main,
-}
+COMMANDS = ("check", "lab", "query")
+"""Modules of ours that are loaded for their command only; their `main` takes its words."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the arguments name; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in COMMANDS:
-        return COMMANDS[words[0]](words[1:])
+        code: int = import_module(f"kdns.cli.{words[0]}").main(words[1:])
+        return code
     options = _parser().parse_args(words)
     if options.version:
         print(version())
