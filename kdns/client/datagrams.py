@@ -66,7 +66,7 @@ class Datagrams(Line):
                 self.close(UpstreamError(f"{self.reading()}: read: {strerror(error)}"))
                 return
             self.take(message)
-            if self.is_closed:
+            if self._sock is None:
                 return
 
 

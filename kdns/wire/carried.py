@@ -142,6 +142,14 @@ class Carried(Answer, frozen=True, gc=False, kw_only=True):
             return otherwise
         return self.cargo.least_ttl if self.ttl is None else self.ttl
 
+    def settled(self, ttl: int) -> "Carried":
+        """The same with one TTL, and without what is of this moment: its age, EDNS options."""
+        # perf: bench forwarded; half the price of `but`
+        return Carried(
+            self.rcode, (), (), (), self.flags, self.serial, self.rotate, None, self.ede, b"",
+            self.plugin, self.error, self.live, cargo=self.cargo, ttl=ttl,
+        )  # fmt: skip
+
     def opened(self) -> Answer:
         """The same as an ordinary Answer."""
         return Answer(

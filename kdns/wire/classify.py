@@ -78,7 +78,7 @@ def settled(answer: Answer, ttl: int) -> Answer:
         is_same = answer.cargo.has_one_ttl and answer.least_ttl(ttl) == ttl
         if is_same and not answer.options and not answer.aging:
             return answer
-        return answer.but(ttl=ttl, options=b"", aging=None)
+        return answer.settled(ttl)
     found = _at(answer.answer, ttl)
     authority = _at(answer.authority, ttl)
     additional = _at(answer.additional, ttl)
