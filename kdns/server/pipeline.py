@@ -50,6 +50,7 @@ _FOLD = Struct("!HHHB").pack
 _HEAD = Struct("!HHHHH").pack
 _ASKED = 0x7800 | types.RD | types.CD | types.AD
 _KEPT = 0x7800 | types.RD | types.CD
+_QR, _RD, _RA = types.QR, types.RD, types.RA
 _SAID = types.AA | types.TC | types.AD
 
 
@@ -131,7 +132,7 @@ class Pipeline:
         fold = key + _FOLD(type_, cls, question.flags & _ASKED, bits)
         if question.options and self.reads:
             fold += self._read(question.options)
-        limit = 65535 if self.whole else size if 512 < size < MAX_DATAGRAM else _limited(size)
+        limit = 65535 if self.whole else size if 512 <= size < MAX_DATAGRAM else _limited(size)
         if self.table is not None:
             entry = self.table.find(fold, question, client.address, now)
             if entry is not None:
@@ -189,11 +190,25 @@ class Pipeline:
         block: Block,
     ) -> bytes | None:
         """The answer as this asker gets it, remembered and told on the way."""
-        reply = None
+        question, ledger, reply = query.question, query.ledger, None
         if answer is not DROP:
-            reply = self._written(query, answer, fold, limit, router, block)
+            flags = _QR | question.flags & _KEPT | answer.flags & _SAID
+            if flags & 0x7800:
+                flags &= ~(types.RD | types.CD)  # CoreDNS: a NOTIFY gets neither back
+            if router.recurses and question.flags & _RD:
+                flags |= _RA
+            turn = self._chance.random() if answer.rotate else 0.0
+            wire = encode(question, answer, flags, now=query.now, turn=turn)
+            if ledger.keep and self.table is not None and not answer.error:
+                address, now = query.client.address, query.now
+                self.table.remember(fold, question, address, now, answer, wire, ledger, block)
+            reply = wire.wire
+            if wire.block is not None:
+                reply = turned(reply, wire.block, turn)
+            if len(reply) > limit:
+                reply = cut(reply, wire.name_end, wire.opt_at, limit)
         if (answer.error or router.is_observed) and block.observers:
-            question, offered = query.question, query.ledger.metadata
+            offered = ledger.metadata
             seen = Seen(
                 packet,
                 query.client,
@@ -209,27 +224,6 @@ class Pipeline:
             )
             self._telling.see(block, seen)
         return reply
-
-    def _written(
-        self, query: Query, answer: Answer, fold: bytes, limit: int, router: Router, block: Block
-    ) -> bytes:
-        question = query.question
-        if answer.error:
-            query.forget()
-        flags = types.QR | question.flags & _KEPT | answer.flags & _SAID
-        if flags & 0x7800:
-            flags &= ~(types.RD | types.CD)  # CoreDNS: a NOTIFY gets neither back
-        if router.recurses and question.flags & types.RD:
-            flags |= types.RA
-        turn = self._chance.random() if answer.rotate else 0.0
-        wire = encode(question, answer, flags, now=query.now, turn=turn)
-        if self.table is not None and query.ledger.keep:
-            address, ledger = query.client.address, query.ledger
-            self.table.remember(fold, question, address, query.now, answer, wire, ledger, block)
-        reply = wire.wire
-        if wire.block is not None:
-            reply = turned(reply, wire.block, turn)
-        return cut(reply, wire.name_end, wire.opt_at, limit) if len(reply) > limit else reply
 
     def _failed(
         self,
@@ -318,8 +312,13 @@ class Pipeline:
         """
         self._telling.served(self.table, count, started, caller)
 
+    def tell_due(self) -> None:
+        """Tells the observers what was answered, if it is urgent or much; after every batch."""
+        if self._telling.is_due:
+            self._telling.tell()
+
     def tell(self) -> None:
-        """Tells the observers what was answered since the last call, batch by batch."""
+        """Tells the observers what was answered since the last call."""
         self._telling.tell()
 
     async def tell_all(self) -> None:

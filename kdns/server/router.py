@@ -4,7 +4,7 @@ DS is answered by the parent, so its search goes on past the first match (facts 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kdns.plugins.base import DROP, SKIP, Observer, Plugin, Query, Result, Soon, waiting
 from kdns.wire import types
@@ -28,15 +28,15 @@ class Block:
     classes: frozenset[int] | None = frozenset()
     """Classes beside IN that go to the chain; None for all of them (`forward`)."""
 
-    @property
-    def each(self) -> tuple[Observer, ...]:
-        """Those who are told of every single reply."""
-        return tuple(one for one in self.observers if one.wants_all and one.wants_each)
+    each: tuple[Observer, ...] = field(init=False)
+    """Those who are told of every single reply."""
+    summing: tuple[Observer, ...] = field(init=False)
+    """Those who are told of replies from the table as sums."""
 
-    @property
-    def summing(self) -> tuple[Observer, ...]:
-        """Those who are told of replies from the table as sums."""
-        return tuple(one for one in self.observers if one.wants_all and not one.wants_each)
+    def __post_init__(self) -> None:
+        told = [one for one in self.observers if one.wants_all]
+        object.__setattr__(self, "each", tuple(one for one in told if one.wants_each))
+        object.__setattr__(self, "summing", tuple(one for one in told if not one.wants_each))
 
     def takes(self, cls: int) -> bool:
         """True when questions of a class other than IN go to the chain."""

@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
         self.is_idle = not self._buffer
         if read:
             listener.heard_at = now
-        pipeline.tell()
+        pipeline.tell_due()
         if self._is_full or self.underway >= MAX_UNDERWAY:
             self._hold()
         elif not is_over:
@@ -232,7 +232,7 @@ class Connection(asyncio.Protocol):
         elif self.underway == 0:
             self.waits_since = self.listener.clock()
             self.listener.renew(self)
-            self.pipeline.tell()
+            self.pipeline.tell_due()
 
     def _hold(self) -> None:
         if not self._is_paused:
@@ -248,7 +248,7 @@ class Connection(asyncio.Protocol):
             if not self._is_paused and not self.transport.is_closing():
                 self.transport.resume_reading()
         if self.is_closing and not (self.underway or self._is_paused):
-            self.pipeline.tell()
+            self.pipeline.tell_due()
             self.transport.close()
 
 

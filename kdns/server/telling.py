@@ -1,6 +1,7 @@
 """Answers given become what observers are told: each one that was made, sums of those remembered.
 
-What the chain answered is told batch by batch, one by one. What the table gave is counted where it
+What the chain answered is told one by one: at once where somebody wants each or it failed, else
+when there is a batch of it or somebody asks for figures. What the table gave is counted where it
 stands and told about once a second, a few packets at a time, so that neither a hot packet nor a
 full table costs a pause. Observers who want each are told of every reply from the table, too.
 """
@@ -32,6 +33,8 @@ class Telling:
         self.clock = clock
         self.where = where
         """The listener as its clients see it."""
+        self.is_due = False
+        """Something was noted that is to be told after this batch."""
         self._seen: dict[Block, list[Seen]] = {}
         self._repeated: dict[Block, list[Seen]] = {}
         self._latency = Histogram(DURATIONS)
@@ -42,9 +45,10 @@ class Telling:
         """Notes an answer."""
         batch = self._seen.get(block)
         if batch is None:
-            self._seen[block] = [seen]
-        else:
-            batch.append(seen)
+            batch = self._seen[block] = []
+        batch.append(seen)
+        if len(batch) == TELL_MOST or seen.error or block.each:
+            self.is_due = True
 
     def again(
         self, entry: Entry, packet: bytes, client: Client, reply: bytes, started: float
@@ -62,6 +66,7 @@ class Telling:
         if entry.block is not None and entry.block.each:
             seen = self.again(entry, packet, client, reply, started)
             self._repeated.setdefault(entry.block, []).append(seen)
+            self.is_due = True
 
     def served(self, table: AnswerTable | None, count: int, started: float, caller: bytes) -> None:
         """Notes that a batch begun at `started` had this many replies from the table."""
@@ -79,6 +84,7 @@ class Telling:
 
     def tell(self) -> None:
         """Tells what was noted since the last call."""
+        self.is_due = False
         if self._seen:
             seen, self._seen = self._seen, {}
             for block, batch in seen.items():
