@@ -38,6 +38,10 @@ def open_pair(
             if port:
                 raise
             continue
+        if is_joined and not port:  # free for TCP alone: UDP there is another process of ours
+            stream.close()
+            datagram.close()
+            continue
         stream.listen(BACKLOG)
         if (is_shared or is_joined) and port not in ours:
             _say_shared(host, port)

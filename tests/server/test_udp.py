@@ -8,6 +8,7 @@ import dns.message
 import pytest
 
 from kdns.plugins.base import Query
+from kdns.server import sockets
 from kdns.server.sockets import StartError, open_pair
 from kdns.server.udp import UdpListener
 from kdns.wire import types
@@ -221,6 +222,23 @@ async def test_a_listener_that_stops_leaves_no_packet_unanswered(host: str, aske
             assert (await asker.reply())[1][:2] == (asked, port)
         asker.sock.close()
     await new.stop(1)
+
+
+def test_any_port_is_shared_with_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, _ = open_pair("127.0.0.1", 0)
+    taken = theirs.getsockname()[1]
+    bound, asked = sockets._bound, []
+
+    def again(host: str, port: int, kind: socket.SocketKind) -> tuple[socket.socket, bool]:
+        asked.append(port)
+        return bound(host, taken if len(asked) == 2 else port, kind)
+
+    monkeypatch.setattr(sockets, "_bound", again)
+    datagram, stream = open_pair("127.0.0.1", 0)
+    assert len(asked) == 4
+    assert datagram.getsockname() == stream.getsockname() != theirs.getsockname()
+    for sock in (theirs, _, datagram, stream):
+        sock.close()
 
 
 def test_an_address_of_another_machine_is_said_in_one_line() -> None:
