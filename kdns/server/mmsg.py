@@ -11,6 +11,7 @@ import mmap
 import socket
 import struct
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 
@@ -149,11 +150,15 @@ class Slots:
         """
         if self._with_control:
             self._turn(count)
-        slots: list[int] | range = range(count)
         if self._skipped:
-            slots = [slot for slot in slots if slot not in self._skipped]
+            slots = [slot for slot in range(count) if slot not in self._skipped]
             self._close_up(slots)
-        sent, failed, last = 0, 0, len(slots)
+            return self._send_all(slots, 0) if slots else (0, [])
+        done: int = self._sendmmsg(self._fd, self._first, count, _DONTWAIT)
+        return (0, []) if done == count else self._send_all(range(count), max(done, 0))
+
+    def _send_all(self, slots: Sequence[int], sent: int) -> tuple[int, list[int]]:
+        failed, last = 0, len(slots)
         while sent < last:
             done = self._sendmmsg(self._fd, self._header(sent), last - sent, _DONTWAIT)
             if done > 0:
@@ -202,7 +207,7 @@ class Slots:
             return self._first
         return ctypes.c_void_p(self._address + _HEADERS + place * _HEADER.size)
 
-    def _close_up(self, slots: list[int]) -> None:
+    def _close_up(self, slots: Sequence[int]) -> None:
         """Moves the headers of these slots to the front: one call then sends them all."""
         size, headers = _HEADER.size, self._headers
         for place, slot in enumerate(slots):

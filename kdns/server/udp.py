@@ -40,6 +40,8 @@ BATCHES = 4
 CLOSE_S = 100e-6
 TRIES = 8
 """perf: a wake-up takes one packet until so many came close upon each other (paced)."""
+SELDOM = 64
+"""One in so many looks for more in any case: slow answers keep wake-ups apart, too."""
 MAX_UNDERWAY = 10_000
 """Packets that may wait for an answer at once; beyond it, packets stay in the kernel's queue."""
 
@@ -69,6 +71,7 @@ class UdpListener:
         self._is_busy = False
         """True while wake-ups find more than one packet."""
         self._woken_at = float("-inf")
+        self._wakes = 0
         self._close = 0
         """Wake-ups in a row that came soon after the one before."""
         self._missed = 0
@@ -108,7 +111,14 @@ class UdpListener:
         now = self.clock()
         self._close = self._close + 1 if now - self._woken_at < CLOSE_S else 0
         self._woken_at = now
-        if self._is_busy or self._close >= TRIES or self._waiting or self.underway >= MAX_UNDERWAY:
+        self._wakes += 1
+        if (
+            self._is_busy
+            or self._close >= TRIES
+            or not self._wakes % SELDOM
+            or self._waiting
+            or self.underway >= MAX_UNDERWAY
+        ):
             self._close = 0
             self._read()
             return
@@ -153,7 +163,7 @@ class UdpListener:
             self._is_in_batch = False
         if not self._missed:
             self._served(1, peer, now)
-        self.pipeline.tell()
+        self.pipeline.tell_due()
 
     def _read(self) -> int:
         """Answers a batch, or some; says how many packets there were."""
@@ -166,7 +176,7 @@ class UdpListener:
             self._is_in_batch = False
         if count:
             self.heard_at = now
-        self.pipeline.tell()
+        self.pipeline.tell_due()
         return count
 
     def _room(self) -> int:
@@ -202,7 +212,9 @@ class UdpListener:
         finally:
             self._send_batch(slots, count)
         if count > self._missed:
-            self._served(count - self._missed, slots.name(count - 1), now)
+            wants = self.pipeline.router.wants_callers
+            caller = address_of(slots.name(count - 1)) if wants else b""
+            self.pipeline.served(count - self._missed, now, caller)
         return count
 
     def _answer(
@@ -329,7 +341,7 @@ class UdpListener:
         elif waited is not None:
             self._wait_for(waited, peer, ancillary)
 
-    def _served(self, hits: int, peer: Peer | bytes, now: float) -> None:
+    def _served(self, hits: int, peer: Peer, now: float) -> None:
         caller = address_of(peer) if self.pipeline.router.wants_callers else b""
         self.pipeline.served(hits, now, caller)
 
@@ -360,7 +372,7 @@ class UdpListener:
         if self._is_in_batch:
             return
         if self._is_reading:
-            self.pipeline.tell()
+            self.pipeline.tell_due()
         else:
             self._resume()
 
@@ -371,7 +383,7 @@ class UdpListener:
 
     def _resume(self) -> None:
         """Goes on reading when there is room again, or ends the stop when nothing is left."""
-        self.pipeline.tell()
+        self.pipeline.tell_due()
         if self._stopped is not None:
             if not self.underway and not self._waiting and not self._stopped.done():
                 self._stopped.set_result(None)

@@ -449,6 +449,10 @@ async def test_it_takes_one_at_low_rates_and_many_while_there_are_many(asker: As
     wakes(1)
     assert reads[2:] == [1]
     assert len(replies(asker.sock)) == 142
+    for at in range(200):
+        asker.sock.sendto(packet(id_=at), (HOME, port))
+    wakes(udp.SELDOM)
+    assert max(reads[3:]) > 100  # though each took so long that they came far apart
     await one.stop(0)
 
 
