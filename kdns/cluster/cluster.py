@@ -249,13 +249,13 @@ class Cluster:
 
     async def _share(self, link: Link) -> None:
         """Follows the source, or the worker that does; either way others can take it from here."""
-        link.giver.give(self)
-        if not link.watches:
-            await self._feed.run(self._taken(link.taker))
-            return
-        if link.inherits:
+        if link.watches and link.inherits:
             await self._inherit(link.taker)
-        await self._follow()
+        link.giver.give(self)
+        if link.watches:
+            await self._follow()
+        else:
+            await self._feed.run(self._taken(link.taker))
 
     async def _inherit(self, taker: Taker) -> None:
         """Begins with what another worker knows; the source, asked next, will repair it."""
@@ -278,6 +278,7 @@ class Cluster:
     def _packed(self, taker: Taker) -> AsyncGenerator[Event, None]:
         """The events of another worker."""
         reader = Reader(
+            lambda one: self.store.get(type(one), *name_of(one)) == one,
             lambda: self.store.has_synced and not self.is_restored,
             self._hear,
             self._note,

@@ -94,14 +94,18 @@ class Giver:
     def keep(self, cluster: Given) -> None:
         """Gives a cluster no more."""
         cluster.store.follower = Follower()
-        self._streams.pop(cluster.title).stop()
+        stream = self._streams.pop(cluster.title, None)
+        if stream is not None:
+            stream.stop()
         for wanted in self._takers.values():
             if cluster.title in wanted:
                 wanted[cluster.title].stop()
 
     def tell(self, cluster: Given) -> None:
         """Has everybody know at once that there is news of a cluster, or that it is whole."""
-        self._streams[cluster.title].tell()
+        stream = self._streams.get(cluster.title)
+        if stream is not None:
+            stream.tell()
 
     def hear(self, pipe: Pipe, message: bytes) -> None:
         """Takes what a worker that is fed says."""

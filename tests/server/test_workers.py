@@ -63,7 +63,8 @@ class Scene:
 
     def back(self, number: int, pid: int) -> None:
         """Returns when a worker has a successor that serves."""
-        until(lambda: self.kdns.pids().get(number, pid) != pid and len(self.kdns.sockets()) == 2)
+        until(lambda: self.kdns.pids().get(number, pid) != pid)
+        until(lambda: metric(self.metrics, "kdns_workers") == 2)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kdns.cluster.alike import name_of
 from kdns.cluster.objects import Object
+from kdns.cluster.pace import Pace
 from kdns.cluster.packing import (
     Begin,
     Frame,
@@ -33,6 +34,8 @@ Named = dict[type[Object], set[Name]]
 class Reader:
     """Who reads frames, as far as the source must know him."""
 
+    knows: Callable[[Object], bool]
+    """True when he has just this object already."""
     knows_more: Callable[[], bool]
     """True when what he has is newer than any snapshot."""
     hear: Callable[[News], None]
@@ -53,11 +56,15 @@ class Packed:
         self._named: Named | None = None
         """What the state that is coming in has named so far."""
         self._is_deaf = False
+        self._pace = Pace()
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         """Events for as long as frames come."""
         async with aclosing(self._frames) as frames:
             async for frame in frames:
+                self._pace.begin()
+                if self._pace.is_due:
+                    await self._pace.rest()
                 for part in frame.parts:
                     if type(part) is News:
                         self._hear(part)
@@ -85,7 +92,8 @@ class Packed:
                 objects = self._unpacker.objects(part)
                 if named is not None:
                     named[KINDS[part.kind]].update(map(name_of, objects))
-                return [Put(one, is_chosen=True) for one in objects]
+                knows = self._reader.knows
+                return [Put(one, is_chosen=True) for one in objects if not knows(one)]
             case Gone():
                 kind = KINDS[part.kind]
                 if named is not None:
