@@ -26,11 +26,12 @@ class Choice:
         self._fails_fast = fails_fast
         self._when_all_are_down = when_all_are_down
         self._turn = 0
+        self._only = peers[0] if len(peers) == 1 else None
 
     def first(self) -> Peer | None:
         """The one to ask first; None where that one is down, and all must be looked at."""
-        first = self._first()
-        return None if first.is_down else first
+        first = self._only or self._first()
+        return None if first.fails and first.is_down else first
 
     def picks(self, first: Peer | None) -> Iterator[Peer]:
         """Those that are up, over and over; when all are down, any one of them, once.

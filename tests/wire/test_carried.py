@@ -71,7 +71,7 @@ def written(sections, edns, flags, rcode, behind) -> bytes:
 
 
 def reply(*lines: str, authority: tuple[str, ...] = (), edns: int | None = None) -> bytes:
-    message = dns.message.make_query(ASKED, "A", use_edns=edns)
+    message = dns.message.make_query(ASKED, "A", use_edns=edns, id=7)
     message.flags |= dns.flags.QR
     for section, texts in ((message.answer, lines), (message.authority, authority)):
         for text in texts:
@@ -171,6 +171,10 @@ def test_no_damaged_message_is_carried_that_would_not_be_parsed(reply, data):
         reply(),
         reply(edns=0),
     ],
+    ids=(
+        "A", "AAAA", "two-A", "CNAME", "two-CNAME", "NODATA", "root-SOA", "MX", "TXT", "HTTPS",
+        "empty", "empty-OPT",
+    ),
 )  # fmt: skip
 def test_what_most_replies_are_is_carried(message):
     cargo = screen(message, START, KEY)
@@ -195,7 +199,11 @@ def test_what_most_replies_are_is_carried(message):
         reply(f"{ASKED} 60 A 10.0.0.1").replace(b"\0\1\0\0\0\x3c", b"\0\1\x80\0\0\x3c"),
         reply(f"{ASKED} 60 CNAME a.example.org.").replace(b"\1a\xc0\x10", b"\1a\xc0\x11"),
     ],
-)
+    ids=(
+        "cut", "cut-OPT", "SRV", "DNAME", "order", "two-TTLs", "owner-in-full", "RRSIG", "class",
+        "long-TTL", "pointer",
+    ),
+)  # fmt: skip
 def test_what_is_odd_goes_the_general_way(message):
     assert screen(message, START, KEY) is None
 
