@@ -150,15 +150,13 @@ def parse_reverse(key: Key) -> bytes | None:
 def _parse_in_addr(key: Key) -> bytes | None:
     """perf: bench cold PTR; four labels without a loop."""
     end = len(key) - len(IN_ADDR)
-    if end < 8:  # four octets of one digit
-        return None
-    first = key[0] + 1
-    second = first + key[first] + 1
-    third = second + key[second] + 1
-    if third + key[third] + 1 != end:
-        return None
     octets = _OCTETS
     try:
+        first = key[0] + 1
+        second = first + key[first] + 1
+        third = second + key[second] + 1
+        if third + key[third] + 1 != end:
+            return None
         return bytes(
             (
                 octets[key[third:end]],
@@ -167,7 +165,7 @@ def _parse_in_addr(key: Key) -> bytes | None:
                 octets[key[:first]],
             )
         )
-    except KeyError:
+    except (KeyError, IndexError):  # no octet, or a label that reaches into what looks like the end
         return None
 
 

@@ -79,6 +79,14 @@ def test_incomplete_or_wrong_reverse_names_have_no_address(text: str) -> None:
     assert names.parse_reverse(names.parse_key(text)) is None
 
 
+@pytest.mark.parametrize("octets", range(5))
+@pytest.mark.parametrize("more", range(12))
+def test_a_label_that_ends_like_a_reverse_zone_is_no_part_of_one(octets: int, more: int) -> None:
+    label = b"0" * more + names.IN_ADDR[:-1]
+    key = names.Key(b"\x011" * octets + bytes((len(label),)) + label + b"\0")
+    assert names.parse_reverse(key) is None
+
+
 def test_parent_walks_to_the_root() -> None:
     key = names.parse_key("a.b")
     assert names.parent(key) == names.parse_key("b")
