@@ -8,7 +8,7 @@ share a hash; whoever asks looks the address up in what the number stands for.
 
 from array import array
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 _SHARDS = 1024
 _HIGH = 0xFFFFFFFF00000000
@@ -35,6 +35,12 @@ class AddressIndex:
             at = mixed & _SHARDS - 1
             shards[at].append(mixed & _HIGH | number)
             unsorted.add(at)
+
+    def tidy(self) -> Iterator[None]:
+        """Sorts what is not yet, an array a step: else the first changes would have to."""
+        while self._unsorted:
+            self._shard(next(iter(self._unsorted)))
+            yield
 
     def remove(self, address: bytes, number: int) -> None:
         """Takes out a pair that was added."""

@@ -77,6 +77,10 @@ class SliceTable:
         slice_ = self._slots[number]
         return (slice_.namespace, slice_.name) if slice_ is not None else ("", "")
 
+    def tidy(self) -> Iterator[None]:
+        """Makes the next changes cheap, bit by bit."""
+        return self._index.tidy()
+
     def put(self, namespace: str, name: str, new: Slice | None) -> set[Hashable]:
         """Sets or, with None, takes out a slice; nothing is held."""
         old = self.get(namespace, name)

@@ -158,6 +158,7 @@ class Store:
             case Synced():
                 is_first, self.has_synced = not self.has_synced, True
                 yield Change(frozenset((SYNCED,) if is_first else ()))
+                yield from (NOTHING for _ in self._slices.tidy())
 
     def _apply_one(self, event: Put | Delete, wall: float) -> Change:
         if isinstance(event, Put):
@@ -192,7 +193,7 @@ class Store:
 
     def pods_at(self, address: bytes) -> tuple[Pod, ...]:
         """The pods that have this address, by namespace and name."""
-        return self._pods_part(address).get(address, ())
+        return self._pods_at[hash(address) % PARTS].get(address, ())
 
     def get(self, kind: type[Object], namespace: str, name: str) -> Object | None:
         """The object of this kind and name."""
@@ -297,16 +298,13 @@ class Store:
         before = set(old.addresses) if old else set()
         after = set(new.addresses) if new else set()
         for address in before | after:
-            part = self._pods_part(address)
+            part = self._pods_at[hash(address) % PARTS]
             there = [pod for pod in part.get(address, ()) if pod is not old]
             if new and address in after:
                 there.append(new)
                 there.sort(key=name_of)
             _swap(part, address, tuple(there) or None)
         return set(before ^ after)
-
-    def _pods_part(self, address: bytes) -> dict[bytes, tuple[Pod, ...]]:
-        return self._pods_at[hash(address) % PARTS]
 
     def _set_slice(self, namespace: str, name: str, new: Slice | None, wall: float) -> Change:
         old = self._slices.get(namespace, name)

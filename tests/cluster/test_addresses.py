@@ -13,17 +13,23 @@ from tests.cluster.things import ips, slice_
 PAIRS = st.tuples(st.sampled_from(ips("1", "2", "3", "fd00::1")), st.integers(0, 3))
 
 
-@given(st.lists(st.tuples(st.booleans(), PAIRS)))
+@given(st.lists(st.tuples(st.sampled_from(("add", "add all", "tidy", "remove")), PAIRS)))
 def test_it_finds_exactly_what_was_added_and_not_removed(steps):
     index, model = AddressIndex(), []
-    for adds, pair in steps:
-        if adds:
+    for step, pair in steps:
+        if step == "add":
             index.add(*pair)
             model.append(pair)
+        elif step == "add all":
+            index.add_all([pair[0], *ips("9", "8")], pair[1])
+            model += [(address, pair[1]) for address in (pair[0], *ips("9", "8"))]
+        elif step == "tidy":
+            assert sum(1 for _ in index.tidy()) <= 1024
+            assert not index._unsorted
         elif pair in model:
             index.remove(*pair)
             model.remove(pair)
-    for address in ips("1", "2", "3", "fd00::1", "9"):
+    for address in ips("1", "2", "3", "fd00::1", "8", "9", "7"):
         assert index.numbers(address) == sorted(n for a, n in model if a == address)
 
 
