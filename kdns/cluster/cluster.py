@@ -201,10 +201,11 @@ class Cluster:
         return Keeper(origin.snapshot, origin.owner, self.store.objects, self._lent.clock)
 
     def _changed(self, change: Change) -> None:
-        if not self.store.has_synced:  # what is answered before is not remembered
-            return
+        if not self.store.has_synced:
+            return  # what was made of less than a whole state is forgotten as a whole, below
         self._lent.bump(change)
         if SYNCED in change.keys:
+            self._lent.bump(Change(frozenset((self.flag,))))
             self.synced.set()
             self._tell()
 
