@@ -236,6 +236,9 @@ class Plugin:
 class Backend(Plugin):
     """Answers what is its own."""
 
+    is_live: ClassVar[bool] = False
+    """Its answers are all made of the present state (`Answer.live`)."""
+
     async def answer(self, query: Query) -> Result:
         """An Answer, or SKIP to pass the query on."""
         raise NotImplementedError
@@ -247,6 +250,9 @@ class Backend(Plugin):
 
 class Filter(Plugin):
     """Stands around the rest of the chain. SKIP from `next` means the chain ran out: pass it on."""
+
+    lets_live_pass: ClassVar[bool] = False
+    """It neither changes nor keeps nor counts live answers."""
 
     async def around(self, query: Query, next_: Next) -> Result:
         """Asks `next_`, with this query or another, and returns its answer or another."""
@@ -264,15 +270,8 @@ class Editor(Filter):
         """The answer as it is to be; never called with SKIP."""
         raise NotImplementedError
 
-    def at_once(self, query: Query, next_: Soon) -> Result | Awaitable[Result]:
-        answer = next_(query)
-        if type(answer) is Answer:
-            return self.edit(query, answer)
-        if answer is SKIP:
-            return SKIP
-        return self._edited(query, cast("Awaitable[Result]", answer))
-
-    async def _edited(self, query: Query, waited: Awaitable[Result]) -> Result:
+    async def edited(self, query: Query, waited: Awaitable[Result]) -> Result:
+        """The same for an answer that is still to come."""
         answer = await waited
         return SKIP if answer is SKIP else self.edit(query, answer)
 

@@ -54,6 +54,7 @@ class Cache(Filter):
     """`cache [TTL] [ZONES…] { … }`."""
 
     name: ClassVar[str] = "cache"
+    lets_live_pass = True
     syntax: ClassVar[Syntax] = Syntax(
         args=Shape(rest=text),
         options={

@@ -72,6 +72,7 @@ class Kubernetes(Backend):
     """Answers cluster names."""
 
     name = "kubernetes"
+    is_live = True
     syntax: ClassVar[Syntax] = Syntax(
         args=Shape(rest=zones),
         options={

@@ -9,19 +9,43 @@ from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import cast
 
-from kdns.plugins.base import SKIP, Backend, Filter, Plugin, Query, Result, Soon
+from kdns.plugins.base import SKIP, Backend, Editor, Filter, Plugin, Query, Result, Soon
 from kdns.wire.message import Answer
 
 
 def join(plugins: Sequence[Plugin]) -> Soon:
-    """The chain of these plugins, given in the order they are asked in."""
+    """The chain of these plugins, given in the order they are asked in.
+
+    A filter that lets live answers pass is not asked before the live backend right behind it:
+    what that one says is the same, and nothing need be looked up or noted for it.
+    """
     chain: Soon = _ran_out
+    behind = chain
+    live: Backend | None = None
     for plugin in reversed(plugins):
         if isinstance(plugin, Backend):
+            behind, live = chain, plugin if plugin.is_live else None
             chain = _backend(plugin, chain)
+        elif isinstance(plugin, Filter) and live is not None and plugin.lets_live_pass:
+            behind = _filter(plugin, behind)
+            chain = _backend(live, behind)
         elif isinstance(plugin, Filter):
-            chain = partial(plugin.at_once, next_=chain)
+            chain, live = _filter(plugin, chain), None
     return chain
+
+
+def _filter(plugin: Filter, inner: Soon) -> Soon:
+    if not isinstance(plugin, Editor):
+        return partial(plugin.at_once, next_=inner)
+    edit, later = plugin.edit, plugin.edited
+
+    def edited(query: Query) -> Result | Awaitable[Result]:
+        answer = inner(query)
+        if type(answer) is Answer:
+            return edit(query, answer)
+        return SKIP if answer is SKIP else later(query, cast("Awaitable[Result]", answer))
+
+    return edited
 
 
 def _ran_out(_: Query) -> Result:
