@@ -52,7 +52,7 @@ def _hot(services: int, _: int, __: int) -> list[Packet]:
 SCENARIOS = (
     Scenario(
         "hot", "hot A, 20 names, one address", _hot,
-        count=60_000, knot=1.15, coredns=0.25, echo=8.0,
+        count=60_000, knot=1.15, coredns=0.25, echo=2.0,
     ),
     Scenario(
         "wild", "hot A, 20 names, every address", _hot,
@@ -73,11 +73,11 @@ SCENARIOS = (
     ),
     Scenario(
         "once", "each question once", questions.once,
-        coredns=0.4, echo=40.0, is_warmed=False, is_big=True,
+        coredns=0.4, echo=21.0, is_warmed=False, is_big=True,
     ),
     Scenario(
         "nx", "random names that do not exist", lambda _, at, __: questions.missing(50_000, at),
-        coredns=0.4, echo=30.0, is_warmed=False, around="hot again after them",
+        coredns=0.4, echo=12.0, is_warmed=False, around="hot again after them",
     ),
     Scenario(
         "large", "headless, 500 endpoints, TCP", lambda *_: questions.large(),
