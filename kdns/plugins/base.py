@@ -74,10 +74,11 @@ class Seen(Struct, frozen=True, gc=False):
 
 
 class Hit(Struct, gc=False):
-    """How often the table answered one exact packet since that was last told."""
+    """How often packets were answered alike since that was last told."""
 
     packet: bytes
-    """Its ID is zero."""
+    """The one packet that the table answered, its ID zero; empty for what the chain answered."""
+    packet_size: int
     type: int
     do: bool
     reply_size: int
@@ -90,7 +91,7 @@ class Hit(Struct, gc=False):
 
 
 class Hits(Struct, gc=False):
-    """What the table gave for one zone on one listener and transport, told about once a second."""
+    """What was answered for one zone on one listener and transport, told now and then."""
 
     zone: Key
     where: Client
@@ -284,7 +285,8 @@ class Observer(Plugin):
     wants_each: ClassVar[bool] = True
     """False when replies from the table need not be told one by one: they come as sums."""
     wants_callers: ClassVar[bool] = False
-    """True when, of those, it lists clients: only then `Hits.callers` has any."""
+    """True when, of those, it lists names and clients: only then it is told of every answer that
+    the chain made as `Seen`, and `Hits.callers` has any. Else all comes as sums."""
     wants_strays: ClassVar[bool] = False
     """True when the first one in the Corefile is also to be told what no block took: refused by
     the server itself, with an empty Key for its zone."""
@@ -297,7 +299,7 @@ class Observer(Plugin):
         raise NotImplementedError
 
     def observe_hits(self, hits: Hits) -> None:
-        """Counts what the table gave; for those who do not want each, and as `observe`."""
+        """Counts what is told as sums; for those who do not want each, and as `observe`."""
         raise NotImplementedError
 
 

@@ -137,7 +137,7 @@ class Slots:
             if not plugin and code == stray:
                 strays.append(hit)
                 continue
-            size = len(hit.packet)
+            size = hit.packet_size
             asked_bytes += size * count
             self.sizes.counts[buckets[size]] += count
             replied_bytes += hit.reply_size * count

@@ -106,4 +106,4 @@ class View(Item, gc=False):
             size += self.rotating * entry.answer.block[1]
         packet = b"\0\0" + asker.key  # type: ignore[operator]  # the first key is a packet
         code, counts = self.head[1] & 0xF, (self.hits, self.hits_v6)
-        return Hit(packet, entry.type, entry.do, size, code, entry.plugin, *counts)
+        return Hit(packet, len(packet), entry.type, entry.do, size, code, entry.plugin, *counts)

@@ -32,7 +32,7 @@ from kdns.server.router import NO_NEXT, REFUSED, Block, Router
 from kdns.server.table import AnswerTable
 from kdns.server.telling import Telling
 from kdns.wire import types
-from kdns.wire.encode import cut, encode, turned
+from kdns.wire.encode import WireAnswer, cut, encode, turned
 from kdns.wire.message import Answer, Question, WireError
 from kdns.wire.scan import options, scan
 
@@ -133,8 +133,9 @@ class Pipeline:
         if question.options and self.reads:
             fold += self._read(question.options)
         limit = 65535 if self.whole else size if 512 <= size < MAX_DATAGRAM else _limited(size)
-        if self.table is not None:
-            entry = self.table.find(fold, question, client.address, now)
+        table = self.table
+        if table is not None and (fold in table.entries or key != question.name):
+            entry = table.find(fold, question, client.address, now)
             if entry is not None:
                 return self._repeated(entry, packet, question, limit, client, now)
         router = self.router
@@ -199,31 +200,45 @@ class Pipeline:
                 flags |= _RA
             turn = self._chance.random() if answer.rotate else 0.0
             wire = encode(question, answer, flags, now=query.now, turn=turn)
-            if ledger.keep and self.table is not None and not answer.error:
-                address, now = query.client.address, query.now
-                self.table.remember(fold, question, address, now, answer, wire, ledger, block)
+            table = self.table
+            if table is not None and ledger.keep and not (answer.error or wire.is_turned):
+                if wire.is_case_bound and question.name != question.key:
+                    fold += question.name
+                if table.admits(fold):
+                    address, now = query.client.address, query.now
+                    table.remember(fold, question, address, now, answer, wire, ledger, block)
             reply = wire.wire
-            if wire.block is not None:
-                reply = turned(reply, wire.block, turn)
-            if len(reply) > limit:
-                reply = cut(reply, wire.name_end, wire.opt_at, limit)
-        if (answer.error or router.is_observed) and block.observers:
-            offered = ledger.metadata
-            seen = Seen(
-                packet,
-                query.client,
-                reply,
-                answer.plugin,
-                block.zone,
-                query.now,
-                self.clock(),
-                answer.error,
-                {label: value() for label, value in offered.items()} if offered else None,
-                question.type,
-                question.do,
-            )
-            self._telling.see(block, seen)
+            if wire.block is not None or len(reply) > limit:
+                reply = _fitted(wire, turn, limit)
+        if reply is not None and block.is_tallied and answer.plugin and not answer.error:
+            self._tally(packet, query, answer.plugin, reply, block)
+        elif (answer.error or router.is_observed) and block.observers:
+            self._see(packet, query, answer, reply, block)
         return reply
+
+    def _tally(self, packet: bytes, query: Query, plugin: str, reply: bytes, block: Block) -> None:
+        type_, do, is_v6 = query.question.type, query.question.do, len(query.client.address) == 16
+        tally = (len(packet), len(reply), type_, do, reply[3] & 0xF, plugin, is_v6)
+        self._telling.tally(block, tally, query.now)
+
+    def _see(
+        self, packet: bytes, query: Query, answer: Answer, reply: bytes | None, block: Block
+    ) -> None:
+        question, offered = query.question, query.ledger.metadata
+        seen = Seen(
+            packet,
+            query.client,
+            reply,
+            answer.plugin,
+            block.zone,
+            query.now,
+            self.clock(),
+            answer.error,
+            {label: value() for label, value in offered.items()} if offered else None,
+            question.type,
+            question.do,
+        )
+        self._telling.see(block, seen)
 
     def _failed(
         self,
@@ -326,6 +341,12 @@ class Pipeline:
         self._telling.tell()
         if self.table is not None:
             await self._telling.tell_all(self.table)
+
+
+def _fitted(wire: WireAnswer, turn: float, limit: int) -> bytes:
+    """The message with its addresses turned, cut to what the asker takes."""
+    reply = wire.wire if wire.block is None else turned(wire.wire, wire.block, turn)
+    return cut(reply, wire.name_end, wire.opt_at, limit) if len(reply) > limit else reply
 
 
 def _limited(size: int) -> int:

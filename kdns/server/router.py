@@ -32,11 +32,15 @@ class Block:
     """Those who are told of every single reply."""
     summing: tuple[Observer, ...] = field(init=False)
     """Those who are told of replies from the table as sums."""
+    is_tallied: bool = field(init=False)
+    """Nobody wants to know more of an answer than what can be counted."""
 
     def __post_init__(self) -> None:
         told = [one for one in self.observers if one.wants_all]
         object.__setattr__(self, "each", tuple(one for one in told if one.wants_each))
         object.__setattr__(self, "summing", tuple(one for one in told if not one.wants_each))
+        is_tallied = bool(told) and not any(one.wants_each or one.wants_callers for one in told)
+        object.__setattr__(self, "is_tallied", is_tallied)
 
     def takes(self, cls: int) -> bool:
         """True when questions of a class other than IN go to the chain."""

@@ -123,7 +123,7 @@ class AnswerTable:
 
     def remember(
         self,
-        fold: bytes,
+        key: bytes,
         question: Question,
         address: bytes,
         now: float,
@@ -132,16 +132,12 @@ class AnswerTable:
         ledger: Ledger,
         block: Block | None,
     ) -> Entry | None:
-        """Keeps an answer whose question was seen before; None when it is not kept."""
-        if wire.is_turned or not ledger.keep or now >= ledger.until:
-            return None
-        key = fold + question.name if wire.is_case_bound and question.name != question.key else fold
-        mark = hash(key) & _ALL  # perf: bench cold; `_seen` at once
-        if self._doors[mark & _DOOR] != mark:
-            self._doors[mark & _DOOR] = mark
-            return None
+        """Keeps an answer under its key: the folded question, and the name if its case matters.
+
+        None when it is not kept. Owed before: `admits`.
+        """
         ledger.settle()
-        if not ledger.is_right():
+        if now >= ledger.until or not ledger.is_right():
             return None
         size = OVERHEAD_BYTES + len(wire.wire) + 2 * len(key)
         entry = Entry(self.entries, key, size, name=question.name, answer=wire)
@@ -174,7 +170,7 @@ class AnswerTable:
     ) -> bytes:
         """The reply to this packet from an Entry that stands; the second like it becomes a View."""
         name, key, answer = question.name, packet[2:], entry.answer
-        is_again = self._seen(key)
+        is_again = self.admits(key)
         if not is_again and answer.block is None and len(answer.wire) <= limit:
             # perf: bench noisy; what a View would hold, of which nobody speaks again
             wire = answer.wire
@@ -322,7 +318,7 @@ class AnswerTable:
 
     # Who comes in, and who goes
 
-    def _seen(self, key: Hashable) -> bool:
+    def admits(self, key: Hashable) -> bool:
         """True when the doorkeeper saw this key before; it has now."""
         mark = hash(key) & _ALL
         at = mark & _DOOR

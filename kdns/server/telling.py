@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from kdns.observe.catalogue import DURATIONS
 from kdns.observe.counters import Histogram
-from kdns.plugins.base import Client, Hits, Seen
+from kdns.plugins.base import Client, Hit, Hits, Seen
 from kdns.server.items import Entry
 from kdns.server.router import Block
 from kdns.server.table import AnswerTable
@@ -26,6 +26,10 @@ TELL_MOST = 64
 _SHORTEST = DURATIONS[0]
 
 
+Tally = tuple[int, int, int, bool, int, str, bool]
+"""Sizes of packet and reply, type, DO, code, plugin, and whether it came over IPv6."""
+
+
 class Telling:
     """What is still to be told, of one listener and transport."""
 
@@ -37,6 +41,7 @@ class Telling:
         """Something was noted that is to be told after this batch."""
         self._seen: dict[Block, list[Seen]] = {}
         self._repeated: dict[Block, list[Seen]] = {}
+        self._tallies: dict[Block, dict[Tally, int]] = {}
         self._latency = Histogram(DURATIONS)
         self._callers: list[tuple[bytes, int]] = []
         self._began = float("-inf")
@@ -49,6 +54,19 @@ class Telling:
         batch.append(seen)
         if len(batch) == TELL_MOST or seen.error or block.each:
             self.is_due = True
+
+    def tally(self, block: Block, tally: Tally, started: float) -> None:
+        """Counts an answer of which nobody wants to know more."""
+        tallies = self._tallies.get(block)
+        if tallies is None:
+            tallies = self._tallies[block] = {}
+        tallies[tally] = tallies.get(tally, 0) + 1
+        if len(tallies) >= 4 * TELL_MOST:
+            self.is_due = True
+        took = self.clock() - started  # perf: bench counted; `_note` at once
+        latency = self._latency
+        latency.counts[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += 1
+        latency.sum += took
 
     def again(
         self, entry: Entry, packet: bytes, client: Client, reply: bytes, started: float
@@ -70,10 +88,7 @@ class Telling:
 
     def served(self, table: AnswerTable | None, count: int, started: float, caller: bytes) -> None:
         """Notes that a batch begun at `started` had this many replies from the table."""
-        latency = self._latency
-        took = self.clock() - started
-        latency.counts[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += count
-        latency.sum += took * count
+        self._note(self.clock() - started, count)
         if caller:
             self._callers.append((caller, count))
         if table is not None and (table.telling or started - self._began >= TELL_S):
@@ -81,6 +96,11 @@ class Telling:
                 self._began = started
                 table.begin_telling()
             self.tell_hits(table, TELL_MOST)
+
+    def _note(self, took: float, count: int) -> None:
+        latency = self._latency
+        latency.counts[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += count
+        latency.sum += took * count
 
     def tell(self) -> None:
         """Tells what was noted since the last call."""
@@ -90,6 +110,10 @@ class Telling:
             for block, batch in seen.items():
                 for observer in block.observers:
                     observer.observe(batch)
+        if self._tallies:
+            tallies, self._tallies = self._tallies, {}
+            for block, counts in tallies.items():
+                self._tell_sums(block, [_hit(*one) for one in counts.items()])
         if self._repeated:
             seen, self._repeated = self._repeated, {}
             for block, batch in seen.items():
@@ -98,15 +122,17 @@ class Telling:
 
     def tell_hits(self, table: AnswerTable, most: int) -> None:
         """Tells those who want sums what the table gave, of so many views whose turn it is."""
-        latency = self._latency
         for block, hits in table.take_hits(most).items():
-            count, left = sum([hit.count for hit in hits]), sum(latency.counts)
-            share = latency.split(min(count, left), left)
-            if block.summing:
-                callers, self._callers = self._callers, []
-                told = Hits(block.zone, self.where, hits, share, callers)
-                for observer in block.summing:
-                    observer.observe_hits(told)
+            self._tell_sums(block, hits)
+
+    def _tell_sums(self, block: Block, hits: list[Hit]) -> None:
+        count, left = sum([hit.count for hit in hits]), sum(self._latency.counts)
+        share = self._latency.split(min(count, left), left)
+        if block.summing:
+            callers, self._callers = self._callers, []
+            told = Hits(block.zone, self.where, hits, share, callers)
+            for observer in block.summing:
+                observer.observe_hits(told)
 
     async def tell_all(self, table: AnswerTable) -> None:
         """Tells all that was answered up to now, in steps."""
@@ -121,3 +147,9 @@ class Telling:
         await self.tell_all(table)
         while table.shrink(4 * TELL_MOST):  # noqa: ASYNC110 - a step of work, not a poll
             await asyncio.sleep(0)
+
+
+def _hit(tally: Tally, count: int) -> Hit:
+    packet_size, reply_size, type_, do, code, plugin, is_v6 = tally
+    over_v6 = count if is_v6 else 0
+    return Hit(b"", packet_size, type_, do, reply_size, code, plugin, count, over_v6)

@@ -230,6 +230,7 @@ class Asker:
         client = fakes.client()
         local = fakes.client(host or "127.0.0.1").address
         client = type(client)(client.address, 4000, "udp", local, port)
+        pipeline.stands_at(type(client)(b"", 0, "udp", local, port))
         reply = await pipeline.respond(bytes(packet), client, services.clock())
         pipeline.tell()
         return reply
