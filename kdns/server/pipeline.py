@@ -211,15 +211,12 @@ class Pipeline:
             if wire.block is not None or len(reply) > limit:
                 reply = _fitted(wire, turn, limit)
         if reply is not None and block.is_tallied and answer.plugin and not answer.error:
-            self._tally(packet, query, answer.plugin, reply, block)
+            type_, do, is_v6 = question.type, question.do, len(query.client.address) == 16
+            tally = (len(packet), len(reply), type_, do, reply[3] & 0xF, answer.plugin, is_v6)
+            self._telling.tally(block, tally, query.now)
         elif (answer.error or router.is_observed) and block.observers:
             self._see(packet, query, answer, reply, block)
         return reply
-
-    def _tally(self, packet: bytes, query: Query, plugin: str, reply: bytes, block: Block) -> None:
-        type_, do, is_v6 = query.question.type, query.question.do, len(query.client.address) == 16
-        tally = (len(packet), len(reply), type_, do, reply[3] & 0xF, plugin, is_v6)
-        self._telling.tally(block, tally, query.now)
 
     def _see(
         self, packet: bytes, query: Query, answer: Answer, reply: bytes | None, block: Block
@@ -287,7 +284,11 @@ class Pipeline:
         assert self.table is not None
         reply = self.table.reply(entry, packet, question, limit, client.address, now)
         block = entry.block
-        if self.router.is_observed and block is not None and block.observers:
+        if block is not None and block.is_tallied and entry.plugin:
+            type_, do, is_v6 = question.type, question.do, len(client.address) == 16
+            tally = (len(packet), len(reply), type_, do, reply[3] & 0xF, entry.plugin, is_v6)
+            self._telling.tally(block, tally, now)
+        elif self.router.is_observed and block is not None and block.observers:
             self._telling.see(block, self._telling.again(entry, packet, client, reply, now))
         return reply
 

@@ -25,7 +25,7 @@ _TWO = Struct("!HH").unpack_from
 _OPT = Struct("!BHHIH").unpack_from
 
 
-def scan(packet: bytes) -> Question:
+def scan(packet: bytes) -> Question:  # noqa: C901 - perf: bench cold; a call is 0.1 µs
     """Reads header, question and OPT; checks that the counted records are there."""
     if len(packet) < 12:
         raise WireError("short")
@@ -47,11 +47,16 @@ def scan(packet: bytes) -> Question:
         raise WireError("name", types.FORMERR)
     name = packet[12:at]
     key = _lower(name)
-    if counts == _OPTED and len(packet) == at + 15:
-        # perf: bench cold; the usual OPT, nothing in it and nothing behind it
+    if counts == _OPTED and len(packet) >= at + 15:
+        # perf: bench cold, noisy; the usual OPT, and nothing behind it
         root, opt, size, ttl, length = _OPT(packet, at + 4)
-        if opt == types.OPT and not root | length | ttl & 0xFF0000:
-            return Question(id_, flags, name, key, type_, cls, True, size, 0, ttl & 0x8000 != 0)
+        if opt == types.OPT and len(packet) == at + 15 + length and not root | ttl & 0xFF0000:
+            do = ttl & 0x8000 != 0
+            if not length:
+                return Question(id_, flags, name, key, type_, cls, True, size, 0, do)
+            block = packet[at + 15 :]
+            if _is_whole(block):
+                return Question(id_, flags, name, key, type_, cls, True, size, 0, do, block)
     if at + 4 == len(packet):
         return Question(id_, flags, name, key, type_, cls)
     _, _, _, an, ns, ar = _COUNTS(packet)
@@ -128,6 +133,8 @@ def options(block: bytes) -> list[tuple[int, bytes]]:
 
 def _is_whole(block: bytes) -> bool:
     """True when a block of EDNS options ends where its last option does."""
+    if len(block) >= 4 and len(block) == 4 + (block[2] << 8 | block[3]):
+        return True  # perf: bench noisy; one option, mostly a cookie
     at = 0
     while at + 4 <= len(block):
         at += 4 + (block[at + 2] << 8 | block[at + 3])
