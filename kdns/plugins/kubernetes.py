@@ -46,8 +46,8 @@ from kdns.plugins.base import (
 )
 from kdns.wire import names, types
 from kdns.wire.message import Answer
-from kdns.wire.names import IN_ADDR, IP6, Key, is_below
-from kdns.zone.answers import Outcome, answer
+from kdns.wire.names import Key
+from kdns.zone.answers import Outcome, answer, plain
 from kdns.zone.external import Alias
 from kdns.zone.names import describe
 from kdns.zone.view import ImportSerial, View, Zone, positive
@@ -206,7 +206,7 @@ class Kubernetes(Backend):
     def _make_view(self, store: Store) -> View:
         settings, ttl = self.settings, self.settings.get("ttl", 5)
         keys = tuple(dict.fromkeys(own_zones(settings, self.site, settings.args)))
-        primary = next((key for key in keys if not _is_reverse(key)), None)
+        primary = next((key for key in keys if not names.is_reverse(key)), None)
         if primary is None:
             raise settings.fail(
                 "kubernetes: every zone is a reverse zone",
@@ -313,6 +313,13 @@ class Kubernetes(Backend):
         """Answers names of the plugin's zones; only an ExternalName may have to wait."""
         view = self._view
         key = query.key
+        end = view.plain.get(key[key[0] + 1 :])
+        if end is not None and self._is_usual(key):
+            touch = query.toucher()
+            touch(self._cluster.flag)
+            at_once = plain(view, *end, key, query.type, touch)
+            if at_once is not None:
+                return at_once
         place = view.find(key)
         if place is None:
             return SKIP
@@ -332,8 +339,12 @@ class Kubernetes(Backend):
             if not view.store.has_synced:
                 return zone.unsynced.but(ede=UNSYNCED)
             found = zone.nxdomain
-        is_marked = self._overdue or self._cluster.is_restored
-        return self._marked(found) if is_marked else found
+        return self._marked(found)
+
+    def _is_usual(self, key: Key) -> bool:
+        """True when an answer needs no word about its age, and nobody else is to be asked."""
+        is_fresh = self._view.store.has_synced and not self.staleness
+        return is_fresh and not key.endswith(self._fallthrough)
 
     def _marked(self, answer: Answer) -> Answer:
         """The answer, with a word about how old the data is where that matters."""
@@ -388,7 +399,3 @@ def _ages(life: Life) -> Iterator[tuple[Labels, float]]:
 def _stale(life: Life) -> Iterator[tuple[Labels, float]]:
     if plugins := _plugins(life):
         yield (), float(any(plugin.staleness for plugin in plugins))
-
-
-def _is_reverse(key: Key) -> bool:
-    return is_below(key, IN_ADDR) or is_below(key, IP6)

@@ -120,6 +120,11 @@ def is_below(key: Key, zone: Key) -> bool:
     return at == rest
 
 
+def is_reverse(key: Key) -> bool:
+    """True in the zones of reverse names."""
+    return is_below(key, IN_ADDR) or is_below(key, IP6)
+
+
 def parent(key: Key) -> Key:
     """The name one label shorter; the root's parent is the root."""
     return Key(key[key[0] + 1 :]) if key[0] else key

@@ -50,6 +50,19 @@ def answer(
         if found is None:
             return None
         pick = found
+    return named(view, zone, key, parts, type_, touch, pick)
+
+
+def named(
+    view: View,
+    zone: Zone,
+    key: Key,
+    parts: list[str],
+    type_: int,
+    touch: Touch,
+    pick: Pick = ALL,
+) -> Answer | Service | None:
+    """The same for what the labels in front of the service are known to pick."""
     namespace = parts[-2]
     fact = f"{namespace}/{parts[-3]}"
     touch(fact)

@@ -96,6 +96,8 @@ class View:
     _ends: "dict[bytes, tuple[Zone, list[str]]]" = field(init=False, repr=False)
     """Ends of names, with the zone they lie in and the labels they have left of it. The longest one
     that a name has counts: zones, `svc` and `pod` below them, and some namespaces below those."""
+    plain: "dict[bytes, tuple[Zone, str]]" = field(init=False, repr=False)
+    """What services' own names end in: the zone and namespace of each end that was met."""
     _is_flat: bool = field(init=False, repr=False)
     """True when no zone lies in another."""
     _tails: "tuple[Key, ...]" = field(init=False, repr=False)
@@ -107,6 +109,7 @@ class View:
         pairs = permutations(self._tails, 2)
         self._is_flat = not any(is_below(one, other) for one, other in pairs)
         self._ends = self._first_ends()
+        self.plain = {}
 
     def _first_ends(self) -> "dict[bytes, tuple[Zone, list[str]]]":
         kinds = [(kind, zone) for zone in self.zones for kind in ("svc", "pod")]
@@ -162,6 +165,10 @@ class View:
         if len(ends) >= _MOST_ENDS:
             ends.clear()
             ends.update(self._first_ends())
+            self.plain.clear()
+        zone, (namespace, kind) = end
+        if kind == "svc" and self._is_flat and not (zone.has_reverse or zone.is_multicluster):
+            self.plain[key[at - len(namespace) - 1 :]] = (zone, namespace)
         ends[key[at - len(end[1][0]) - 1 :]] = end
 
     def exposes(self, namespace: str) -> bool:
