@@ -271,8 +271,7 @@ class Kubernetes(Backend):
 
     def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Watches how old the data gets, where an API server tells it."""
-        has_api = not self._cluster.origin.manifests
-        return (self._watch_age(),) if has_api and self._limit else ()
+        return () if self._cluster.origin.manifests or not self._limit else (self._watch_age(),)
 
     async def _watch_age(self) -> None:
         while True:
