@@ -46,7 +46,7 @@ MAX_DATAGRAM = 65507
 
 BADVERS = Answer(rcode=types.BADVERS)
 FAILED = Answer(rcode=types.SERVFAIL)
-_FOLD = Struct("!HHHB").pack
+_FOLD = Struct("!HHHH").pack
 _HEAD = Struct("!HHHHH").pack
 _ASKED = 0x7800 | types.RD | types.CD | types.AD
 _KEPT = 0x7800 | types.RD | types.CD
@@ -128,7 +128,7 @@ class Pipeline:
         except WireError as error:
             return self._rejected(packet, error)
         key, type_, cls, size = question.key, question.type, question.cls, question.size
-        bits = question.has_opt | question.do << 1 | (question.version & 0x3F) << 2
+        bits = question.has_opt | question.do << 1 | question.version << 2
         fold = key + _FOLD(type_, cls, question.flags & _ASKED, bits)
         if question.options and self.reads:
             fold += self._read(question.options)

@@ -255,6 +255,19 @@ async def test_what_must_not_be_remembered_is_not(why: str) -> None:
         assert world.counters.values[("coredns_panics_total",)] == 4
 
 
+@pytest.mark.parametrize("version", [1, 64, 128, 192, 255])
+async def test_another_edns_version_is_refused_though_the_question_is_known(version: int) -> None:
+    world = World(Told(lambda query: addresses(query, 1)))
+    known = packet(use_edns=0)
+    for _ in range(4):
+        await world.ask(known)
+    asked = known[:-5] + bytes((version,)) + known[-4:]
+    reply = await world.ask(asked)
+    assert reply == await world.plain(asked)
+    assert reply is not None
+    assert dns.message.from_wire(reply).rcode() == types.BADVERS
+
+
 class Odd:
     """Classes of addresses: odd and even last octets."""
 
