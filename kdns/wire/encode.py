@@ -68,8 +68,8 @@ def _short(question: Question, answer: Answer, flags: int) -> WireAnswer | None:
     if answer.authority:
         soa = answer.authority[0]
         place = _place(question.key, soa.owner) if soa.compiled else 0
-        if not place or len(answer.authority) > 1:
-            return None
+        if not place or more or len(answer.authority) > 1:
+            return None  # glue comes behind it
         body += _POINTER(0xC000 | place).join(soa.compiled)
         if answer.serial is not None:
             serial_at = (at + len(body) - 20,)
