@@ -58,9 +58,7 @@ def seen(
 def told(packet, who, reply, *, plugin="hosts", zone=ROOT, took=0.0):
     """What the pipeline says of an answered packet."""
     asked = scan(packet)
-    return Seen(
-        packet, who, reply, plugin, zone, 0.0, took, "", None, type=asked.type, do=asked.do
-    )
+    return Seen(packet, who, reply, plugin, zone, 0.0, took, "", None, type=asked.type, do=asked.do)
 
 
 def made(options="", **site):
