@@ -229,9 +229,7 @@ SOA = records.soa_set(SHOP, 5, (b"\2ns\3dns", b"\1h"), 1, (2, 3, 4), 5)
         Answer(options=b"\0\3\0\1x"),
         Answer(rcode=types.BADVERS),
         Answer(answer=(ALIAS, FOUND), aging=(0.0, 9)),
-        Answer(
-            answer=(LED,), authority=(SOA,), additional=(RRset(WEB, types.A, 5, addresses(1)),)
-        ),
+        Answer(answer=(LED,), authority=(SOA,), additional=(RRset(WEB, types.A, 5, addresses(1)),)),
     ],
 )
 def test_answers_with_something_odd_are_written_alike(answer: Answer) -> None:
