@@ -124,6 +124,7 @@ class Telling:
         """Tells those who want sums what the table gave, of so many views whose turn it is."""
         for block, hits in table.take_hits(most).items():
             self._tell_sums(block, hits)
+        self._callers.clear()  # where no zone that was hit lists any
 
     def _tell_sums(self, block: Block, hits: list[Hit]) -> None:
         count, left = sum([hit.count for hit in hits]), sum(self._latency.counts)

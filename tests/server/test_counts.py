@@ -8,6 +8,7 @@ import asyncio
 import re
 import socket
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 
 import dns.flags
@@ -16,10 +17,16 @@ import pytest
 
 from kdns.observe import pauses
 from kdns.observe.lists import TopLists
-from kdns.plugins.base import Hits, Seen
+from kdns.plugins.base import Client, Hits, Observer, Seen
 from kdns.plugins.prometheus import Prometheus
 from kdns.server.assembly import Services, build
+from kdns.server.chain import join
+from kdns.server.router import Block, Router
 from kdns.server.service import Service
+from kdns.wire import names
+from tests.stubs import Told, World, addresses
+
+A, B = names.parse_key("a"), names.parse_key("b")
 
 COREFILE = """
 example.org:0 {
@@ -190,6 +197,42 @@ async def test_lists_know_what_is_asked_often_and_by_whom(
     clients = {one.key for one in lists.clients.top(9)}
     assert clients == {b"\x7f\0\0\1", bytes(15) + b"\1"}
     assert lists.clients.total > lists.names.total / 2
+
+
+class Lists(Observer):
+    """Keeps what it is told of who asked."""
+
+    name = "lists"
+    wants_each = False
+    wants_callers = True
+
+    def __init__(self) -> None:
+        self.callers: list[tuple[bytes, int]] = []
+
+    def observe(self, batch: Sequence[Seen]) -> None:
+        """Only hits matter here."""
+
+    def observe_hits(self, hits: Hits) -> None:
+        self.callers += hits.callers
+
+
+async def test_who_asks_for_a_zone_without_lists_is_in_no_list() -> None:
+    told, lists = Told(lambda query: addresses(query, 1)), Lists()
+    world = World(told)
+    plain = Block(A, join([told]), (told,), ())
+    listed = Block(B, join([told, lists]), (told, lists), (lists,))
+    pipeline = world.with_table
+    pipeline.replace(Router({A: plain, B: listed}, recurses=False))
+    for name, address in (("x.a", b"\x0a\0\0\1"), ("x.b", b"\x0a\0\0\2")):
+        asked = dns.message.make_query(name, "A").to_wire()
+        for _ in range(5):
+            now = world.clock()
+            if pipeline.recall(asked, address, now) is None:
+                await pipeline.respond(asked, Client(address, 4000), now)
+            else:
+                pipeline.served(1, now, address)
+            world.clock.now += 2
+    assert set(lists.callers) == {(b"\x0a\0\0\2", 1)}
 
 
 async def test_pauses_are_published(monkeypatch: pytest.MonkeyPatch) -> None:
