@@ -295,7 +295,10 @@ class Cluster:
             self.restored(news.is_restored)
 
     def _note(self, serials: tuple[int, int]) -> None:
-        self.store.serial, self.store.import_serial = serials
+        store = self.store
+        if serials != (store.serial, store.import_serial):
+            store.serial, store.import_serial = serials
+            self._lent.bump(Change())  # what is remembered stands, but for its serial
 
     # Where the API fails
 

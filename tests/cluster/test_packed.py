@@ -24,7 +24,7 @@ from kdns.cluster.packing import Unpacker, puts
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import parse
 from kdns.cluster.snapshot import write
-from kdns.cluster.store import Delete, Put, Store, Synced
+from kdns.cluster.store import Change, Delete, Put, Store, Synced
 from kdns.cluster.taking import Taker
 from kdns.observe.counters import Counters
 from tests.cluster.sources import FakeApi, until
@@ -90,13 +90,18 @@ class Worker:
         link = link or Link(Giver(Counters()), taker or Taker(), watches=False)
         self.link = link.giver
         self.bumped: list[object] = []
+        self.bumps = 0
         lent = Lent(
-            lambda change: self.bumped.extend(change.keys), Counters(), time.monotonic,
+            self._bump, Counters(), time.monotonic,
             lambda: WALL, Random(1).random, lambda: True, link,
         )  # fmt: skip
         self.cluster = Cluster(origin, lent)
         self.store = self.cluster.store
         self.task = asyncio.get_running_loop().create_task(self.cluster.run())
+
+    def _bump(self, change: Change) -> None:
+        self.bumped += change.keys
+        self.bumps += 1
 
     async def end(self) -> None:
         self.task.cancel()
@@ -186,6 +191,22 @@ async def test_a_worker_follows_from_its_start_and_is_whole_with_the_watcher():
     FakeApi.made.say(Delete(Slice, "a", "x"))
     await moved(tube, lambda: not ready(fed.store))
     assert "a/s" in fed.bumped
+    await fed.end()
+    await watching.end()
+
+
+async def test_a_serial_that_moved_alone_reaches_what_is_remembered():
+    watching, taker = Watching(), Taker()
+    tube, fed = Tube(watching.link, taker), Worker(taker)
+    await asyncio.sleep(0)
+    FakeApi.made.list_all(Namespace("a"), service("s", "1"))
+    await moved(tube, lambda: fed.store.has_synced)
+    await turns(tube)
+    before = fed.bumps
+    watching.store.serial += 1  # as where a hold ended a second later than here
+    FakeApi.made.failure = "news, so that something is told"
+    await moved(tube, lambda: fed.store.serial == int(WALL) + 1)
+    assert fed.bumps == before + 1
     await fed.end()
     await watching.end()
 
