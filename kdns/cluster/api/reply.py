@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 MAX_LINE = 1 << 16
 """Of a head, or of the line before a chunk."""
+_DIGITS = 18
+"""Of a length that can be meant; Python makes no numbers of thousands of them."""
 _NONE = frozenset((204, 304))
 
 
@@ -70,7 +72,7 @@ class Reply:
         first, *lines = data[at:end].decode("latin-1").split("\r\n")
         version, _, said = first.partition(" ")
         code = said[:3]
-        if not (version.startswith("HTTP/1.") and code.isdecimal() and len(code) == 3):
+        if not (version.startswith("HTTP/1.") and code.isdecimal() and "100" <= code):
             raise HttpError("it does not speak HTTP")
         if code[0] == "1":  # not the answer yet
             return end + 4
@@ -94,7 +96,7 @@ class Reply:
             self._step = self._size
         elif not length:
             self.is_last, self._step = True, self._until_the_end
-        elif length.isdecimal():
+        elif length.isdecimal() and len(length) <= _DIGITS:
             self._left, self._step = int(length), self._counted
         else:
             raise HttpError("it sent a body of no known length")
