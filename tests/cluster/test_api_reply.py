@@ -55,6 +55,7 @@ BAD = {
     "another protocol": b"SSH-2.0-server\r\n\r\n",
     "no code": b"HTTP/1.1 abc OK\r\n\r\n",
     "a code of nothing": b"HTTP/1.1 000 OK\r\nContent-Length: 0\r\n\r\n",
+    "a short code": b"HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n",
     "an endless length": HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
     "no size": CHUNKED + b"zz\r\n",
     "a size below nothing": CHUNKED + b"-5\r\n",

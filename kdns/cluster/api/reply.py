@@ -72,7 +72,8 @@ class Reply:
         first, *lines = data[at:end].decode("latin-1").split("\r\n")
         version, _, said = first.partition(" ")
         code = said[:3]
-        if not (version.startswith("HTTP/1.") and code.isdecimal() and "100" <= code):
+        is_code = code.isdecimal() and len(code) == 3 and code[0] != "0"
+        if not (version.startswith("HTTP/1.") and is_code):
             raise HttpError("it does not speak HTTP")
         if code[0] == "1":  # not the answer yet
             return end + 4
