@@ -9,7 +9,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kdns.plugins.base import Endpoint
 from kdns.server.assembly import Assembly, Services
@@ -27,6 +27,10 @@ GRACE_S = 5.0
 """How long queries under way may take at stop (CoreDNS: 5 s)."""
 HTTP_GRACE_S = 1.0
 """How long HTTP replies under way may take at stop."""
+COLLECT: Final = (10_000, 4, 10)
+"""When to look for garbage in cycles. perf: bench forwarded; nothing on the way of a query makes
+any, yet a hundred queries under way look like it to Python's own (700, 10, 10). A walk over as many
+new objects takes 0.2 ms, one over four times that 2 ms."""
 
 log = logging.getLogger("kdns.server")
 
@@ -78,6 +82,7 @@ class Service:
         self._ended = asyncio.get_running_loop().create_future()
         self.services.shared = self.assembly.shared
         gc.freeze()  # what imports made; walking over it takes 12 ms while data comes in
+        gc.set_threshold(*COLLECT)
         try:
             async with self._turn:
                 await self._in_time(self._crew.start())
