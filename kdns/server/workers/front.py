@@ -93,7 +93,9 @@ class Front:
         team = self._team
         total = Counters()
         told = await asyncio.gather(*(one.count() for one in team.serving))
-        published = {key[0] for one in told for key, _ in one.values}
+        published = {key[0] for one in told for key, _ in one.values} | {
+            key[0] for key in team.past.values
+        }
         for values, shapes in sums.numbers(self._own):
             sums.add(total, [one for one in values if one[0][0] in published], shapes)
         for one in told:

@@ -123,9 +123,22 @@ class Relayed:
 
     def __init__(self, address: Address, port: int, offer: http.Offer, say: Say | None) -> None:
         self.port = port
-        self.routes: dict[str, Endpoint] = offer.routes
+        self._routes = offer.routes
+        self._directive = offer.directive
         self._address = address
         self._say = say
+
+    @property
+    def routes(self) -> dict[str, Endpoint]:
+        """What is served there."""
+        return self._routes
+
+    @routes.setter
+    def routes(self, routes: dict[str, Endpoint]) -> None:
+        """Serves that instead; the supervisor is told where paths come or go (no answer, id 0)."""
+        if self._say is not None and routes.keys() != self._routes.keys():
+            self._say(Offer(0, self._address, self._directive, tuple(routes)))
+        self._routes = routes
 
     async def start(self) -> None:
         """It is open."""

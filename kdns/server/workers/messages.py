@@ -120,7 +120,7 @@ class Standing(Struct, tag=True, array_like=True):
 
 
 class Offer(Struct, tag=True, array_like=True):
-    """An HTTP address that the plugins of the lead want, and its paths."""
+    """An HTTP address that the plugins of the lead want, and its paths; id 0: other paths there."""
 
     id: int
     address: Address

@@ -53,6 +53,8 @@ class Team:
         self._clock = asyncio.get_running_loop().time
         self._failures: defaultdict[int, int] = defaultdict(int)
         """How often a worker of each number ended soon."""
+        self._due: set[int] = set()
+        """Numbers whose successor has its time set."""
         self._ports: dict[str, int] = {}
         self._has_led = False
         self._code: int | None = None
@@ -124,10 +126,11 @@ class Team:
 
     def _start_others(self) -> None:
         for number in range(1, self.setup.count):
-            if number not in self.members and not self._failures[number]:
+            if number not in self._due:
                 self._start(number)
 
     def _start(self, number: int) -> None:
+        self._due.discard(number)
         if self._code is not None or number in self.members or number >= self.setup.count:
             return
         elders = [one for one in self.serving if one.standing.is_ready] if number == 0 else []
@@ -189,6 +192,7 @@ class Team:
                 number + 1, self.setup.count, _why(code), f" in {delay_s:g} s" if delay_s else "",
             )  # fmt: skip
         self._permit()
+        self._due.add(number)
         asyncio.get_running_loop().call_later(delay_s, self._start, number)
 
     def _look_at_end(self) -> None:
@@ -206,6 +210,8 @@ def _join(giver: Member, taker: Member) -> None:
 def _why(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
+    if code == -signal.SIGKILL:
+        return "SIGKILL: out of memory?"  # who kills a worker by hand knows
     try:
         return signal.Signals(-code).name
     except ValueError:
