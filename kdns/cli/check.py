@@ -8,6 +8,7 @@ from pathlib import Path
 from kdns.corefile.tree import ConfigError
 from kdns.server.assembly import Services, build
 from kdns.server.begin import corefile
+from kdns.server.siblings import wanted
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -32,5 +33,6 @@ def mistakes(file: str | None) -> list[ConfigError]:
     except ConfigError as error:
         return [error]
     warn = lambda line: print(f"warning: {line}")  # noqa: E731
-    build(text, path, Services(), errors, warn=warn)
+    assembly = build(text, path, Services(), errors, warn=warn)
+    wanted(assembly, warn)
     return errors

@@ -94,7 +94,10 @@ def _supervise(
         file.seek(0)
         fd = os.dup(file.fileno())
     os.set_inheritable(fd, True)
-    os.execv(sys.executable, command("supervisor", fd))  # noqa: S606 - our own interpreter
+    try:
+        os.execv(sys.executable, command("supervisor", fd))  # noqa: S606 - our own interpreter
+    except OSError as error:
+        raise StartError(f"cannot start workers with {sys.executable}: {error.strerror}") from error
 
 
 def _write(pidfile: Path) -> None:

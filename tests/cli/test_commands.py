@@ -84,6 +84,15 @@ def test_check_names_every_mistake_with_line_and_remedy(
     assert "did you mean 'pods'?" in lines[3]
 
 
+def test_check_warns_of_multisocket_lines_that_do_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "Corefile"
+    file.write_text(".:53 {\n multisocket 2\n whoami\n}\na:53 {\n multisocket 3\n whoami\n}\n")
+    assert main(["check", str(file)]) == 0
+    assert f"warning: {file}:6: multisocket: does nothing" in capsys.readouterr().out
+
+
 def test_check_of_a_missing_file_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -248,6 +257,14 @@ def test_a_pidfile_that_cannot_be_written_is_three_in_one_line(
     assert main(["-conf", str(file), "-pidfile", str(pidfile)]) == 3
     said = capsys.readouterr().err
     assert said == f"cannot write the pid file {pidfile}: No such file or directory\n"
+
+
+def test_an_interpreter_that_may_not_be_started_again_is_three_in_one_line(
+    corefile: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(corefile))  # it is there, and no program
+    assert main(["-conf", str(corefile), "-workers", "2"]) == 3
+    assert capsys.readouterr().err == f"cannot start workers with {corefile}: Permission denied\n"
 
 
 def test_a_bad_corefile_is_two_and_every_line_is_said(tmp_path: Path) -> None:
