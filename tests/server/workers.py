@@ -1,5 +1,6 @@
 """Several workers as a test sees them: their processes, questions from many ports, their probes."""
 
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,11 @@ class Workers(Running):
         wanted = f":{self.port:04X}"
         lines = Path("/proc/net/udp").read_text().splitlines()[1:]
         return [line.split()[9] for line in lines if line.split()[1].endswith(wanted)]
+
+    def sockets_of(self, pid: int) -> set[str]:
+        """Those that a worker has open."""
+        links = [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
+        return {one for one in self.sockets() if f"socket:[{one}]" in links}
 
     def ask_all(self, name: str, type_: str = "A", times: int = 24) -> set[str]:
         """What is answered to many source ports: addresses, or codes where there are none."""
