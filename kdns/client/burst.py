@@ -18,12 +18,12 @@ from typing import Protocol
 _COUNT = 64
 _SIZE = 4096
 """Room for a query; a longer one is sent alone."""
-_HEADER = struct.Struct("@P I4x P N P N i4x I4x")
+HEADER = struct.Struct("@P I4x P N P N i4x I4x")
 """struct mmsghdr of 64-bit Linux; musl's int and padding lie where glibc has its size_t."""
-_VECTOR = struct.Struct("@PN")
-_VECTORS = _COUNT * _HEADER.size
-_DATA = _VECTORS + _COUNT * _VECTOR.size
-_DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0x40)
+VECTOR = struct.Struct("@PN")
+_VECTORS = _COUNT * HEADER.size
+_DATA = _VECTORS + _COUNT * VECTOR.size
+DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0x40)
 
 
 class Sender(Protocol):
@@ -71,11 +71,11 @@ class _Memory:
         self._memory = mmap.mmap(-1, _DATA + _COUNT * _SIZE)
         base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         for at in range(_COUNT):
-            vector = _VECTORS + at * _VECTOR.size
-            _HEADER.pack_into(self._memory, at * _HEADER.size, 0, 0, base + vector, 1, 0, 0, 0, 0)
-            _VECTOR.pack_into(self._memory, vector, base + _DATA + at * _SIZE, 0)
+            vector = _VECTORS + at * VECTOR.size
+            HEADER.pack_into(self._memory, at * HEADER.size, 0, 0, base + vector, 1, 0, 0, 0, 0)
+            VECTOR.pack_into(self._memory, vector, base + _DATA + at * _SIZE, 0)
         words = memoryview(self._memory).cast("Q")
-        self._lengths = words[(_VECTORS + 8) // 8 : _DATA // 8 : _VECTOR.size // 8]
+        self._lengths = words[(_VECTORS + 8) // 8 : _DATA // 8 : VECTOR.size // 8]
         self._base = base
         libc = ctypes.PyDLL(None, use_errno=True)  # keeps the lock: nothing here waits
         self._sendmmsg = libc.sendmmsg
@@ -103,8 +103,8 @@ class _Memory:
     def _flush(self, sock: socket.socket, count: int) -> None:
         sent, fd = 0, sock.fileno()
         while sent < count:
-            first = ctypes.c_void_p(self._base + sent * _HEADER.size)
-            done: int = self._sendmmsg(fd, first, count - sent, _DONTWAIT)
+            first = ctypes.c_void_p(self._base + sent * HEADER.size)
+            done: int = self._sendmmsg(fd, first, count - sent, DONTWAIT)
             if done > 0:
                 sent += done
             elif (code := ctypes.get_errno()) != errno.EINTR:

@@ -14,7 +14,6 @@ from kdns.client.line import (
 )
 
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
-_BATCH = 64
 
 
 class Datagrams(Line):
@@ -56,18 +55,14 @@ class Datagrams(Line):
         self.finish(waiter, MiscasedError("reply with another letter case"))
 
     def _read(self) -> None:
-        for _ in range(_BATCH):
-            try:
-                message = self.socket.recv(65535)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                # Also where the loop is uvloop: it stops polling a socket that had an error.
-                self.close(UpstreamError(f"{self.reading()}: read: {strerror(error)}"))
-                return
+        try:
+            messages = self.lent.intake.read(self.socket)
+        except OSError as error:
+            # Also where the loop is uvloop: it stops polling a socket that had an error.
+            self.close(UpstreamError(f"{self.reading()}: read: {strerror(error)}"))
+            return
+        for message in messages:
             self.take(message)
-            if self._sock is None:
-                return
 
 
 def _report_icmp(sock: socket.socket) -> None:

@@ -13,6 +13,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from kdns.client.burst import Burst
+from kdns.client.intake import Intake
 from kdns.client.wheel import Item, Wheel
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Lent:
     loop: asyncio.AbstractEventLoop
     wheel: Wheel
     burst: Burst
+    intake: Intake
     rest: "Callable[[Line], None]"
     """Told when a line has nothing in flight any more, where somebody must know."""
     most_idle: int = 0

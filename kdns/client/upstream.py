@@ -12,6 +12,7 @@ from typing import Final
 
 from kdns.client.burst import Burst
 from kdns.client.datagrams import Datagrams
+from kdns.client.intake import Intake
 from kdns.client.line import Lent, Line, UpstreamError, Waiter, address_text
 from kdns.client.stream import Stream
 from kdns.client.wheel import Wheel
@@ -133,7 +134,7 @@ class Upstream:
         if lent is None:
             loop = asyncio.get_running_loop()
             lent = self._lent = Lent(
-                loop, Wheel(loop), Burst(loop), self._rest, self._keeping.max_idle
+                loop, Wheel(loop), Burst(loop), Intake(), self._rest, self._keeping.max_idle
             )
         line = self._pick(transport, lent)
         self._observe(transport, line is not None)
