@@ -22,14 +22,6 @@ _OCTETS_PER_ENTRY = 2048
 CacheKey = tuple[names.Key, int, int, bool, bool]
 
 
-class Span(Struct, frozen=True, gc=False):
-    """What an answer was made from: stamps as they were then, and a time it ends at."""
-
-    touched: tuple[int, ...] = ()
-    mark: int = 0
-    until: float = float("inf")
-
-
 class Entry(Struct, gc=False):
     """A stored answer: what it says, how long, and the facts it was made from.
 
@@ -42,6 +34,7 @@ class Entry(Struct, gc=False):
     stored: float
     ttl: int
     expires: float
+    """When it is over: its TTL is, or something it was made from."""
     touched: tuple[int, ...]
     mark: int
     size: int
@@ -62,27 +55,6 @@ class Entry(Struct, gc=False):
         return sum([stamps[at] for at in self.touched]) == self.mark
 
 
-def make_entry(
-    key: CacheKey, kind: str, answer: Answer, span: Span, stored: float, ttl: int
-) -> Entry:
-    """An entry that begins to live at `stored`."""
-    expires = min(stored + ttl, span.until)
-    size = _size(answer)
-    return Entry(
-        key,
-        kind,
-        answer,
-        stored,
-        ttl,
-        expires,
-        span.touched,
-        span.mark,
-        size,
-        stored,
-        stored,
-    )
-
-
 class Shelf:
     """The entries of one kind, bounded in number and octets; what was hit is spared once."""
 
@@ -90,6 +62,7 @@ class Shelf:
         self.kind = kind
         self.capacity = max(capacity - capacity % _STEP, LEAST_CAPACITY)
         self.size = 0
+        self._most_octets = self.capacity * _OCTETS_PER_ENTRY
         self._count = count
         self.entries: OrderedDict[CacheKey, Entry] = OrderedDict()
         """By key; only `put` and `drop` change it."""
@@ -102,14 +75,15 @@ class Shelf:
         entries[entry.key] = entry
         self.size += entry.size
         evicted = 0
-        while len(entries) > self.capacity or self.size > self.capacity * _OCTETS_PER_ENTRY:
+        while len(entries) > self.capacity or self.size > self._most_octets:
             key, oldest = entries.popitem(last=False)
             if oldest.is_spared:
                 oldest.is_spared = False
                 entries[key] = oldest
                 continue
             self.size -= oldest.size
-            self.settle(oldest)
+            if oldest.hits != oldest.counted:
+                self.settle(oldest)
             evicted += 1
         if evicted:
             self._count("coredns_cache_evictions_total", self.kind, by=evicted)
@@ -132,7 +106,7 @@ class Shelf:
             self._count("coredns_cache_hits_total", self.kind, by=served)
 
 
-def _size(answer: Answer) -> int:
+def size_of(answer: Answer) -> int:
     """About what an answer takes in memory."""
     if type(answer) is Carried:
         return 800 + len(answer.cargo.message) + len(answer.cargo.key)

@@ -69,7 +69,8 @@ class Shelves:
 
     def find(self, key: CacheKey, now: float) -> Entry | None:
         """The entry to answer with: fresh, else stale where that is allowed. None is a miss."""
-        if key in self._found or key in self._denied:
+        denied = self._denied
+        if key in self._found or (denied and key in denied):
             entry = self._best(key, now)
             if entry is not None:
                 return entry
@@ -120,7 +121,7 @@ class Shelves:
             entry.popularity, entry.last = replacing.popularity, replacing.last
         self._shelves[entry.kind].put(entry)
         other = self._shelves[DENIAL if entry.kind == SUCCESS else SUCCESS]
-        if entry.key in other.entries and not is_failure(entry.answer):
+        if other.entries and entry.key in other.entries and not is_failure(entry.answer):
             other.drop(entry.key)
 
     def is_news(self, answer: Answer | None, held: Entry) -> bool:

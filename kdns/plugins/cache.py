@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, ClassVar
 
 from kdns.client.background import Background, within
-from kdns.client.shelf import CacheKey, Entry, Span, make_entry
+from kdns.client.shelf import CacheKey, Entry, size_of
 from kdns.client.shelves import Popularity, Shelves, Staleness
 from kdns.corefile.options import (
     Settings,
@@ -143,9 +143,11 @@ class Cache(Filter):
                 _rejoin(ledger, *outer)
             return answer
         ledger.settle()
-        # Nothing was waited for since they were touched: their stamps are what they were then.
-        stamps = ledger.stamps.values
-        mark = ledger.mark - sum([stamps[at] for at in ledger.touched[count:]])
+        mark = ledger.mark
+        if len(ledger.touched) > count:
+            # Nothing was waited for since they were touched: their stamps are what they were then.
+            stamps = ledger.stamps.values
+            mark -= sum([stamps[at] for at in ledger.touched[count:]])
         before = (count, mark, outer)
         if isinstance(answer, Answer):
             return self._settled(key, query, answer, before, replacing)
@@ -198,15 +200,21 @@ class Cache(Filter):
         self, key: CacheKey, query: Query, answer: Answer, before: Before, replacing: Entry | None
     ) -> Answer:
         """The answer with one TTL, stored if it may be."""
-        ledger = query.ledger
+        ledger, now = query.ledger, query.now
         count, mark, outer = before
         kind, ttl = self._judge(query, answer)
         given = settled(answer, ttl)
-        is_general = not ledger.is_personal and not ledger.audience
-        if kind and ttl and is_general and not self._is_disabled(kind, query.key):
-            span = Span(tuple(ledger.touched[count:]), ledger.mark - mark, ledger.until)
-            self._shelves.store(make_entry(key, kind, given, span, query.now, ttl), replacing)
-            query.forget()  # what is stored ages from now on; this reply would not
+        if kind and ttl and not (ledger.is_personal or ledger.audience):
+            disabled = self._disabled[kind]
+            if not disabled or zone_of(query.key, disabled) is None:
+                facts = tuple(ledger.touched[count:]) if len(ledger.touched) > count else ()
+                expires = now + ttl if now + ttl < ledger.until else ledger.until
+                size = size_of(given)
+                entry = Entry(
+                    key, kind, given, now, ttl, expires, facts, ledger.mark - mark, size, now, now
+                )
+                self._shelves.store(entry, replacing)
+                ledger.keep = False  # what is stored ages from now on; this reply would not
         if outer is not None:
             _rejoin(ledger, *outer)
         if answer.error:
@@ -232,10 +240,6 @@ class Cache(Filter):
             return "", self._limits[SUCCESS].clamp(PLAIN_TTL)
         ttl = self._limits[kind].clamp(classify.least_ttl(answer))
         return ("" if classify.is_unfinished(answer, query.type) else kind), ttl
-
-    def _is_disabled(self, kind: str, key: names.Key) -> bool:
-        disabled = self._disabled[kind]
-        return bool(disabled) and zone_of(key, disabled) is not None
 
     # Refreshing
 

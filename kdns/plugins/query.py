@@ -81,10 +81,11 @@ class Ledger(Struct):
         """Notes the stamps of all facts touched so far. Owed before anything is waited for."""
         facts, self.facts = self.facts, None
         if facts:
-            noted = [hash(fact) & 0xFFFF for fact in facts]
-            stamps = self.stamps.values
-            self.touched += noted
-            self.mark += sum([stamps[at] for at in noted])
+            stamps, touched = self.stamps.values, self.touched
+            for fact in facts:  # perf: bench forwarded; one or two
+                at = hash(fact) & 0xFFFF
+                touched.append(at)
+                self.mark += stamps[at]
 
     def is_right(self) -> bool:
         """True while nothing that was touched has changed."""

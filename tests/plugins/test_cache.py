@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from kdns.client.shelf import LEAST_CAPACITY, Entry, Shelf, Span, make_entry
+from kdns.client.shelf import LEAST_CAPACITY, Entry, Shelf, size_of
 from kdns.corefile.tree import ConfigError
 from kdns.plugins.acl import Acl
 from kdns.plugins.base import DROP, SKIP, Backend, Ledger, Query, waiting
@@ -799,7 +799,7 @@ async def test_a_flood_of_names_leaves_the_cache_as_large_as_it_is():
 def _entry(name: str, octets: int) -> Entry:
     key = (names.parse_key(name), types.TXT, types.IN, False, True)
     answer = Answer(answer=(rr("TXT", 60, b"x" * octets),))
-    return make_entry(key, SUCCESS, answer, Span(), 0.0, 60)
+    return Entry(key, SUCCESS, answer, 0.0, 60, 60.0, (), 0, size_of(answer), 0.0, 0.0)
 
 
 def test_long_answers_leave_room_for_fewer():
