@@ -12,6 +12,8 @@ from kdns.corefile.options import Settings, Shape, Syntax, text
 from kdns.plugins.base import Monitor, Site
 
 MOST: Final = 1024
+WORKER_BYTES: Final = 64 << 20
+"""Memory that a worker is reckoned to need, where nobody says how many there are to be."""
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
@@ -39,7 +41,11 @@ class Multisocket(Monitor):
 
 
 def cores() -> int:
-    """GOMAXPROCS as CoreDNS understands it: the variable, else the CPU limit, else the cores."""
+    """GOMAXPROCS as CoreDNS understands it: the variable, else the CPU limit, else the cores.
+
+    Not more than the memory limit has room for: each is a process, and 64 of them in the 170 MiB of
+    kubeadm's container would be killed at their start.
+    """
     said = os.environ.get("GOMAXPROCS", "")
     if said.isascii() and said.isdigit() and int(said):
         return min(int(said), MOST)
@@ -47,7 +53,7 @@ def cores() -> int:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
         count = os.cpu_count() or 1
-    return max(1, min(count, int(_limit()), MOST))
+    return max(1, min(count, int(_limit()), _room(), MOST))
 
 
 def _limit() -> float:
@@ -59,4 +65,12 @@ def _limit() -> float:
         quota = (_CGROUP / "cpu/cpu.cfs_quota_us").read_text()
         if int(quota) > 0:
             return int(quota) / int((_CGROUP / "cpu/cpu.cfs_period_us").read_text())
+    return MOST
+
+
+def _room() -> int:
+    """How many workers the memory limit of the container has room for."""
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # ValueError: max
+            return int((_CGROUP / file).read_text()) // WORKER_BYTES
     return MOST
