@@ -160,11 +160,6 @@ def unprocessable(message: str) -> ApiError:
     return ApiError(422, "Invalid", message, details={})
 
 
-def too_many(message: str, retry_s: int = 1) -> ApiError:
-    """429 with Retry-After."""
-    return ApiError(429, "TooManyRequests", message, retry_s=retry_s)
-
-
 def _qualified(plural: str, group: str) -> str:
     return f"{plural}.{group}" if group else plural
 

@@ -45,7 +45,6 @@ RCODES = {
     "BADVERS": 16, "BADKEY": 17, "BADTIME": 18, "BADMODE": 19, "BADNAME": 20, "BADALG": 21,
     "BADTRUNC": 22, "BADCOOKIE": 23,
 }  # fmt: skip
-OPCODES = {"QUERY": 0, "IQUERY": 1, "STATUS": 2, "NOTIFY": 4, "UPDATE": 5, "DSO": 6}
 
 _TYPE_NAMES = {number: name for name, number in TYPES.items()}
 _CLASS_NAMES = {number: name for name, number in CLASSES.items()}

@@ -102,18 +102,15 @@ def unreachable(error: BaseException, *, where: str, ca: str) -> Unreachable:
 
 def _system(error: BaseException) -> str:
     """What the system said; asyncio puts its own words in the place of an error's text."""
-    system = getattr(error, "os_error", error)
-    if isinstance(system, OSError) and not isinstance(system, socket.gaierror) and system.errno:
-        return os.strerror(system.errno)
-    return getattr(system, "strerror", "") or str(error).strip() or type(error).__name__
+    if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno:
+        return os.strerror(error.errno)
+    return getattr(error, "strerror", "") or str(error).strip() or type(error).__name__
 
 
 def _certificate(error: BaseException) -> ssl.SSLError | None:
-    """The TLS error inside one that aiohttp raised."""
-    # aiohttp's own error comes last: it is an SSLError that says nothing.
-    for one in (getattr(error, "certificate_error", None), getattr(error, "os_error", None), error):
-        if isinstance(one, ssl.SSLError):
-            return one
+    """The TLS error that an error is, or comes of."""
+    if isinstance(error, ssl.SSLError):
+        return error
     cause = error.__cause__
     return _certificate(cause) if cause is not None else None
 
