@@ -202,8 +202,17 @@ class Cache(Filter):
         """The answer with one TTL, stored if it may be."""
         ledger, now = query.ledger, query.now
         count, mark, outer = before
-        kind, ttl = self._judge(query, answer)
-        given = settled(answer, ttl)
+        if (
+            type(answer) is Carried
+            and not (answer.rcode or answer.flags & types.TC or answer.cargo.authority)
+            and query.type in answer.cargo.found
+        ):
+            # perf: bench forwarded; the same as below for what is usual
+            kind, ttl = SUCCESS, self._limits[SUCCESS].clamp(answer.cargo.least_ttl)
+            given: Answer = answer.settled(ttl)
+        else:
+            kind, ttl = self._judge(query, answer)
+            given = settled(answer, ttl)
         if kind and ttl and not (ledger.is_personal or ledger.audience):
             disabled = self._disabled[kind]
             if not disabled or zone_of(query.key, disabled) is None:
@@ -225,10 +234,6 @@ class Cache(Filter):
 
     def _judge(self, query: Query, answer: Answer) -> tuple[str, int]:
         """Which shelf an answer belongs on, none if it may not be kept, and its TTL."""
-        if type(answer) is Carried and not (answer.rcode or answer.flags & types.TC):
-            cargo = answer.cargo  # perf: bench forwarded; the same as below for what is usual
-            if query.type in cargo.found and not cargo.authority:
-                return SUCCESS, self._limits[SUCCESS].clamp(cargo.least_ttl)
         if answer.error:
             return (DENIAL if answer.rcode == types.SERVFAIL else ""), self._servfail
         is_transfer = query.type in {types.AXFR, types.IXFR}

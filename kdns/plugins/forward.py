@@ -217,7 +217,8 @@ class Forward(Filter):
             reply, answer = None, None
             if peer is not None:
                 try:
-                    reply = await peer.send(asked, transport, self._read_timeout)
+                    send = peer.upstream.send
+                    reply = await send(asked[0], transport, self._read_timeout, asked[1])
                 except UpstreamError as error:
                     reply = error
                 # perf: bench forwarded; one coroutine, one await
