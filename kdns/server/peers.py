@@ -7,7 +7,9 @@ kernel says which of our addresses was asked, and a reply leaves from there.
 import socket
 import struct
 import sys
+from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -17,6 +19,22 @@ IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 
 Peer = tuple[Any, ...]  # Any: an address tuple as the socket module gives it
 Ancillary = list[tuple[int, int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a socket is bound to."""
+
+    address: bytes
+    port: int
+    is_wildcard: bool
+
+    @classmethod
+    def of(cls, sock: socket.socket) -> "Bound":
+        """What this one is bound to."""
+        host, port = sock.getsockname()[:2]
+        address = ip_address(host).packed
+        return cls(address, port, not any(address))
 
 
 def address_of(peer: Peer | bytes) -> bytes:

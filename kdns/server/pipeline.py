@@ -81,6 +81,9 @@ class Pipeline:
         self._route = router.route
         self._replaced: list[AnswerTable] = []
         self._telling = Telling(clock, Client(b"", 0, "tcp" if whole else "udp"))
+        self.latency = self._telling.latency
+        """What replies from the table took: a transport may count a single one in here itself,
+        in place of `served`, when it was one of the shortest."""
         self._logged_at = float("-inf")
 
     def replace(self, router: Router) -> None:

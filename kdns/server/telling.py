@@ -42,7 +42,7 @@ class Telling:
         self._seen: dict[Block, list[Seen]] = {}
         self._repeated: dict[Block, list[Seen]] = {}
         self._tallies: dict[Block, dict[Tally, int]] = {}
-        self._latency = Histogram(DURATIONS)
+        self.latency = Histogram(DURATIONS)
         self._callers: list[tuple[bytes, int]] = []
         self._began = float("-inf")
 
@@ -64,7 +64,7 @@ class Telling:
         if len(tallies) >= 4 * TELL_MOST:
             self.is_due = True
         took = self.clock() - started  # perf: bench counted; `_note` at once
-        latency = self._latency
+        latency = self.latency
         latency.counts[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += 1
         latency.sum += took
 
@@ -98,7 +98,7 @@ class Telling:
             self.tell_hits(table, TELL_MOST)
 
     def _note(self, took: float, count: int) -> None:
-        latency = self._latency
+        latency = self.latency
         latency.counts[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += count
         latency.sum += took * count
 
@@ -127,8 +127,8 @@ class Telling:
         self._callers.clear()  # where no zone that was hit lists any
 
     def _tell_sums(self, block: Block, hits: list[Hit]) -> None:
-        count, left = sum([hit.count for hit in hits]), sum(self._latency.counts)
-        share = self._latency.split(min(count, left), left)
+        count, left = sum([hit.count for hit in hits]), sum(self.latency.counts)
+        share = self.latency.split(min(count, left), left)
         if block.summing:
             callers, self._callers = self._callers, []
             told = Hits(block.zone, self.where, hits, share, callers)

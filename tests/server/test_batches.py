@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdns.plugins.base import Client, Query, Result
-from kdns.server import mmsg, udp
+from kdns.server import mmsg, peers, udp
 from kdns.server.mmsg import COUNT, Slots
+from kdns.server.singly import Singly
 from kdns.server.sockets import open_pair
 from kdns.server.udp import BATCHES, UdpListener
 from tests.server.test_udp import Asker, listener, packet
@@ -99,7 +100,6 @@ async def test_a_packet_that_raises_costs_its_own_reply_whatever_its_slot(
         with pytest.raises(RuntimeError, match="planted"):
             one._read()
         assert ids(replies(asker.sock)) == [at for at in range(COUNT) if at != bad]
-    assert not one._is_in_batch
     await one.stop(0)
 
 
@@ -128,15 +128,15 @@ async def test_a_bad_destination_is_counted_and_loses_no_other_reply(
 ) -> None:
     world = told()
     one, port = busy(world)
-    send = one._slots.send
+    send = one._way._slots.send
 
     def without_port(count: int) -> tuple[int, list[int]]:
         for slot in bad:
             at = mmsg._NAMES + slot * mmsg._NAME
-            one._slots.data[at + 2 : at + 4] = b"\0\0"
+            one._way._slots.data[at + 2 : at + 4] = b"\0\0"
         return send(count)
 
-    one._slots.send = without_port
+    one._way._slots.send = without_port
     for at in range(COUNT):
         asker.sock.sendto(packet(id_=at), (HOME, port))
     assert one._read() == COUNT
@@ -151,7 +151,7 @@ async def test_replies_without_room_wait_and_nothing_is_read_meanwhile(
     asker: Asker, room: int, host: str
 ) -> None:
     one, port = busy(told(), host)
-    send = one._slots._sendmmsg
+    send = one._way._slots._sendmmsg
     left = [room]
 
     def full(fd: object, header: object, count: int, flags: int) -> int:
@@ -162,7 +162,7 @@ async def test_replies_without_room_wait_and_nothing_is_read_meanwhile(
         left[0] -= done
         return done
 
-    one._slots._sendmmsg = full
+    one._way._slots._sendmmsg = full
     one.start()
     one._is_busy = True
     for at in range(COUNT + 1):
@@ -281,10 +281,10 @@ async def test_link_local_alone_keeps_its_interface() -> None:
     for slot, address in enumerate(far):
         at = mmsg._CONTROLS + slot * mmsg._CONTROL
         slots.data[at + 16 : at + 36] = address + struct.pack("@I", 7)
-    slots._turn(3)
+    slots.turn(3)
     assert [slots._indexes[slot] for slot in range(3)] == [7, 0, 0]
     slots.data[mmsg._CONTROLS + 16] = 0
-    slots._turn(3)
+    slots.turn(3)
     assert not any(slots._indexes[slot] for slot in range(3))
     sock.close()
 
@@ -303,9 +303,9 @@ def test_ipv4_inside_ipv6_is_ipv4(address: str, is_v6: bool) -> None:
         packed = socket.inet_pton(socket.AF_INET6, host)
         slots.data[at : at + 28] = name + packed + struct.pack("@I", 3)
     assert slots.are_v6(3) == ([False, True, False] if is_v6 else None)
-    peer = udp.peer_of(slots.name(1))
-    assert udp.is_over_v6(peer) == is_v6
-    assert udp.address_of(slots.name(1)) == udp.address_of(peer)
+    peer = peers.peer_of(slots.name(1))
+    assert peers.is_over_v6(peer) == is_v6
+    assert peers.address_of(slots.name(1)) == peers.address_of(peer)
     assert peer[1:] == (53, 0, 3)
     sock.close()
 
@@ -325,7 +325,7 @@ async def test_both_ways_answer_a_burst_and_a_packet_alone(
             asker.sock.sendto(packet(f"n{at % 7}", at), ("127.0.0.5" if not host else HOME, port))
         got = [await asker.reply() for _ in range(burst)]
         assert ids([reply for reply, _ in got]) == list(range(burst))
-    assert (one._slots is None) == (way == "one by one")
+    assert (isinstance(one._way, Singly)) == (way == "one by one")
     await one.stop(1)
 
 
@@ -365,9 +365,9 @@ def of_any_kind() -> st.SearchStrategy[bytes]:
 def test_both_ways_give_the_same_replies(bursts: list[list[bytes]]) -> None:
     async def answered(*, plain: bool) -> list[list[bytes]]:
         world = told()
-        one, port = busy(world)
-        if plain:
-            one._slots = None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(udp, "_fits", lambda: not plain)
+            one, port = busy(world)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
             asker.setblocking(False)
             found = []
@@ -424,35 +424,53 @@ async def test_it_takes_one_at_low_rates_and_many_while_there_are_many(asker: As
     world = told()
     one, port = busy(world)
     reads = []
-    read_batches = one._read_batches
-    one._read_batches = lambda slots, now: reads.append(read_batches(slots, now)) or reads[-1]
+    read = one._read
+    one._read = lambda: reads.append(read()) or reads[-1]
 
-    def wakes(count: int, *, apart_s: float = 1.0) -> None:
+    def wakes(count: int, *, apart_s: float) -> None:
         for _ in range(count):
             world.clock.now += apart_s
             one._wake()
 
-    for at in range(40):
-        asker.sock.sendto(packet(id_=at), (HOME, port))
-    wakes(20)
+    def ask(count: int) -> None:
+        for at in range(count):
+            asker.sock.sendto(packet(id_=at), (HOME, port))
+
+    ask(1)
+    wakes(1, apart_s=1.0)  # looks, and finds no more
+    ask(40)
+    wakes(udp.SELDOM - 2, apart_s=200e-6)
     assert reads == []
-    wakes(8, apart_s=1e-6)
-    assert reads == [12 + 1]
-    for at in range(100):
-        asker.sock.sendto(packet(id_=at), (HOME, port))
-    wakes(1)
+    assert len(replies(asker.sock)) == udp.SELDOM - 1
+    wakes(1, apart_s=200e-6)
+    assert reads == [40 - udp.SELDOM]
+    ask(100)
+    wakes(1, apart_s=200e-6)
     assert reads[1:] == [100]
-    asker.sock.sendto(packet(), (HOME, port))
-    wakes(1)
+    ask(1)
+    wakes(1, apart_s=200e-6)
     assert reads[2:] == [1]
-    asker.sock.sendto(packet(), (HOME, port))
-    wakes(1)
-    assert reads[2:] == [1]
-    assert len(replies(asker.sock)) == 142
-    for at in range(200):
-        asker.sock.sendto(packet(id_=at), (HOME, port))
-    wakes(udp.SELDOM)
-    assert max(reads[3:]) > 100  # though each took so long that they came far apart
+    ask(2)
+    wakes(1, apart_s=200e-6)
+    assert reads[3:] == []
+    wakes(1, apart_s=200e-6)
+    await one.stop(0)
+
+
+@pytest.mark.parametrize("busy_s", [0.003, 0.001])
+async def test_a_loop_that_is_long_away_answers_all_that_waits_when_it_is_back(
+    asker: Asker, way: str, busy_s: float
+) -> None:
+    world = told()
+    one, port = busy(world)
+    for id_ in range(50):  # each time some, and a packet alone in between: never found busy before
+        for burst in (15, 1):
+            for at in range(burst):
+                asker.sock.sendto(packet(id_=id_ << 4 | at), (HOME, port))
+            world.clock.now += busy_s
+            one._wake()
+            assert len(replies(asker.sock)) == burst
+        one._wake()
     await one.stop(0)
 
 
@@ -461,7 +479,7 @@ async def test_the_loop_keeps_what_the_kernel_writes_to(asker: Asker) -> None:
     one, port = listener(world)
     one._is_busy = True
     one.start()
-    slots, stop = weakref.ref(one._slots), one.stop
+    slots, stop = weakref.ref(one._way._slots), one.stop
     del one
     gc.collect()
     for at in range(50):
