@@ -9,10 +9,21 @@ import pytest
 
 from kdns.plugins.base import Endpoint, HttpReply
 from kdns.server import http
+from kdns.server.workers import supervisor
 from kdns.server.workers import team as module
 from kdns.server.workers.front import Front
 from kdns.server.workers.kin import Relayed
-from kdns.server.workers.messages import Built, Numbers, Offer, Propose, Setup, Standing
+from kdns.server.workers.messages import (
+    Built,
+    Decide,
+    Numbers,
+    Offer,
+    Order,
+    Prepare,
+    Propose,
+    Setup,
+    Standing,
+)
 from kdns.server.workers.team import Team
 
 
@@ -110,6 +121,30 @@ async def test_no_counter_goes_back_while_nobody_serves(team):
     team.reap()
     assert not team.serving
     assert cpu(await front._page()) >= before > 3
+
+
+async def test_an_order_waits_for_a_lead(team, monkeypatch):
+    monkeypatch.setattr(supervisor, "LOOK_S", 0.001)
+    made = supervisor.Supervisor(team.setup)
+    made._team = team
+    team.members[0].code = -9
+    team.reap()
+    made._order()
+    assert team.lead is None
+    while team.lead is None or Order() not in team.lead.heard:
+        await asyncio.sleep(0.001)
+
+
+async def test_a_vote_whose_lead_is_gone_is_logged_by_the_supervisor(team, caplog):
+    made = supervisor.Supervisor(team.setup)
+    made._team = team
+    team.left.append(made._left)
+    made._propose(Propose("text", "path", "v"))
+    assert Prepare("text", "path", "v") in team.members[1].heard
+    await dies(team, 0)
+    why = "the worker that read it has ended"
+    assert Decide((why,)) in team.members[1].heard
+    assert f"the Corefile is not taken over: {why}" in caplog.text
 
 
 def cpu(page: bytes) -> float:

@@ -109,6 +109,23 @@ async def _reload_and_stop(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(60)
+def test_a_reload_ordered_before_anybody_serves_is_done_then(tmp_path: Path) -> None:
+    text = ". {{\n bind 127.0.0.1\n hosts {{\n  10.0.0.{} a\n }}\n}}\n"
+    file = tmp_path / "Corefile"
+    file.write_text(text.format(1))
+    with Workers(file) as kdns:
+        until(lambda: 1 in kdns.pids())  # it is about to import what it needs
+        file.write_text(text.format(2))
+        kdns.process.send_signal(signal.SIGHUP)
+        kdns.wait()
+        until(lambda: kdns.ask_all("a") == {"10.0.0.2"})
+        code, printed = kdns.end()
+        assert code == 0
+        assert printed.count("Reloading complete") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
 def test_what_prevents_a_start_is_said_as_by_one_process(tmp_path: Path) -> None:
     with socket.socket() as stream:
         stream.bind(("127.0.0.1", 0))

@@ -30,6 +30,8 @@ from kdns.server.workers.team import Team
 
 VOTE_S: Final = 60.0
 """How long workers may take to get ready for a Corefile."""
+LOOK_S: Final = 0.1
+"""How often an order looks for a lead, while none is there."""
 
 log = logging.getLogger("kdns")
 
@@ -103,6 +105,8 @@ class Supervisor:
             logs.warn(logs.FROM_STDIN)
         elif self._team.lead is not None:
             self._team.lead.say(Order())
+        elif not self._team.is_stopping:
+            asyncio.get_running_loop().call_later(LOOK_S, self._order)
 
     # What workers say
 
@@ -140,6 +144,8 @@ class Supervisor:
             one.say(decision)
         if self._team.lead is not None:
             self._team.lead.say(decision)
+        else:  # who would say it is gone
+            log.error("the Corefile is not taken over: %s", "; ".join(vote.errors))
 
 
 class Vote:

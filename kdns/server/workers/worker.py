@@ -89,6 +89,8 @@ class Worker:
         self._taking: Channel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
+        self._is_ordered = False
+        """A reload was ordered before there was a Reloader."""
 
     async def run(self) -> int:
         """Serves until told to stop; returns the exit code."""
@@ -127,6 +129,8 @@ class Worker:
             self._reloader = Reloader(service, services, source, port=setup.port)
             services.life.corefile = setup.corefile or "Corefile"
             services.life.reload = self._reloader.check
+            if self._is_ordered:
+                self._reloader.order()
         try:
             if self._is_stopping:
                 return 0
@@ -190,8 +194,10 @@ class Worker:
             case Feed():
                 sock = socket.socket(fileno=self._channel.fds.popleft())
                 (self._give if message.gives else self._take)(sock)
-            case Order() if self._reloader is not None:
-                self._reloader.order()
+            case Order():
+                self._is_ordered = True
+                if self._reloader is not None:
+                    self._reloader.order()
             case Stop():
                 self._is_stopping = True
                 if self._service is not None:
