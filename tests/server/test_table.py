@@ -10,6 +10,8 @@ import dns.message
 import pytest
 
 from kdns.plugins.base import SKIP, Query
+from kdns.server import table
+from kdns.server.table import AnswerTable
 from kdns.wire import records, types
 from kdns.wire.message import Answer, RRset
 from tests.stubs import Rotates, Told, Waits, World, addresses, soa
@@ -322,6 +324,36 @@ async def test_bytes_are_bounded_and_what_is_hit_stays() -> None:
     assert len(world.table.entries) < 300
     world.table.clear()
     assert world.table.size_bytes == 0
+
+
+async def test_a_full_table_that_was_all_hit_makes_room_in_short_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks, advance = 0, AnswerTable._advance
+
+    def counted(self: AnswerTable) -> None:
+        nonlocal looks
+        looks += 1
+        advance(self)
+
+    monkeypatch.setattr(table, "LOOKS", 50)
+    monkeypatch.setattr(AnswerTable, "_advance", counted)
+    world = World(Told(lambda query: addresses(query, 1)), limit_bytes=200_000)
+    known: list[bytes] = []
+    while looks == 0:
+        known.append(packet(f"n{len(known)}.example"))
+        for _ in range(4):
+            await world.ask(known[-1])
+    assert len(known) > 100
+    above = 0
+    for at in range(100):
+        for asked in known:
+            world.with_table.recall(asked, b"", world.clock())
+        before = looks
+        await world.ask(packet(f"m{at // 3}.example"))
+        assert looks <= before + 100, "an answer and a reply, of 50 looks each"
+        above = max(above, world.table.size_bytes - 200_000)
+    assert above < 10_000
 
 
 async def test_the_sum_of_sizes_is_what_the_ring_holds() -> None:
