@@ -6,7 +6,6 @@ something to wait for.
 """
 
 from collections.abc import Awaitable, Sequence
-from functools import partial
 from typing import cast
 
 from kdns.plugins.base import SKIP, Backend, Editor, Filter, Plugin, Query, Result, Soon
@@ -36,7 +35,12 @@ def join(plugins: Sequence[Plugin]) -> Soon:
 
 def _filter(plugin: Filter, inner: Soon) -> Soon:
     if not isinstance(plugin, Editor):
-        return partial(plugin.at_once, next_=inner)
+        at_once = plugin.at_once
+
+        def around(query: Query) -> Result | Awaitable[Result]:
+            return at_once(query, inner)  # perf: bench forwarded; a partial costs twice as much
+
+        return around
     edit, later = plugin.edit, plugin.edited
 
     def edited(query: Query) -> Result | Awaitable[Result]:
