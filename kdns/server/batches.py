@@ -5,9 +5,9 @@ packets go through the pipeline. What one packet of a batch does costs only its 
 """
 
 import socket
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from itertools import count as counting
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kdns.observe.catalogue import DURATIONS
 from kdns.plugins.base import Client
@@ -41,14 +41,16 @@ class Batches:
         self._pipeline = pipeline
         self._outbox = outbox
         self._clock = clock
-        self._bound = Bound.of(sock)
-        self._is_wildcard = self._bound.is_wildcard
+        bound = Bound.of(sock)
+        self._local, self._port = bound.address, bound.port
+        self._is_wildcard = bound.is_wildcard
         self._is_v6 = sock.family == socket.AF_INET6
-        self._slots = slots = Slots(sock, with_control=self._bound.is_wildcard)
+        self._slots = slots = Slots(sock, with_control=bound.is_wildcard)
         self._missed = 0
         """Packets of the batch at hand that were not answered from the table."""
         # perf: paced. A wake-up finds its caches cold: what it needs is bound once.
         self._data, self._lengths, self._start = slots.data, slots.lengths, slots.starts[0]
+        self._names = slots.names
         self._receive_one, self._send_one = slots.receive_one, slots.send_one
         self._stamps = pipeline.stamps
         self._bind()
@@ -188,19 +190,19 @@ class Batches:
         """What the chain says to a packet; None when that is nothing, or comes later."""
         self._missed += 1
         said = self._pipeline.reply(packet, self._client(slot), now)
-        if said is None or isinstance(said, bytes):
+        if said is None or type(said) is bytes:
             return said
-        return self.late.wait_for(said, self._slots.origin(slot))
+        waited = cast("Awaitable[bytes | None]", said)
+        return self.late.wait_for(waited, self._slots.origin(slot))
 
     def _client(self, slot: int) -> Client:
-        # perf: nx. Octets of a sockaddr where they lie, and a look at our address only if in doubt.
-        slots, data, bound = self._slots, self._data, self._bound
-        name = slots.names[slot]
-        port = data[name + 2] << 8 | data[name + 3]
-        local = unmapped(slots.asked(slot)) if bound.is_wildcard else bound.address
-        at, end = (name + 8, name + 24) if self._is_v6 else (name + 4, name + 8)
-        address = unmapped(data[at:end])
-        return Client(address, port, "udp", local, bound.port)
+        # perf: nx. Octets of the sockaddr where they lie; our own address only if in doubt.
+        data, at, local = self._data, self._names[slot], self._local
+        port = data[at + 2] << 8 | data[at + 3]
+        address = unmapped(data[at + 8 : at + 24]) if self._is_v6 else data[at + 4 : at + 8]
+        if self._is_wildcard:
+            local = unmapped(self._slots.asked(slot))
+        return Client(address, port, "udp", local, self._port)
 
     # What leaves
 
