@@ -13,6 +13,8 @@ from kdns.client.line import (
     strerror,
 )
 
+_ROOM = 1 << 20
+"""For replies to all that may be in flight, or as much of it as the system allows."""
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 
 
@@ -26,6 +28,7 @@ class Datagrams(Line):
         try:
             sock = open_socket(socket.SOCK_DGRAM, host, source)
             try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
                 _report_icmp(sock)
                 sock.connect((host, port))
             except OSError:
@@ -35,8 +38,6 @@ class Datagrams(Line):
             raise UpstreamError(f"dial udp {peer}: connect: {strerror(error)}") from error
         super().__init__(sock, peer, lent)
         self.socket = sock
-        self.out: list[bytes] = []
-        """What the next burst sends."""
         lent.loop.add_reader(sock, self._read)
 
     def send(self, packet: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Reads what waits on a connected UDP socket, up to 32 datagrams with one system call.
+"""Reads what waits on a connected UDP socket, up to 64 datagrams with one system call.
 
 perf: bench forwarded. One at a time, each costs 0.6 µs more, and to learn that there are no more
 costs another 0.9. Where recvmmsg is not as we know it, one is read at a time.
@@ -15,7 +15,7 @@ from functools import cache
 
 from kdns.client.burst import DONTWAIT, HEADER, VECTOR
 
-_COUNT = 32
+_COUNT = 64
 _SIZE = 65535
 _STRIDE = 65536 + 320
 """Not a power of two: the first octets of all would compete for the same lines of the cache."""

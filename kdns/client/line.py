@@ -111,6 +111,8 @@ class Line:
         self.lent = lent
         self.peer = peer
         self.pending: dict[int, Waiter] = {}
+        self.out: list[bytes] = []
+        """Datagrams for the end of this turn of the loop."""
         self.uses = 0
         self.answered = 0
         self.born = self.used = lent.loop.time()

@@ -338,3 +338,18 @@ async def test_after_close_nothing_is_opened_again():
     with pytest.raises(UpstreamError, match="closed"):
         await up.ask(packet(), UDP, 2)
     assert up.count(UDP) == 0
+
+
+async def test_queries_of_one_turn_go_over_one_socket_and_other_turns_over_others():
+    async with peer.Upstream(ANSWER) as server:
+        up = to(server)
+        for _ in range(8):
+            await up.ask(packet(), UDP, 2)
+        ports = []
+        for _ in range(40):
+            before = len(server.asked)
+            await asyncio.gather(*[up.ask(packet(), UDP, 2) for _ in range(5)])
+            ports.append({asked.peer[1] for asked in server.asked[before:]})
+        assert {len(here) for here in ports} == {1}
+        assert 1 < len(set.union(*ports)) <= 4
+        up.close()
