@@ -5,7 +5,7 @@ since it was last passed over; an entry says itself when it is over and whether 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 
 from msgspec import Struct
 
@@ -58,12 +58,22 @@ class Entry(Struct, gc=False):
 class Shelf:
     """The entries of one kind, bounded in number and octets; what was hit is spared once."""
 
-    def __init__(self, kind: str, capacity: int, count: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        capacity: int,
+        counted: MutableMapping[tuple[str, ...], float],
+        label: Callable[[str, str], tuple[str, ...]],
+    ) -> None:
         self.kind = kind
         self.capacity = max(capacity - capacity % _STEP, LEAST_CAPACITY)
         self.size = 0
         self._most_octets = self.capacity * _OCTETS_PER_ENTRY
-        self._count = count
+        self._counted = counted
+        self._held = label("coredns_cache_entries", kind)
+        self._evicted = label("coredns_cache_evictions_total", kind)
+        self._requests = label("coredns_cache_requests_total", "")
+        self._hits = label("coredns_cache_hits_total", kind)
         self.entries: OrderedDict[CacheKey, Entry] = OrderedDict()
         """By key; only `put` and `drop` change it."""
 
@@ -86,24 +96,24 @@ class Shelf:
                 self.settle(oldest)
             evicted += 1
         if evicted:
-            self._count("coredns_cache_evictions_total", self.kind, by=evicted)
+            self._counted[self._evicted] += evicted
         if evicted != 1:
-            self._count("coredns_cache_entries", self.kind, by=1 - evicted)
+            self._counted[self._held] += 1 - evicted
 
     def drop(self, key: CacheKey) -> None:
         """Removes an entry, if it is there."""
         entry = self.entries.pop(key, None)
         if entry is not None:
             self.size -= entry.size
-            self._count("coredns_cache_entries", self.kind, by=-1)
+            self._counted[self._held] -= 1
             self.settle(entry)
 
     def settle(self, entry: Entry) -> None:
         """Counts the hits that the answer table has served from an entry since the last time."""
         served, entry.counted = entry.hits - entry.counted, entry.hits
         if served:
-            self._count("coredns_cache_requests_total", by=served)
-            self._count("coredns_cache_hits_total", self.kind, by=served)
+            self._counted[self._requests] += served
+            self._counted[self._hits] += served
 
 
 def size_of(answer: Answer) -> int:

@@ -54,10 +54,11 @@ class Shelves:
     ) -> None:
         self._counted = counters.values
         self._where = labels
-        self._labels: dict[tuple[str, str], tuple[str, ...]] = {}
         self._requests = self._label("coredns_cache_requests_total", "")
         self._misses = self._label("coredns_cache_misses_total", "")
-        self._shelves = {kind: Shelf(kind, most, self.count) for kind, most in capacities.items()}
+        self._shelves = {
+            kind: Shelf(kind, most, self._counted, self._label) for kind, most in capacities.items()
+        }
         self._found, self._denied = (self._shelves[kind].entries for kind in (SUCCESS, DENIAL))
         self._stamps = stamps
         self._stale = stale
@@ -119,10 +120,11 @@ class Shelves:
             if not self.is_news(entry.answer, replacing):
                 return
             entry.popularity, entry.last = replacing.popularity, replacing.last
-        self._shelves[entry.kind].put(entry)
-        other = self._shelves[DENIAL if entry.kind == SUCCESS else SUCCESS]
-        if other.entries and entry.key in other.entries and not is_failure(entry.answer):
-            other.drop(entry.key)
+        kind, key = entry.kind, entry.key
+        self._shelves[kind].put(entry)
+        other = self._denied if kind == SUCCESS else self._found
+        if other and key in other and not is_failure(entry.answer):
+            self._shelves[DENIAL if kind == SUCCESS else SUCCESS].drop(key)
 
     def is_news(self, answer: Answer | None, held: Entry) -> bool:
         """True for an answer that may take the place of what is stored."""
@@ -132,13 +134,11 @@ class Shelves:
             return False
         return answer.rcode in {types.NOERROR, types.NXDOMAIN}
 
-    def count(self, metric: str, kind: str = "", *, by: int = 1) -> None:
-        """Adds to a counter."""
-        self._counted[self._labels.get((metric, kind)) or self._label(metric, kind)] += by
+    def count(self, metric: str) -> None:
+        """Adds one to a counter."""
+        self._counted[self._label(metric, "")] += 1
 
     def _label(self, metric: str, kind: str) -> tuple[str, ...]:
-        """The key of a counter, made once."""
+        """The key of a counter."""
         server, zones = self._where
-        middle = (kind, zones) if kind else (zones,)
-        labels = self._labels[metric, kind] = (metric, server, *middle, "")
-        return labels
+        return (metric, server, kind, zones, "") if kind else (metric, server, zones, "")

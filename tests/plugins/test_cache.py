@@ -1,6 +1,7 @@
 """cache: what is kept, for how long, who gets it, and what makes it wrong. The clock stands still."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -803,7 +804,7 @@ def _entry(name: str, octets: int) -> Entry:
 
 
 def test_long_answers_leave_room_for_fewer():
-    shelf = Shelf(SUCCESS, 0, lambda *_, **__: None)
+    shelf = Shelf(SUCCESS, 0, Counter(), lambda *words: words)
     for number in range(200):
         shelf.put(_entry(f"n{number}.example", 60_000))
     assert len(shelf.entries) < LEAST_CAPACITY * 2048 / 60_000 + 1
