@@ -57,11 +57,11 @@ class Batches:
 
     def _bind(self) -> None:
         """Looks where `one` finds copies: nowhere if somebody wants to know more than their sum."""
-        pipeline = self._pipeline
-        table, self._router = pipeline.table, pipeline.router
+        table, router = self._pipeline.table, self._pipeline.router
+        self._table = table  # a reload replaces and empties it; a router kept would keep plugins
         views: dict[Hashable, Any] = {}  # Any: as in the table
         self._pending: list[View] = []
-        if table is not None and not (self._router.wants_each or self._router.wants_callers):
+        if table is not None and not (router.wants_each or router.wants_callers):
             views, self._pending = table.views, table.pending
         self._look = views.get
 
@@ -72,7 +72,7 @@ class Batches:
         if size < 0:
             return False  # nothing there, or an ICMP error of an earlier reply
         pipeline = self._pipeline
-        if pipeline.router is not self._router:
+        if pipeline.table is not self._table:
             self._bind()
         start, data = self._start + 2, self._data
         view = self._look(data[start : start + size - 2])
