@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from functools import cache
 from typing import Protocol
 
@@ -37,10 +38,14 @@ class Sender(Protocol):
 
 
 class Burst:
-    """The sockets that have something to send, and the memory the kernel reads it from."""
+    """The sockets that have something to send, and the memory the kernel reads it from.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    `sent` is called when all of a turn are.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sent: Callable[[], None]) -> None:
         self._loop = loop
+        self._sent = sent
         self._senders: list[Sender] = []
         self._memory = _Memory() if _fits() else None
 
@@ -62,6 +67,7 @@ class Burst:
                     self._memory.send(sender.socket, packets)
             except OSError as error:
                 sender.fail(error)
+        self._sent()
 
 
 class _Memory:

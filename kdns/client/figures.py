@@ -24,9 +24,9 @@ class Figures:
         }
         self._durations: dict[int, Histogram] = {}
 
-    def count_line(self, transport: str, is_kept: bool) -> None:
-        """A query was given to a socket, kept or new."""
-        self._counters.values[self._lines[transport, is_kept]] += 1
+    def count_line(self, transport: str, is_kept: bool, by: int = 1) -> None:
+        """So many queries were given to a socket, kept or new."""
+        self._counters.values[self._lines[transport, is_kept]] += by
 
     def count_failed_probe(self) -> None:
         """A probe was not answered."""

@@ -45,7 +45,7 @@ class Keeping:
     source: str = ""
 
 
-def _unobserved(_transport: str, _is_kept: bool) -> None:
+def _unobserved(_transport: str, _is_kept: bool, _count: int) -> None:
     return
 
 
@@ -57,7 +57,7 @@ class Upstream:
         host: str,
         port: int,
         keeping: Keeping | None = None,
-        observe: Callable[[str, bool], None] = _unobserved,
+        observe: Callable[[str, bool, int], None] = _unobserved,
     ) -> None:
         self.host = host
         self.port = port
@@ -68,6 +68,8 @@ class Upstream:
         self._datagrams = self._lines[UDP]
         self._drawn: Line | None = None
         """The socket that queries of this turn of the loop go over."""
+        self._kept = 0
+        """Queries of this turn that went over a kept one."""
         self._expire = self._keeping.expire
         self._lent: Lent | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -107,7 +109,7 @@ class Upstream:
                     and now < line.ends
                     and (waiting < _BUSY[UDP] if waiting else now - line.used < self._expire)
                 ):
-                    self._observe(UDP, True)
+                    self._kept += 1
                     return line.ask(packet, question, now + timeout)
         lent, line = self._line(transport)
         return line.ask(packet, question, lent.loop.time() + timeout)
@@ -133,6 +135,11 @@ class Upstream:
         if self._lent is not None:
             self._lent.wheel.close()
 
+    def _sent(self) -> None:
+        if self._kept:
+            self._observe(UDP, True, self._kept)
+            self._kept = 0
+
     def _line(self, transport: str) -> tuple[Lent, Line]:
         """The socket for the next query."""
         if self._is_closed:
@@ -141,10 +148,15 @@ class Upstream:
         if lent is None:
             loop = asyncio.get_running_loop()
             lent = self._lent = Lent(
-                loop, Wheel(loop), Burst(loop), Intake(), self._rest, self._keeping.max_idle
+                loop,
+                Wheel(loop),
+                Burst(loop, self._sent),
+                Intake(),
+                self._rest,
+                self._keeping.max_idle,
             )
         line = self._pick(transport, lent)
-        self._observe(transport, line is not None)
+        self._observe(transport, line is not None, 1)
         return lent, line or self._open(transport, lent)
 
     def _open(self, transport: str, lent: Lent) -> Line:

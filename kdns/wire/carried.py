@@ -191,7 +191,8 @@ class Carried(Answer, frozen=True, gc=False, kw_only=True):
             wire = head + message[cargo.start : cargo.end] + end
         elif len(ttl_at) == 1:
             at = ttl_at[0]
-            wire = head + message[cargo.start : at] + _TTL(ttl) + message[at + 4 : cargo.end] + end
+            before, after = message[cargo.start : at], message[at + 4 : cargo.end]
+            wire = b"".join((head, before, _TTL(ttl), after, end))
         else:
             out = bytearray(head + message[cargo.start : cargo.end] + end)
             for at in ttl_at:

@@ -55,7 +55,7 @@ def way(request, monkeypatch):
 @pytest.mark.parametrize("sizes", [[20], [20, 30], [20, 4096, 21, 5000, 22], [12] * 150])
 async def test_all_arrive_in_order_after_this_turn(pair, sizes):
     theirs, ours = pair
-    sender, sending = Sender(ours), Burst(asyncio.get_running_loop())
+    sender, sending = Sender(ours), Burst(asyncio.get_running_loop(), lambda: None)
     packets = [bytes([at]) * size for at, size in enumerate(sizes)]
     sending.enlist(sender)
     sender.out += packets
@@ -70,7 +70,7 @@ async def test_all_arrive_in_order_after_this_turn(pair, sizes):
 async def test_an_error_is_told_to_the_one_it_is_of(pair):
     theirs, ours = pair
     good, bad = Sender(ours), Sender(connected())
-    sending = Burst(asyncio.get_running_loop())
+    sending = Burst(asyncio.get_running_loop(), lambda: None)
     for sender in (bad, good):
         sending.enlist(sender)
         sender.out += [b"one", b"two"]

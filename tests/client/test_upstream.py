@@ -204,7 +204,7 @@ async def test_a_closed_connection_is_stale_only_once_it_has_served():
 async def test_a_connection_is_kept_and_an_idle_one_that_the_peer_closed_is_replaced():
     seen = []
     async with peer.Upstream(ANSWER) as server:
-        up = Upstream("127.0.0.1", server.port, observe=lambda *how: seen.append(how))
+        up = Upstream("127.0.0.1", server.port, observe=lambda *how: seen.append(how[:2]))
         for _ in range(3):
             await up.ask(packet(), TCP, 2)
         assert server.connections == 1
@@ -352,4 +352,19 @@ async def test_queries_of_one_turn_go_over_one_socket_and_other_turns_over_other
             ports.append({asked.peer[1] for asked in server.asked[before:]})
         assert {len(here) for here in ports} == {1}
         assert 1 < len(set.union(*ports)) <= 4
+        up.close()
+
+
+async def test_every_query_is_counted_with_the_kind_of_its_socket():
+    counted = {True: 0, False: 0}
+
+    def count(transport: str, is_kept: bool, by: int) -> None:
+        assert transport == UDP
+        counted[is_kept] += by
+
+    async with peer.Upstream(ANSWER) as server:
+        up = Upstream("127.0.0.1", server.port, observe=count)
+        for _ in range(3):
+            await asyncio.gather(*[up.ask(packet(), UDP, 2) for _ in range(7)])
+        assert counted == {True: 17, False: 4}
         up.close()
