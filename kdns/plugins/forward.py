@@ -199,7 +199,7 @@ class Forward(Filter):
         is_ours = self._is_root or names.is_below(key, self.zone)
         if not is_ours or (self._except and zone_of(key, self._except) is not None):
             return next_(query)
-        query.forget()
+        query.ledger.keep = False  # `forget`, at once
         if self._most and self._running >= self._most:
             self.site.counters.add("coredns_forward_max_concurrent_rejects_total")
             why = f"concurrent queries exceeded maximum {self._most}"
