@@ -89,7 +89,7 @@ class Batches:
         view.hits = hits + 1
         if not hits:
             self._pending.append(view)
-        if self._is_v6 and self._slots.are_v6(1):
+        if self._is_v6 and self._slots.is_v6(0):
             view.hits_v6 += 1
         head = view.head
         size = len(head)
@@ -210,7 +210,7 @@ class Batches:
         """Sends the answer in slot 0."""
         slots = self._slots
         if self._is_wildcard:
-            slots.turn(1)
+            slots.turn_one()
         try:
             if self._send_one() < 0:
                 self._send(1)

@@ -35,6 +35,7 @@ _DATA = 4 * mmap.PAGESIZE
 _LEVEL_AT, _ADDRESS4_AT, _INDEX4_AT, _ADDRESS6_AT, _INDEX6_AT = 8, 20, 16, 16, 32
 """In a control buffer: struct cmsghdr, then in_pktinfo (index, address) or in6_pktinfo."""
 _MAPPED = b"\0\0\xff\xff"
+_MAPPED_PREFIX = bytes(8) + _MAPPED
 _MAPPED_WORD = int.from_bytes(_MAPPED, sys.byteorder)
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0x40)
 _NONE_WAITS = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR)
@@ -126,6 +127,11 @@ class Slots:
         parts = zip(*[part[:count].tolist() for part in self._upper], strict=True)
         return [bool(a or b or c != _MAPPED_WORD) for a, b, c in parts]
 
+    def is_v6(self, slot: int) -> bool:
+        """Whether one of them has."""
+        at = self.names[slot]
+        return self._is_v6 and self.data[at + 8 : at + 20] != _MAPPED_PREFIX
+
     def control(self, slot: int) -> list[tuple[int, int, bytes]]:
         """The same as the ancillary data that `socket.sendmsg` takes to answer from there."""
         if not self._with_control:
@@ -205,8 +211,13 @@ class Slots:
         """The same where slot 0 alone was used."""
         self.lengths[0] = SIZE
         if self._with_control:
-            size = _HEADER.size
-            self._headers[:size] = self._restored[:size]
+            self._control_lengths[0] = _CONTROL
+
+    def turn_one(self) -> None:
+        """The same as `turn` for slot 0."""
+        at = _CONTROLS + _ADDRESS6_AT
+        if not self._is_v6 or self.data[at : at + 2] != b"\xfe\x80":
+            self._indexes[0] = 0
 
     def turn(self, count: int) -> None:
         """Turns "sent to" into "send from", the interface left to routing unless link-local."""

@@ -283,7 +283,12 @@ async def test_link_local_alone_keeps_its_interface() -> None:
         slots.data[at + 16 : at + 36] = address + struct.pack("@I", 7)
     slots.turn(3)
     assert [slots._indexes[slot] for slot in range(3)] == [7, 0, 0]
+    slots.turn_one()
+    assert slots._indexes[0] == 7
     slots.data[mmsg._CONTROLS + 16] = 0
+    slots.turn_one()
+    assert [slots._indexes[slot] for slot in range(3)] == [0, 0, 0]
+    slots._indexes[0] = 7
     slots.turn(3)
     assert not any(slots._indexes[slot] for slot in range(3))
     sock.close()
@@ -302,6 +307,7 @@ def test_ipv4_inside_ipv6_is_ipv4(address: str, is_v6: bool) -> None:
         name = struct.pack("@H", socket.AF_INET6) + b"\0\x35" + bytes(4)
         packed = socket.inet_pton(socket.AF_INET6, host)
         slots.data[at : at + 28] = name + packed + struct.pack("@I", 3)
+    assert [slots.is_v6(slot) for slot in range(3)] == [False, is_v6, False]
     assert slots.are_v6(3) == ([False, True, False] if is_v6 else None)
     peer = peers.peer_of(slots.name(1))
     assert peers.is_over_v6(peer) == is_v6
@@ -472,6 +478,46 @@ async def test_a_loop_that_is_long_away_answers_all_that_waits_when_it_is_back(
             assert len(replies(asker.sock)) == burst
         one._wake()
     await one.stop(0)
+
+
+async def test_a_packet_alone_is_answered_by_what_a_reload_put_there(asker: Asker) -> None:
+    world = told()
+    other = World(AtOnce(lambda query: addresses(query, 9)))
+    one, port = busy(world)
+    one._read()
+
+    async def last() -> int:
+        asker.sock.sendto(packet(), (HOME, port))
+        one._wake()
+        return (await asker.reply())[0][-1]
+
+    assert [await last() for _ in range(6)] == [1] * 6
+    assert next(iter(world.table.views.values())).hits
+    world.with_table.replace(other.router)
+    assert [await last() for _ in range(6)] == [9] * 6
+    assert world.table is not one.pipeline.table
+    assert next(iter(one.pipeline.table.views.values())).hits
+    await one.stop(0)
+
+
+async def test_a_packet_alone_without_room_waits_for_it(asker: Asker) -> None:
+    one, port = busy(told())
+    for _ in range(4):
+        asker.sock.sendto(packet(), (HOME, port))
+        one._wake()
+        await asker.reply()
+    way, slots = one._way, one._way._slots
+    alone, many = way._send_one, slots._sendmmsg
+    way._send_one, slots._sendmmsg = (lambda: -1), fails_with(errno.EAGAIN)
+    asker.sock.sendto(packet(id_=7), (HOME, port))
+    one._wake()
+    assert len(one._waiting) == 1
+    way._send_one, slots._sendmmsg = alone, many
+    one.start()
+    for at in (8, 9):
+        asker.sock.sendto(packet(id_=at), (HOME, port))
+    assert ids([(await asker.reply())[0] for _ in range(3)]) == [7, 8, 9]
+    await one.stop(1)
 
 
 async def test_the_loop_keeps_what_the_kernel_writes_to(asker: Asker) -> None:
