@@ -1,6 +1,7 @@
 """Queries over UDP: a connected socket with a port the kernel drew at random."""
 
 import socket
+from collections.abc import Iterator
 
 from kdns.client.line import (
     Lent,
@@ -62,8 +63,17 @@ class Datagrams(Line):
             # Also where the loop is uvloop: it stops polling a socket that had an error.
             self.close(UpstreamError(f"{self.reading()}: read: {strerror(error)}"))
             return
-        for message in messages:
-            self.take(message)
+        left = iter(messages)
+        self._take(left)
+
+    def _take(self, left: Iterator[bytes]) -> None:
+        """Hands replies on; what comes of one is not the next one's loss."""
+        for message in left:
+            try:
+                self.take(message)
+            except BaseException:
+                self._take(left)
+                raise
 
 
 def _report_icmp(sock: socket.socket) -> None:

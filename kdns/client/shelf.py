@@ -16,6 +16,8 @@ from kdns.wire.message import Answer
 LEAST_CAPACITY = 1024
 _STEP = 256
 """Capacities are rounded down to a multiple of this (CoreDNS)."""
+_MOST_LOOKS = 1000
+"""How many entries may be passed to make room for one: a whole shelf was 35 ms."""
 _OCTETS_PER_ENTRY = 2048
 """An average that bounds a shelf in octets too, for upstreams that send long answers."""
 
@@ -84,10 +86,11 @@ class Shelf:
             self.drop(entry.key)
         entries[entry.key] = entry
         self.size += entry.size
-        evicted = 0
+        evicted = looks = 0
         while len(entries) > self.capacity or self.size > self._most_octets:
             key, oldest = entries.popitem(last=False)
-            if oldest.is_spared:
+            looks += 1
+            if oldest.is_spared and looks < _MOST_LOOKS:
                 oldest.is_spared = False
                 entries[key] = oldest
                 continue

@@ -26,6 +26,8 @@ _SOCKETS = 4
 _MOST_LINES = 64
 _BUSY = {UDP: 192, TCP: 32}
 """Queries in flight from which another socket is worth its price."""
+_MOST_OCTETS = {UDP: 65_507, TCP: 65_535}
+"""What a query may have: over IPv6 and TCP more can come than leaves over IPv4."""
 _TOGETHER = 64
 """Queries of one turn of the loop that go over the same UDP socket. perf: bench forwarded; each
 system call wakes somebody, who may take the processor from us."""
@@ -87,11 +89,14 @@ class Upstream:
     def send(
         self, packet: bytes, transport: str, timeout: float, question: bytes | None = None
     ) -> Waiter:
-        """Sends a query; raises UpstreamError when no socket could be opened.
+        """Sends a query; raises UpstreamError when no socket could be opened, or none can carry it.
 
         The future brings the reply's bytes or an UpstreamError. Who has the octets of the question
         gives them: the reply must repeat them.
         """
+        if len(packet) > _MOST_OCTETS[UDP] and len(packet) > _MOST_OCTETS[transport]:
+            # The socket would fail, and with it all that others have in flight on it.
+            raise UpstreamError(f"write {transport} {self.text}: message too long")
         if question is None:
             question = packet[12 : skip_name(packet, 12) + 4]
         lent = self._lent

@@ -334,7 +334,7 @@ def as_of_now(query: Query, answer: Answer) -> Answer:
     if answer.aging is None:
         return answer
     stored, ttl = answer.aging
-    age = int(query.now - stored)
+    age = max(int(query.now - stored), 0)  # a query that waited began before
     query.until(stored + age + 1)
     left = max(ttl - age, 0)
     sections = (answer.answer, answer.authority, answer.additional)

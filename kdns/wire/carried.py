@@ -179,7 +179,7 @@ class Carried(Answer, frozen=True, gc=False, kw_only=True):
         cargo, ttl = self.cargo, self.ttl
         if self.aging is not None:
             stored, then = self.aging
-            ttl = max(then - int(now - stored), 0)
+            ttl = max(then - max(int(now - stored), 0), 0)  # a query that waited began before
         an, ns, ar = cargo.counts
         end = b""
         if question.has_opt:

@@ -120,7 +120,7 @@ def write(question: Question, answer: Answer, flags: int, now: float, turn: floa
     ttl = None
     if answer.aging is not None:
         stored, then = answer.aging
-        ttl = max(then - int(now - stored), 0)
+        ttl = max(then - max(int(now - stored), 0), 0)  # a query that waited began before
     block = None
     turned = False
     an = ns = ar = 0

@@ -8,6 +8,7 @@ import dns.name
 import pytest
 
 from kdns.client.ask import ask
+from kdns.client.datagrams import Datagrams
 from kdns.client.line import MiscasedError, MismatchError, StaleError, UpstreamError
 from kdns.client.upstream import TCP, UDP, Keeping, Upstream
 from tests import upstream as peer
@@ -368,3 +369,38 @@ async def test_every_query_is_counted_with_the_kind_of_its_socket():
             await asyncio.gather(*[up.ask(packet(), UDP, 2) for _ in range(7)])
         assert counted == {True: 17, False: 4}
         up.close()
+
+
+@BOTH
+async def test_a_query_too_long_to_be_sent_fails_alone(transport):
+    gate = asyncio.Event()
+
+    async def script(asked):
+        await gate.wait()
+        return peer.wire(peer.reply(asked, f"{asked.name} 1 IN A 10.0.0.1"))
+
+    async with peer.Upstream(script) as server:
+        up = to(server)
+        others = [up.send(packet(), transport, 5) for _ in range(20)]
+        await server.received(20)
+        too_long = packet() + bytes({UDP: 65508, TCP: 65536}[transport] - len(packet()))
+        with pytest.raises(UpstreamError, match="too long"):
+            await up.ask(too_long, transport, 5)
+        gate.set()
+        assert {address(await one) for one in others} == {"10.0.0.1"}
+        up.close()
+
+
+async def test_a_reply_that_raises_is_not_the_next_ones_loss(monkeypatch):
+    line = object.__new__(Datagrams)
+    taken = []
+
+    def take(message):
+        taken.append(message)
+        if message in (b"b", b"c"):
+            raise ValueError(message)
+
+    monkeypatch.setattr(line, "take", take, raising=False)
+    with pytest.raises(ValueError, match="b"):
+        line._take(iter([b"a", b"b", b"c", b"d"]))
+    assert taken == [b"a", b"b", b"c", b"d"]

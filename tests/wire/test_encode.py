@@ -436,3 +436,10 @@ def test_more_records_than_a_count_can_say_are_cut(type_: int) -> None:
     reply = cut(wire.wire, wire.name_end, wire.opt_at, 65535)
     assert 65500 < len(reply) <= 65535
     assert read(reply).flags & types.TC
+
+
+def test_a_ttl_is_never_more_than_it_was():
+    """A query that waited began before what it got was stored."""
+    answer = Answer(answer=(RRset(WEB, types.A, 9, (b"abcd",)),), aging=(1002.0, 5))
+    asked = Question(1, types.RD, WEB, WEB, types.A)
+    assert b"\0\0\0\5\0\4abcd" in encode(asked, answer, types.QR, now=1000.0).wire
