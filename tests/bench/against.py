@@ -189,18 +189,21 @@ class Bench:
 
     def update_all(self, first: int) -> float:
         """So many updates from this number on; how long they took."""
-        since = time.monotonic()
+        since, other = time.monotonic(), int.from_bytes(os.urandom(2), "big")
         with ThreadPoolExecutor(WRITERS) as pool:
-            numbers = range(UPDATES * UPDATING_S)
-            list(pool.map(lambda at: self._update(first + at, since + at / UPDATES), numbers))
+            ats = range(UPDATES * UPDATING_S)
+            list(pool.map(lambda at: self._update(first + at, since + at / UPDATES, other), ats))
         return time.monotonic() - since
 
-    def _update(self, at: int, due: float) -> None:
-        """The at-th update, when it is due: one of fifteen endpoints gets another address."""
+    def _update(self, at: int, due: float, other: int) -> None:
+        """The at-th update, when it is due: one of fifteen endpoints gets another address.
+
+        Another one than in other rounds, or nothing would change.
+        """
         time.sleep(max(0.0, due - time.monotonic()))
         number = at * 7 % self.services
         places = [address(number * 15 + n) for n in range(15)]
-        places[at % 15] = address(0xB0000 + at % 0xFFFF)
+        places[at % 15] = address(0xB0000 + (at + other) % 0xFFFF)
         body = {"endpoints": slice_(f"svc-{number}", places)["endpoints"]}
         self.kube.patch("EndpointSlice", NAMESPACE, f"svc-{number}-0", body)
 
