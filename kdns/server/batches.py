@@ -109,9 +109,7 @@ class Batches:
         count = self._slots.receive(most)
         if count > 0:
             self._finish(count, now)
-        return abs(
-            count
-        )  # an ICMP error of an earlier reply counts; the next packet is not to blame
+        return abs(count)  # also an ICMP error of an earlier reply: the next packet is not to blame
 
     def _finish(self, count: int, now: float) -> None:
         """Answers the packets in the first slots, and tells of it."""
