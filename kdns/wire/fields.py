@@ -164,15 +164,18 @@ def _format_strings(rdata: bytes, at: int) -> tuple[str, int]:
 
 
 def _parse_tag(words: Words) -> bytes:
-    tag = words.take().text
-    if not (tag.isascii() and tag.isalnum()):
-        raise ValueError(f"{tag!r} is no property of CAA: letters and digits only")
-    return _string(tag.encode())
+    return _string(_tag(words.take().text).encode())
 
 
 def _format_tag(rdata: bytes, at: int) -> tuple[str, int]:
     size = _slice(rdata, at, 1)[0]
-    return _slice(rdata, at + 1, size).decode("ascii", "backslashreplace"), at + 1 + size
+    return _tag(_slice(rdata, at + 1, size).decode("latin-1")), at + 1 + size
+
+
+def _tag(text: str) -> str:
+    if not (text.isascii() and text.isalnum()):
+        raise ValueError(f"{text!r} is no property of CAA: letters and digits only")
+    return text
 
 
 def _groups(size: int, mark: str) -> Field:
