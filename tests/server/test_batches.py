@@ -59,20 +59,6 @@ def ids(found: list[bytes]) -> list[int]:
     return sorted(int.from_bytes(reply[:2], "big") for reply in found)
 
 
-@pytest.fixture
-def asker() -> Asker:
-    asker = Asker()
-    yield asker
-    asker.sock.close()
-
-
-@pytest.fixture(params=["batches", "one by one"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "one by one":
-        monkeypatch.setattr(udp, "_fits", lambda: False)
-    return request.param
-
-
 # One packet of a batch
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kdns.server import late, udp
+from kdns.server import late
 from kdns.server.late import Late
 from kdns.server.mmsg import COUNT, Slots
 from kdns.server.udp import UdpListener
@@ -17,20 +17,6 @@ from tests.server.test_udp import Asker, packet
 from tests.stubs import Told, Waits, World, addresses
 
 Send = Callable[[object, object, int, int], int]
-
-
-@pytest.fixture
-def asker() -> Asker:
-    asker = Asker()
-    yield asker
-    asker.sock.close()
-
-
-@pytest.fixture(params=["batches", "one by one"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "one by one":
-        monkeypatch.setattr(udp, "_fits", lambda: False)
-    return request.param
 
 
 def waiting() -> tuple[World, Waits]:
