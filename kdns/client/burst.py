@@ -117,17 +117,25 @@ class _Memory:
                 raise OSError(code, os.strerror(code))
 
 
-@cache
-def _fits() -> bool:
-    """True where datagrams leave a socket as the layouts say, which is tried."""
+def fits(trial: Callable[[socket.socket, socket.socket], bool]) -> bool:
+    """True where the layouts are what the kernel knows, which a trial on two sockets says."""
     if sys.platform != "linux" or struct.calcsize("P") != 8:
         return False
     theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    packets = [bytes([size & 255]) * size for size in (30, 900, 1)]
     with theirs, ours:
         theirs.setblocking(False)
         try:
-            _Memory().send(ours, packets)
-            return [theirs.recv(_SIZE) for _ in packets] == packets
+            return trial(theirs, ours)
         except (OSError, AttributeError, ValueError):
             return False
+
+
+@cache
+def _fits() -> bool:
+    packets = [bytes([size & 255]) * size for size in (30, 900, 1)]
+
+    def leave(theirs: socket.socket, ours: socket.socket) -> bool:
+        _Memory().send(ours, packets)
+        return [theirs.recv(_SIZE) for _ in packets] == packets
+
+    return fits(leave)

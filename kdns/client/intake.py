@@ -9,11 +9,9 @@ import errno
 import mmap
 import os
 import socket
-import struct
-import sys
 from functools import cache
 
-from kdns.client.burst import DONTWAIT, HEADER, VECTOR
+from kdns.client.burst import DONTWAIT, HEADER, VECTOR, fits
 
 _COUNT = 64
 _SIZE = 65535
@@ -72,16 +70,12 @@ class _Memory:
 
 @cache
 def _fits() -> bool:
-    """True where datagrams come in as the layouts say, which is tried."""
-    if sys.platform != "linux" or struct.calcsize("P") != 8:
-        return False
-    theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     packets = [bytes([size & 255]) * size for size in (30, 900, 0, 1)]
-    with theirs, ours:
+
+    def come(theirs: socket.socket, ours: socket.socket) -> bool:
         for packet in packets:
             theirs.send(packet)
-        try:
-            memory = _Memory()
-            return memory.read(ours) == packets and not memory.read(ours)
-        except (OSError, AttributeError, ValueError):
-            return False
+        memory = _Memory()
+        return memory.read(ours) == packets and not memory.read(ours)
+
+    return fits(come)
