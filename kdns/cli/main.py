@@ -5,9 +5,11 @@ Exit codes: 0 fine, 1 failed, 2 bad usage or configuration, 3 can never start.
 """
 
 import argparse
+import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 
 from kdns import COREDNS, __version__
@@ -22,16 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the arguments name; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in COMMANDS:
-        code: int = import_module(f"kdns.cli.{words[0]}").main(words[1:])
-        return code
+        command: Callable[[], int] = partial(import_module(f"kdns.cli.{words[0]}").main, words[1:])
+        return _printing(command)
     options = _parser().parse_args(words)
     if options.version:
-        print(version())
-        return 0
+        return _printing(partial(print, version()))
     if options.plugins:
-        print("Server types:\n  dns\n\nOther plugins:")
-        print("\n".join(f"  dns.{name}" for name in sorted(implemented())))
-        return 0
+        plugins = "\n".join(f"  dns.{name}" for name in sorted(implemented()))
+        return _printing(partial(print, f"Server types:\n  dns\n\nOther plugins:\n{plugins}"))
     return serve.run(
         serve.Options(
             corefile=options.conf,
@@ -43,6 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ),
         banner=version(),
     )
+
+
+def _printing(command: Callable[[], int | None]) -> int:
+    """Runs what prints; 1 when whoever read it has left, as `head` does."""
+    try:
+        code = command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code or 0
 
 
 def version() -> str:

@@ -49,13 +49,14 @@ def main(arguments: Sequence[str]) -> int:
         else:
             reply = asyncio.run(ask(server, packet, transport))
             asked = f"{server[0]}#{server[1]} over {transport}"
-        print(_shown(reply and parse(reply), name, type_))
+        shown = _shown(reply and parse(reply), name, type_)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
     except (UpstreamError, WireError, OSError) as error:
         print(f"kdns query: no usable reply: {error}", file=sys.stderr)
         return 1
+    print(shown)
     print(
         f";; {(time.perf_counter() - started) * 1000:.1f} ms, {len(reply or b'')} octets, {asked}"
     )

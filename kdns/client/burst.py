@@ -1,6 +1,6 @@
 """Sends what a turn of the loop has for connected UDP sockets, with one system call for each.
 
-perf: bench forwarded. A datagram alone wakes its receiver, which takes the processor from us; and
+perf: bench forward. A datagram alone wakes its receiver, which takes the processor from us; and
 then the next one does. Where sendmmsg is not as we know it, they are sent one by one all the same.
 """
 

@@ -1,6 +1,6 @@
 """Reads what waits on a connected UDP socket, up to 64 datagrams with one system call.
 
-perf: bench forwarded. One at a time, each costs 0.6 µs more, and to learn that there are no more
+perf: bench forward. One at a time, each costs 0.6 µs more, and to learn that there are no more
 costs another 0.9. Where recvmmsg is not as we know it, one is read at a time.
 """
 

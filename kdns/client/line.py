@@ -85,7 +85,7 @@ class Lent:
 class Waiter(asyncio.Future[Reply]):
     """A query in flight, to be awaited. Who sets `resume` is called back at once instead.
 
-    perf: bench forwarded; a turn of the loop between reply and answer costs 1 µs.
+    perf: bench forward; a turn of the loop between reply and answer costs 1 µs.
     """
 
     __slots__ = ("id", "line", "question", "resume", "slot")
@@ -198,7 +198,7 @@ class Line:
         lent, pending = self.lent, self.pending
         del pending[waiter.id]
         slot = waiter.slot
-        if slot is not None:  # perf: bench forwarded; what `Wheel.drop` does
+        if slot is not None:  # perf: bench forward; what `Wheel.drop` does
             slot.discard(waiter)
             waiter.slot = None
         if not pending:

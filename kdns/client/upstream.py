@@ -29,7 +29,7 @@ _BUSY = {UDP: 192, TCP: 32}
 _MOST_OCTETS = {UDP: 65_507, TCP: 65_535}
 """What a query may have: over IPv6 and TCP more can come than leaves over IPv4."""
 _TOGETHER = 64
-"""Queries of one turn of the loop that go over the same UDP socket. perf: bench forwarded; each
+"""Queries of one turn of the loop that go over the same UDP socket. perf: bench forward; each
 system call wakes somebody, who may take the processor from us."""
 _MOST_USES = 1000
 """Queries after which a UDP socket gives its port back."""
@@ -101,7 +101,7 @@ class Upstream:
             question = packet[12 : skip_name(packet, 12) + 4]
         lent = self._lent
         if lent is not None and transport == UDP:
-            # perf: bench forwarded; what `_pick` comes to most of the time
+            # perf: bench forward; what `_pick` comes to most of the time
             lines, now = self._datagrams, lent.loop.time()
             if len(lines) >= _SOCKETS:
                 line = self._drawn

@@ -66,7 +66,7 @@ class SliceTable:
         if len(numbers) > 1:
             numbers = sorted(set(numbers), key=self._order)
         found = []
-        for number in numbers:  # perf: bench cold PTR; mostly one
+        for number in numbers:  # perf: bench once PTR; mostly one
             slice_ = self._slots[number]
             if slice_ is not None:
                 for at in slice_.find(address):

@@ -56,7 +56,7 @@ def pieces(counters: Counters, catalogue: Mapping[str, Metric] = METRICS) -> Ite
 
 
 def _grouped(children: Mapping[tuple[str, ...], T]) -> dict[str, list[tuple[Labels, T]]]:
-    """Children by metric. perf: bench counted; 0.3 ms for 2,000, so this is one slice."""
+    """Children by metric. perf: bench nx; 0.3 ms for 2,000, so this is one slice."""
     groups: dict[str, list[tuple[Labels, T]]] = {}
     for key, value in children.items():
         groups.setdefault(key[0], []).append((key[1:], value))

@@ -207,7 +207,7 @@ class Cache(Filter):
             and not (answer.rcode or answer.flags & types.TC or answer.cargo.authority)
             and query.type in answer.cargo.found
         ):
-            # perf: bench forwarded; the same as below for what is usual
+            # perf: bench forward; the same as below for what is usual
             kind, ttl = SUCCESS, self._limits[SUCCESS].clamp(answer.cargo.least_ttl)
             given: Answer = answer.settled(ttl)
         else:

@@ -221,7 +221,7 @@ class Forward(Filter):
                     reply = await send(asked[0], transport, self._read_timeout, asked[1])
                 except UpstreamError as error:
                     reply = error
-                # perf: bench forwarded; one coroutine, one await
+                # perf: bench forward; one coroutine, one await
                 if type(reply) is bytes and self._is_simple:
                     answer = self._carried(query, reply, len(asked[1]))
                     if answer is not None:

@@ -98,7 +98,7 @@ class Loadbalance(Editor):
 
     def edit(self, query: Query, answer: Answer) -> Answer:
         """The answer in its order; zone transfers keep theirs."""
-        if type(answer) is Carried and self._is_plain:  # perf: bench forwarded; in order already
+        if type(answer) is Carried and self._is_plain:  # perf: bench forward; in order already
             is_turning = answer.cargo.block is not None and query.type not in _TRANSFERS
             return answer.but(rotate=True) if is_turning else answer
         sets = answer.answer

@@ -89,7 +89,7 @@ class Slots:
 
     def count(self, batch: Sequence[Seen], stray: int | None = types.REFUSED) -> list[Seen]:
         """Counts a batch, but for what has the code `stray` and no plugin: that it gives back."""
-        # perf: bench counted; every look-up that can be made once for a batch is made once
+        # perf: bench nx; every look-up that can be made once for a batch is made once
         requests, responses, buckets, places = self.requests, self.responses, _BUCKETS, _PLACES
         sizes, replies, durations = self.sizes.counts, self.replies.counts, self.durations.counts
         strays: list[Seen] = []

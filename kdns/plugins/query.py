@@ -82,7 +82,7 @@ class Ledger(Struct):
         facts, self.facts = self.facts, None
         if facts:
             stamps, touched = self.stamps.values, self.touched
-            for fact in facts:  # perf: bench forwarded; one or two
+            for fact in facts:  # perf: bench forward; one or two
                 at = hash(fact) & 0xFFFF
                 touched.append(at)
                 self.mark += stamps[at]

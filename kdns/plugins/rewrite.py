@@ -42,7 +42,7 @@ class BadName(Exception):
     """A rule made a name that cannot be one."""
 
 
-@lru_cache(maxsize=256)  # perf: bench cold; most rules have one target
+@lru_cache(maxsize=256)  # perf: bench once; most rules have one target
 def _parse_key(name: str) -> Key:
     try:
         return names.parse_key(name)

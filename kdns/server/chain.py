@@ -38,7 +38,7 @@ def _filter(plugin: Filter, inner: Soon) -> Soon:
         at_once = plugin.at_once
 
         def around(query: Query) -> Result | Awaitable[Result]:
-            return at_once(query, inner)  # perf: bench forwarded; a partial costs twice as much
+            return at_once(query, inner)  # perf: bench forward; a partial costs twice as much
 
         return around
     edit, later = plugin.edit, plugin.edited
@@ -49,7 +49,7 @@ def _filter(plugin: Filter, inner: Soon) -> Soon:
             return edit(query, answer)
         if answer is SKIP:
             return SKIP
-        waited: Any = answer  # Any: a cast costs a call (perf: bench forwarded)
+        waited: Any = answer  # Any: a cast costs a call (perf: bench forward)
         return later(query, waited)
 
     return edited

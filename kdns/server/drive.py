@@ -17,7 +17,7 @@ T = TypeVar("T")
 def drive(awaitable: Awaitable[T], done: Callable[[T], None]) -> None:
     """Runs what a pipeline gave to wait for and hands its result to `done`, at once if it can."""
     # A pipeline gives coroutines; the wider type is what callers can know.
-    coroutine: Any = awaitable  # Any: a cast costs a call (perf: bench forwarded)
+    coroutine: Any = awaitable  # Any: a cast costs a call (perf: bench forward)
     _go_on(coroutine, done)
 
 

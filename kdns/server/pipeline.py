@@ -158,7 +158,7 @@ class Pipeline:
         except Exception as error:
             return self._failed(packet, query, error, fold, limit, router, block)
         ledger.settle()
-        waited: Any = answer  # Any: a cast costs a call (perf: bench forwarded)
+        waited: Any = answer  # Any: a cast costs a call (perf: bench forward)
         return self._waited(packet, query, waited, fold, limit, router, block)
 
     async def _waited(

@@ -28,7 +28,7 @@ GRACE_S = 5.0
 HTTP_GRACE_S = 1.0
 """How long HTTP replies under way may take at stop."""
 COLLECT: Final = (10_000, 4, 10)
-"""When to look for garbage in cycles. perf: bench forwarded; nothing on the way of a query makes
+"""When to look for garbage in cycles. perf: bench forward; nothing on the way of a query makes
 any, yet a hundred queries under way look like it to Python's own (700, 10, 10). A walk over as many
 new objects takes 0.2 ms, one over four times that 2 ms."""
 

@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, now: float) -> tuple[int, bool]:
         """Octets of messages that were read, and whether no whole message is left for now."""
-        # perf: bench stream; what is hot is answered here, without a call
+        # perf: bench tcp; what is hot is answered here, without a call
         pipeline, buffer, is_v6 = self.pipeline, self._buffer, self.is_v6
         table, stamps, wants_each = pipeline.table, pipeline.stamps, pipeline.router.wants_each
         views = table.views if table is not None and not wants_each else {}

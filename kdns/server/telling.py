@@ -1,9 +1,9 @@
 """Answers given become what observers are told: each one that was made, sums of those remembered.
 
-What the chain answered is told one by one: at once where somebody wants each or it failed, else
-when there is a batch of it or somebody asks for figures. What the table gave is counted where it
-stands and told about once a second, a few packets at a time, so that neither a hot packet nor a
-full table costs a pause. Observers who want each are told of every reply from the table, too.
+What the chain answered is told one by one, at once where somebody wants each or it failed; where
+nobody wants more than sums it is only counted, by all that can be counted of it. What the table
+gave is counted where it stands and told about once a second, a few packets at a time, so that
+neither a hot packet nor a full table costs a pause. Whoever wants each hears of these, too.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class Telling:
         tallies[tally] = tallies.get(tally, 0) + 1
         if len(tallies) >= 4 * TELL_MOST:
             self.is_due = True
-        took = self.clock() - started  # perf: bench counted; `_note` at once
+        took = self.clock() - started  # perf: bench nx; `_note` at once
         latency = self.latency
         latency.counts[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += 1
         latency.sum += took

@@ -150,7 +150,7 @@ class Carried(Answer, frozen=True, gc=False, kw_only=True):
 
     def settled(self, ttl: int) -> "Carried":
         """The same with one TTL, and without what is of this moment: its age, EDNS options."""
-        # perf: bench forwarded; half the price of `but`
+        # perf: bench forward; half the price of `but`
         return Carried(
             self.rcode, (), (), (), self.flags, self.serial, self.rotate, None, self.ede, b"",
             self.plugin, self.error, self.live, cargo=self.cargo, ttl=ttl,
@@ -221,7 +221,7 @@ def screen(message: bytes, start: int, key: Key) -> Cargo | None:
 def _single(message: bytes, start: int, key: Key) -> Cargo | None:
     """One address at the question's name, and an OPT or none.
 
-    perf: bench forwarded; what most replies are, at a third of the price.
+    perf: bench forward; what most replies are, at a third of the price.
     """
     if message[6:11] != _ONE_ANSWER or message[11] > 1:
         return None

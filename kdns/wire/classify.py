@@ -25,7 +25,7 @@ class Limits:
 
     def clamp(self, ttl: int) -> int:
         """The TTL within bounds; the upper one wins (CoreDNS)."""
-        # perf: bench forwarded; min and max cost 0.3 µs
+        # perf: bench forward; min and max cost 0.3 µs
         ttl = ttl if ttl > self.least else self.least
         return ttl if ttl < self.most else self.most
 

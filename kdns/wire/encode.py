@@ -53,7 +53,7 @@ def encode(
 
 
 def _short(question: Question, answer: Answer, flags: int) -> WireAnswer | None:
-    """What most answers are; None for the others (perf: bench cold)."""
+    """What most answers are; None for the others (perf: bench once)."""
     at = 16 + len(question.name)
     records = _NOTHING
     if answer.answer:
@@ -78,7 +78,7 @@ def _short(question: Question, answer: Answer, flags: int) -> WireAnswer | None:
         more += 1
         if answer.ede or answer.options or answer.rcode > 15:
             edns = opt(question, answer)
-        else:  # perf: bench cold
+        else:  # perf: bench once
             edns = _OPT(0, types.OPT, question.size, question.do << 15, 0)
     status = flags | answer.rcode & 0xF
     head = _HEAD(question.id, status, 1, count, len(answer.authority), more)
@@ -148,7 +148,7 @@ def _meeting(key: bytes, name: bytes) -> tuple[int, int]:
     where that stands in the message: 0 where they share nothing.
     """
     at = 0
-    if key[-2:-1] == name[-2:-1]:  # perf: bench cold PTR; few names go on
+    if key[-2:-1] == name[-2:-1]:  # perf: bench once PTR; few names go on
         while size := name[at]:
             place = _place(key, name[at:])
             if place:
@@ -183,7 +183,7 @@ def _services(question: Question, rrset: RRset, additional: tuple[RRset, ...]) -
         rdatas = tuple([rdata[:-size] + asked for rdata in rdatas])
     cls, ttl = rrset.cls, rrset.ttl
     records = []
-    for rdata in rdatas:  # perf: bench cold SRV; mostly one
+    for rdata in rdatas:  # perf: bench once SRV; mostly one
         records.append(_RECORD(_AT_QUESTION, types.SRV, cls, ttl, len(rdata)) + rdata)  # noqa: PERF401
     return b"".join(records + glue), len(rdatas), len(glue), None, True
 
@@ -217,7 +217,7 @@ def _glue(additional: tuple[RRset, ...], places: dict[bytes, int], rest: int) ->
             fixed = _RECORD(0xC000 | rest, type_, rrset.cls, rrset.ttl, len(rdatas[0]))
             fixed = rrset.owner[: rrset.owner[0] + 1] + fixed
         for rdata in rdatas:
-            records.append(fixed + rdata)  # noqa: PERF401 - perf: bench cold SRV; mostly one
+            records.append(fixed + rdata)  # noqa: PERF401 - perf: bench once SRV; mostly one
     return records if len(records) < MOST else None
 
 

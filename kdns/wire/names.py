@@ -153,7 +153,7 @@ def parse_reverse(key: Key) -> bytes | None:
 
 
 def _parse_in_addr(key: Key) -> bytes | None:
-    """perf: bench cold PTR; four labels without a loop."""
+    """perf: bench once PTR; four labels without a loop."""
     end = len(key) - len(IN_ADDR)
     octets = _OCTETS
     try:

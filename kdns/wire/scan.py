@@ -15,7 +15,7 @@ from kdns.wire.names import Key
 _HEADER = Struct("!HHQ").unpack_from
 _COUNTS = Struct("!HHHHHH").unpack_from
 _lower: Callable[[bytes], Key] = bytes.lower  # type: ignore[assignment]
-"""`names.fold` in one step (perf: bench cold)."""
+"""`names.fold` in one step (perf: bench once)."""
 _OPTED = 1 << 48 | 1
 """The counts of a question and an OPT."""
 _USUAL = frozenset((_OPTED, 1 << 48))
@@ -25,7 +25,7 @@ _TWO = Struct("!HH").unpack_from
 _OPT = Struct("!BHHIH").unpack_from
 
 
-def scan(packet: bytes) -> Question:  # noqa: C901 - perf: bench cold; a call is 0.1 µs
+def scan(packet: bytes) -> Question:  # noqa: C901 - perf: bench once; a call is 0.1 µs
     """Reads header, question and OPT; checks that the counted records are there."""
     if len(packet) < 12:
         raise WireError("short")
@@ -48,7 +48,7 @@ def scan(packet: bytes) -> Question:  # noqa: C901 - perf: bench cold; a call is
     name = packet[12:at]
     key = _lower(name)
     if counts == _OPTED and len(packet) >= at + 15:
-        # perf: bench cold, noisy; the usual OPT, and nothing behind it
+        # perf: bench once, noisy; the usual OPT, and nothing behind it
         root, opt, size, ttl, length = _OPT(packet, at + 4)
         if opt == types.OPT and len(packet) == at + 15 + length and not root | ttl & 0xFF0000:
             do = ttl & 0x8000 != 0

@@ -198,7 +198,7 @@ def _rrset(writer: _Writer, rrset: RRset, ttl: int | None) -> None:
     owner = _AT_QUESTION if rrset.owner == writer.question.key else None
     rdatas = rrset.rdatas
     if owner is not None and rdatas and not writer.ages and type_ in _ADDRESSES:
-        # perf: bench cold; one join instead of a loop over the records
+        # perf: bench once; one join instead of a loop over the records
         fixed = owner + _FIXED(type_, rrset.cls, ttl, len(rdatas[0]))
         out += fixed + fixed.join(rdatas)
         return

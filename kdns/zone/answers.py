@@ -51,7 +51,7 @@ def plain(
     view: View, zone: Zone, namespace: str, key: Key, type_: int, touch: Touch
 ) -> Answer | None:
     """The same for a service's own name, whose end `view.plain` knows; None where there is more to
-    it. perf: bench cold A, AAAA, NXDOMAIN: most names are these.
+    it. perf: bench once A, AAAA, NXDOMAIN: most names are these.
     """
     if type_ in _ODD:
         return None

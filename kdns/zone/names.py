@@ -84,7 +84,7 @@ def parse_dashed(text: str) -> bytes | None:
     parts = text.split("-")
     if len(parts) == 4:
         a, b, c, d = parts
-        try:  # perf: bench cold pod names; ipaddress takes five times as long
+        try:  # perf: bench once pod names; ipaddress takes five times as long
             return bytes((_OCTETS[a], _OCTETS[b], _OCTETS[c], _OCTETS[d]))
         except KeyError:
             if "" not in parts:

@@ -44,7 +44,7 @@ def answer(
     """Answers for `parts`, the labels of `key` left of the zone: […,] service, namespace, svc."""
     pick = ALL
     if len(parts) > 3:
-        if len(parts) > 5 and not view.zonal:  # perf: bench cold NXDOMAIN
+        if len(parts) > 5 and not view.zonal:  # perf: bench nx
             return None
         found = parse_pick(parts[:-3], multicluster=zone.is_multicluster, zonal=view.zonal)
         if found is None:
@@ -121,7 +121,7 @@ def _target(
 ) -> bytes | None:
     """The name of a service, which is the end of the name that was asked for."""
     namespace, name = service.namespace, service.name
-    if parts[-2] == namespace and key.isascii():  # perf: bench cold SRV
+    if parts[-2] == namespace and key.isascii():  # perf: bench once SRV
         return key[-len(zone.key) - len(namespace) - len(name) - 6 :]
     return service_name(zone.key, namespace, name)
 
@@ -216,7 +216,7 @@ def _named(view: View, slice_: Slice, wanted: str, address: bytes | None) -> lis
     """The ready endpoints of this label, which is the one of `address` if that is given."""
     unready = slice_.unready
     pods = slice_.pods if view.pod_names else None
-    if not slice_.hostnames and not pods:  # perf: bench cold endpoint names
+    if not slice_.hostnames and not pods:  # perf: bench once endpoint names
         found = slice_.find(address) if address is not None else ()
         return [at for at in found if at not in unready]
     columns = [column for column in (slice_.hostnames, pods) if column]
@@ -235,7 +235,7 @@ def _matching(ports: tuple[Port, ...], pick: Pick) -> tuple[Port, ...]:
     found = []
     for port in ports:
         if (not name or port.name == name) and (not protocol or port.protocol == protocol):
-            found.append(port)  # noqa: PERF401 - perf: bench cold SRV; there are one or two
+            found.append(port)  # noqa: PERF401 - perf: bench once SRV; there are one or two
     return tuple(found)
 
 
@@ -273,7 +273,7 @@ def _hosts(view: View, zone: Zone, chosen: Iterable[Chosen]) -> list[Host]:
             for at in endpoints:
                 text = endpoint_label(slice_, at, pod_names=view.pod_names)
                 hosts.append((below(text, parent), slice_.address(at), ports))
-        else:  # perf: bench cold SRV
+        else:  # perf: bench once SRV
             hosts += [(dashed(a) + parent, a, ports) for a in _addresses(slice_, endpoints)]
     return hosts
 
@@ -327,7 +327,7 @@ def _located(view: View, zone: Zone, key: Key, hosts: Sequence[Host]) -> Answer:
 def _located_at(
     view: View, zone: Zone, key: Key, target: bytes | None, address: bytes, ports: Sequence[Port]
 ) -> Answer:
-    """The same for one host (perf: bench cold SRV)."""
+    """The same for one host (perf: bench once SRV)."""
     ttl = view.ttl
     family = types.A if len(address) == 4 else types.AAAA
     rdatas: dict[bytes, None] = {}

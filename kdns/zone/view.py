@@ -122,7 +122,7 @@ class View:
         at = key[0] + 1
         end = ends.get(key[at:])
         if end is not None and self._is_flat and (end[1] or not end[0].has_reverse):
-            # perf: bench cold A
+            # perf: bench once A
             return end[0].at_present(), [key[1:at].decode("latin-1"), *end[1]]
         if self._reverse and key[-2:-1] == b"a":  # as in arpa
             address = parse_reverse(key)
@@ -160,7 +160,7 @@ class View:
         return None
 
     def _note(self, key: Key, at: int, end: "tuple[Zone, list[str]]") -> None:
-        """Remembers the end of a name from the namespace on (perf: bench cold A)."""
+        """Remembers the end of a name from the namespace on (perf: bench once A)."""
         ends = self._ends
         if len(ends) >= _MOST_ENDS:
             ends.clear()

@@ -1,5 +1,6 @@
 """The command line: CoreDNS's flags, our commands, exit codes and what is printed."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -322,3 +323,17 @@ def test_without_a_corefile_whoami_is_served(tmp_path: Path) -> None:
     finally:
         process.terminate()
         assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("words", [["-version"], ["-plugins"], ["query", "-conf", "{}", "a.org"]])
+def test_a_reader_that_leaves_is_no_failure_to_be_told_of(words: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "Corefile"
+    file.write_text(". {\n whoami\n}\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "kdns", *(word.format(file) for word in words)]
+    done = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=20, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
