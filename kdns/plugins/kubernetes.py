@@ -7,30 +7,19 @@ and the one look-up that must be waited for: the target of an ExternalName servi
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from kdns.client.interfaces import own_addresses
-from kdns.cluster.api.connection import Access
 from kdns.cluster.api.resources import RESOURCES
 from kdns.cluster.cluster import Cluster, Lent, Origin
-from kdns.cluster.selection import Selection
-from kdns.cluster.selectors import EVERYTHING, Selector, parse
+from kdns.cluster.stanza import SYNTAX, Stanza
 from kdns.cluster.store import Store
-from kdns.corefile.options import (
-    Settings,
-    Shape,
-    Syntax,
-    choice,
-    duration,
-    integer,
-    number,
-    text,
-    zones,
-)
+from kdns.corefile.options import Settings, Syntax
 from kdns.observe.counters import Labels
 from kdns.plugins.base import (
     SKIP,
@@ -48,19 +37,16 @@ from kdns.wire import names, types
 from kdns.wire.message import Answer
 from kdns.wire.names import Key
 from kdns.zone.answers import Outcome, answer, plain
+from kdns.zone.clients import Clients, parse_search, search_path
 from kdns.zone.external import Alias
 from kdns.zone.names import describe
 from kdns.zone.view import ImportSerial, View, Zone, positive
 
 log = logging.getLogger("kdns.kubernetes")
 
-API_OPTIONS = (
-    "endpoint", "tls", "kubeconfig", "apiserver_qps", "apiserver_burst", "apiserver_max_inflight",
-)  # fmt: skip
-OUR_API_OPTIONS = ("snapshot", "stale_after")
-"""What goes with an API server only, and is ours."""
 TICK_S = 0.5
 """How often it is looked whether the data has become too old."""
+RESOLV_CONF = "/etc/resolv.conf"
 STALE, NOT_READY = 3, 14
 """Extended DNS errors (RFC 8914)."""
 RESTORED: Final = "cluster data from a snapshot"
@@ -73,106 +59,37 @@ class Kubernetes(Backend):
 
     name = "kubernetes"
     is_live = True
-    syntax: ClassVar[Syntax] = Syntax(
-        args=Shape(rest=zones),
-        options={
-            "endpoint": Shape(rest=text, at_least=1),
-            "tls": Shape((text, text, text)),
-            "kubeconfig": Shape((text,), (text,)),
-            "apiserver_qps": Shape((number(),)),
-            "apiserver_burst": Shape((integer(),)),
-            "apiserver_max_inflight": Shape((integer(),)),
-            "manifests": Shape(rest=text, at_least=1, repeats=True),
-            "namespaces": Shape(rest=text, at_least=1, repeats=True),
-            "namespace_labels": Shape(rest=text, at_least=1),
-            "labels": Shape(rest=text, at_least=1),
-            "pods": Shape((choice("disabled", "insecure", "verified"),)),
-            "endpoint_pod_names": Shape(),
-            "ttl": Shape((integer(0, 3600),)),
-            "noendpoints": Shape(),
-            "fallthrough": Shape(rest=zones),
-            "ignore": Shape((choice("empty_service"),), rest=text),
-            "multicluster": Shape(rest=zones),
-            "zonal": Shape(),
-            "startup_timeout": Shape((duration(0),)),
-            "snapshot": Shape((text,)),
-            "stale_after": Shape((duration(0),)),
-        },
-        removed={
-            "federation": "federations are gone from Kubernetes, take the line out",
-            "resyncperiod": "changes are watched as they happen, take the line out",
-            "transfer": "zone transfers have a directive of their own, `transfer`",
-            "upstream": "ExternalName targets are always resolved by this server",
-        },
-    )
+    syntax: ClassVar[Syntax] = SYNTAX
 
     def __init__(self, settings: Settings, site: Site) -> None:
         super().__init__(settings, site)
-        self._check()
-        self._selection = Selection(
-            labels=self._selector("labels"),
-            namespaces=self._selector("namespace_labels"),
-            endpoints=not settings.has("noendpoints"),
-            pods=settings.get("pods") == "verified",
-            imports=bool(settings.values("multicluster")),
-        )
+        self._stanza = Stanza(settings, site.beside.get("watched", ()))
         self._fallthrough = fallthrough(settings)
-        self._cluster = self._share()
+        self._cluster = self._share(self._stanza.origin)
         self._view = self._make_view(self._cluster.store)
         self._limit = settings.get("stale_after", 300.0)
         self._overdue = ""
+        self._domains: tuple[Key, ...] = ()
+        """The search domains of the machine we run on, which pods have too."""
+        self._clients = Clients(self._cluster.store)
+        self._offer_all()
+
+    def _offer_all(self) -> None:
+        """What the other plugins of the block, and the process, may know of us."""
+        site, beside = self.site, self.site.beside
         site.counters.ask("kdns_data_age_seconds", partial(_ages, site.life))
         site.counters.ask("kdns_data_stale", partial(_stale, site.life))
-        site.beside.setdefault("metadata", []).append(self.offer)
+        beside.setdefault("metadata", []).append(self.offer)
+        beside["cluster"] = self._view
+        forward = {zone.key for zone in self._view.zones if not zone.is_reverse}
+        site.shared.setdefault("cluster zones", set()).update(forward)
+        if self._view.pods == "verified":
+            beside["clients"] = self._clients
+            beside.setdefault("search", {})[self.name] = self.search
 
-    def _check(self) -> None:
-        """Raises ConfigError for options that exclude each other."""
-        settings = self.settings
-        for option, other in (("namespaces", "namespace_labels"), ("zonal", "noendpoints")):
-            if settings.has(option) and settings.has(other):
-                raise settings.all(other)[0].fail(
-                    f"kubernetes: {option} and {other} exclude each other"
-                )
-        for line in settings.lines:
-            if line.name in API_OPTIONS and settings.has("manifests"):
-                raise line.fail(
-                    f"kubernetes: {line.name} and manifests are two sources",
-                    "keep one of them",
-                )
-            if line.name in OUR_API_OPTIONS and settings.has("manifests"):
-                raise line.fail(
-                    f"kubernetes: {line.name} is for what an API server tells, manifests are files",
-                    "take the line out",
-                )
-
-    def _selector(self, option: str) -> Selector:
-        """The label selector of an option; its words are joined by spaces."""
-        lines = self.settings.all(option)
-        if not lines:
-            return EVERYTHING
-        try:
-            return parse(" ".join(lines[-1].values))
-        except ValueError as error:
-            raise lines[-1].fail(f"kubernetes: {option}: {error}") from None
-
-    def _share(self) -> Cluster:
+    def _share(self, origin: Origin) -> Cluster:
         """The Store for this source and selection, one in the process."""
-        settings, site = self.settings, self.site
-        cert, key, ca = self._words("tls") or ("", "", "")
-        kubeconfig, *context = self._words("kubeconfig") or ("",)
-        access = Access(
-            endpoint="" if kubeconfig else next(iter(self._words("endpoint")), ""),
-            cert=cert,
-            key=key,
-            ca=ca,
-            kubeconfig=kubeconfig,
-            context=context[0] if context else "",
-            qps=settings.get("apiserver_qps", 0.0),
-            burst=settings.get("apiserver_burst", 0),
-            max_inflight=settings.get("apiserver_max_inflight", 0),
-        )
-        kept = self._paths("snapshot")
-        origin = Origin(self._selection, self._paths("manifests"), access, kept[-1] if kept else "")
+        site = self.site
         if any(isinstance(c, Cluster) and origin.clashes(c.origin) for c in site.shared.values()):
             raise self.settings.all("snapshot")[-1].fail(
                 "kubernetes: a stanza with other options keeps its snapshot in the same file",
@@ -189,19 +106,6 @@ class Kubernetes(Backend):
             life.link,
         )
         return site.share(("cluster", origin), partial(Cluster, origin, lent))
-
-    def _words(self, option: str) -> tuple[Any, ...]:  # Any: as the option's Shape has them
-        """The values of an option's last line."""
-        lines = self.settings.all(option)
-        return lines[-1].values if lines else ()
-
-    def _paths(self, option: str) -> tuple[str, ...]:
-        """Paths, from the folder of the file that names them."""
-        return tuple(
-            os.path.join(os.path.dirname(line.word.file), path)
-            for line in self.settings.all(option)
-            for path in line.values
-        )
 
     def _make_view(self, store: Store) -> View:
         settings, ttl = self.settings, self.settings.get("ttl", 5)
@@ -238,7 +142,13 @@ class Kubernetes(Backend):
     async def start(self) -> None:
         """Learns our own addresses and waits for the cluster's first state, for a bounded time."""
         self._view = replace(self._view, own=own_addresses(self.site.listen))
-        self._warn()
+        self.site.beside["cluster"] = self._view
+        if self._view.pods == "verified":
+            with suppress(OSError):  # who has none searches nothing more
+                text = await asyncio.to_thread(Path(RESOLV_CONF).read_text, errors="replace")
+                self._domains = parse_search(text)
+        for warning in self._stanza.warnings:
+            log.warning("%s", warning)
         limit = self.settings.get("startup_timeout", 5.0)
         waiting = asyncio.ensure_future(self._tell_of_waiting())
         try:
@@ -254,15 +164,6 @@ class Kubernetes(Backend):
             waiting.cancel()
         if self._limit:
             self.judge_age()  # what another worker or a snapshot told may be old already
-
-    def _warn(self) -> None:
-        """Says what CoreDNS passes over in silence."""
-        settings = self.settings
-        if settings.has("kubeconfig") and settings.has("endpoint"):
-            log.warning("endpoint is not used, since kubeconfig names the API server")
-        elif len(self._words("endpoint")) > 1:
-            used = self._cluster.origin.access.endpoint
-            log.warning("of several endpoints only the first is used: %s", used)
 
     async def _tell_of_waiting(self) -> None:
         while True:
@@ -360,6 +261,15 @@ class Kubernetes(Backend):
             return self._marked(zone.at_present().nodata)
         found = positive(*alias.cnames, *as_of_now(query, reply).answer)
         return self._marked(found.but(flags=found.flags | reply.flags & types.TC))
+
+    def search(self, query: Query) -> tuple[Key, ...] | None:
+        """The search path of the asker's pod, for the zone he asks in; None when it is unknown."""
+        place = self._view.find(query.key)
+        if place is None:
+            return None
+        query.reads_class(self._clients)
+        namespace = self._clients.namespace(query.touch, query.client.address)
+        return search_path(place[0].key, namespace, self._domains) if namespace else None
 
     def offer(self, query: Query) -> None:
         """Offers what the name means and, with verified pods, who asks (facts B.13)."""

@@ -7,12 +7,12 @@ import pytest
 from kdns.cluster.store import Put, Synced
 from kdns.corefile.options import check
 from kdns.corefile.tree import ConfigError, Directive, Word
-from kdns.plugins.base import SKIP, Backend, Query, Result
+from kdns.plugins.base import SKIP, Backend, Ledger, Query, Result
 from kdns.plugins.kubernetes import Kubernetes
 from kdns.plugins.metadata import Metadata
 from kdns.wire import names, records, types
 from kdns.wire.message import Answer, RRset
-from tests.fakes import Clock, at_work, chain, client
+from tests.fakes import Clock, at_work, chain, client, question
 from tests.fakes import site as make_site
 from tests.zone.worlds import (
     as_list,
@@ -450,3 +450,38 @@ async def test_every_change_of_the_source_reaches_the_stamps(tmp_path):
     before = made.ledger
     async with running(made):
         assert not before.is_right()
+
+
+# What other plugins are told
+
+
+async def test_the_search_path_of_the_asker_is_told_to_others():
+    made, plugin, _ = kubernetes("pods verified")
+    search = made.site.beside["search"]["kubernetes"]
+    path = [names.format(key) for key in search(a_query(made, "x.y.cluster.local"))]
+    assert path[:3] == ["a.svc.cluster.local.", "svc.cluster.local.", "cluster.local."]
+    assert path[-1] == "."
+    assert made.ledger.audience == (made.site.beside["clients"],)
+    assert made.ledger.facts == [b"\x7f\0\0\1"]
+    assert made.ledger.keep
+    assert search(a_query(made, "x.y.cluster.local", "10.9.9.9")) is None
+    assert made.ledger.audience, "even the absence of a pod depends on the asker"
+    assert search(a_query(made, "example.org")) is None
+    assert made.site.beside["cluster"].store is plugin.cluster.store
+
+
+async def test_without_verified_pods_nobody_is_told_who_asks():
+    made, _, _ = kubernetes("pods insecure")
+    assert "clients" not in made.site.beside
+    assert "search" not in made.site.beside
+
+
+def test_the_forward_zones_of_all_stanzas_are_known_to_the_process():
+    made, _, _ = kubernetes()
+    assert made.site.shared["cluster zones"] == {names.parse_key("cluster.local")}
+
+
+def a_query(made, name, who="127.0.0.1"):
+    asked = question(name)
+    made.ledger = Ledger(made.site.stamps, made.route, facts=[])
+    return Query.of(asked, client(who), made.site.clock(), made.ledger)
