@@ -90,7 +90,7 @@ class World:
         self.counters = Counters()
         self.clock = Clock()
         self.plugins = plugins
-        self.router = Router({zone: Block(zone, join(plugins), plugins, ())}, recurses=False)
+        self.router = Router([Block(zone, join(plugins), plugins, ())], recurses=False)
         self.table = AnswerTable(self.stamps, Random(1), lambda peer: peer, limit_bytes)
         self.with_table = self._pipeline(self.table, whole=whole)
         self.without = self._pipeline(None, whole=whole)

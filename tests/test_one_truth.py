@@ -15,6 +15,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from kdns.cluster.cluster import Cluster
 from kdns.cluster.objects import Namespace, Object, Pod, Port, Service, Slice
 from kdns.cluster.store import Change, Delete, Event, Put, Replace, Store, Synced
 from kdns.observe.counters import Counters
@@ -244,11 +245,15 @@ class Side:
             chance=Fixed(),
         )  # fmt: skip
         made: list[Plugin] = plugins(self.corefile, where, *KINDS)
-        return Router({ROOT: Block(ROOT, join(made), tuple(made), ())}, recurses=True)
+        return Router([Block(ROOT, join(made), tuple(made), ())], recurses=True)
+
+    @property
+    def clusters(self) -> list[Cluster]:
+        return [one for one in self.shared.values() if isinstance(one, Cluster)]
 
     @property
     def stores(self) -> list[Store]:
-        return [cluster.store for cluster in self.shared.values()]
+        return [cluster.store for cluster in self.clusters]
 
     def happen(self, event: Event | Reload | Flip) -> None:
         if isinstance(event, Reload):
@@ -256,7 +261,7 @@ class Side:
             self.pipeline.replace(self._router())
             return
         if isinstance(event, Flip):
-            for cluster in self.shared.values():
+            for cluster in self.clusters:
                 cluster.restored(event.is_restored)
             return
         self.happened += 1

@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from kdns.corefile.options import Settings, Syntax
 from kdns.observe.counters import Counters, Histogram
-from kdns.plugins.query import Classifier, Client, Credit, Ledger, Query, Stamps
-from kdns.wire.message import Answer
+from kdns.plugins.query import Classifier, Client, Credit, Ledger, Query, Seal, Stamps
+from kdns.wire.message import Answer, Transfer
 from kdns.wire.names import ROOT, Key, is_below
 
-__all__ = ["Classifier", "Client", "Credit", "Ledger", "Query", "Stamps"]
+__all__ = ["Classifier", "Client", "Credit", "Ledger", "Query", "Seal", "Stamps"]
 """What a plugin needs of plugins.query; the rest is made here."""
 
 T = TypeVar("T")
@@ -55,6 +55,10 @@ def waiting(soon: Soon) -> Next:
         return await cast("Awaitable[Result]", answer)
 
     return ask
+
+
+SILENCE: Final = b""
+"""What a gate says to a packet that gets no reply."""
 
 
 class Seen(Struct, frozen=True, gc=False):
@@ -206,6 +210,11 @@ class Plugin:
 
     name: ClassVar[str]
     syntax: ClassVar[Syntax] = Syntax()
+    reads: frozenset[int] = frozenset()
+    """EDNS options whose values its answers depend on: packets that differ in one of them do not
+    share an answer."""
+    opcodes: frozenset[int] = frozenset()
+    """What packets may want beside queries and notifications, for the block it stands in."""
 
     def __init__(self, settings: Settings, site: Site) -> None:
         self.settings = settings
@@ -232,6 +241,25 @@ class Plugin:
     def is_ready(self) -> bool:
         """False while the plugin has no usable data (asked by `ready`)."""
         return True
+
+
+class Gate(Plugin):
+    """Looks at every packet of its listener before anything else does, the answer table too."""
+
+    room: int = 0
+    """Octets that its seals add to a reply."""
+
+    def admit(self, packet: bytes, client: Client, now: float) -> bytes | Seal | None:
+        """None lets it go on; a reply to send instead, or SILENCE; or what seals its reply."""
+        raise NotImplementedError
+
+
+class Chooser(Plugin):
+    """Says which queries its block takes; those go to the next block that holds their name."""
+
+    def takes(self, query: Query) -> bool:
+        """True when the query is for this block; notes on it what that depended on."""
+        raise NotImplementedError
 
 
 class Backend(Plugin):
@@ -265,7 +293,7 @@ class Filter(Plugin):
 
 
 class Editor(Filter):
-    """A filter that only changes what the rest of the chain answers."""
+    """A filter that only changes what the rest of the chain answers, transfers excepted."""
 
     def edit(self, query: Query, answer: Answer) -> Answer:
         """The answer as it is to be; never called with SKIP."""
@@ -274,7 +302,9 @@ class Editor(Filter):
     async def edited(self, query: Query, waited: Awaitable[Result]) -> Result:
         """The same for an answer that is still to come."""
         answer = await waited
-        return SKIP if answer is SKIP else self.edit(query, answer)
+        if answer is SKIP or type(answer) is Transfer:
+            return answer
+        return self.edit(query, answer)
 
 
 class Observer(Plugin):

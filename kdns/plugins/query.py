@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kdns.wire import types
 from kdns.wire.message import Answer, Question
@@ -36,7 +37,10 @@ class Classifier(Protocol):
     """Puts client addresses into classes between which answers may differ."""
 
     def classify(self, address: bytes) -> Hashable:
-        """The class of a packed address; a pure function of it for the life of the plugin."""
+        """The class of a packed address, at this moment.
+
+        Where it is read from what may change, the query is to touch that fact before.
+        """
 
 
 class Credit(Protocol):
@@ -56,6 +60,20 @@ class Client(Struct, frozen=True, gc=False):
     local_port: int = 0
 
 
+Seal = Callable[[bytes], bytes]
+"""Makes the octets of a reply those that leave."""
+
+
+class Finish(Struct):
+    """What is still to be done to a reply, where that is more than usual."""
+
+    size: int = 65535
+    """What the asker's EDNS size counts as at most."""
+    seal: Seal | None = None
+    room: int = 0
+    """Octets that the seal adds."""
+
+
 class Ledger(Struct):
     """What one packet's answer depended on, shared by all queries made on the way to it."""
 
@@ -66,6 +84,9 @@ class Ledger(Struct):
     facts: list[Hashable] | None = None
     """Facts whose stamps are not noted yet: nothing can change before the first await, so until
     then a touch only appends here. None from then on."""
+    packet: bytes = b""
+    """As it was received."""
+    finish: Finish | None = None
     mark: int = 0
     """Sum of the touched stamps when they were touched. Stamps only grow, so the sum stays
     equal exactly while none of them has moved."""
@@ -108,6 +129,16 @@ class Query(Struct):
     """The zone of the server block that answers."""
     depth: int = 0
 
+    @property
+    def packet(self) -> bytes:
+        """The packet as it was received; empty for what the server asks by itself."""
+        return self.ledger.packet
+
+    @property
+    def opcode(self) -> int:
+        """What the packet wants: a query mostly."""
+        return self.question.flags >> 11 & 0xF
+
     @staticmethod
     def of(question: Question, client: Client, now: float, ledger: Ledger) -> "Query":
         """The query of a packet, as asked."""
@@ -145,6 +176,26 @@ class Query(Struct):
         """The answer is for the askers of one class."""
         if classifier not in self.ledger.audience:
             self.ledger.audience += (classifier,)
+
+    def cap(self, size: int) -> None:
+        """Has the asker's EDNS size count as this at most."""
+        if self.question.size > size:
+            self.question = replace(self.question, size=size)
+        self._finish().size = size
+
+    def seal(self, seal: Seal, *, room: int) -> None:
+        """Passes the reply through `seal`, last of all; its `room` octets are kept free for it.
+
+        Of several messages each one is passed, in their order. The reply is for this once.
+        """
+        self.forget()
+        finish = self._finish()
+        finish.seal, finish.room = seal, room
+
+    def _finish(self) -> Finish:
+        if self.ledger.finish is None:
+            self.ledger.finish = Finish()
+        return self.ledger.finish
 
     def credit(self, credit: Credit) -> None:
         """Every hit on this answer in the table is to be counted there, too."""

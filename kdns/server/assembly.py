@@ -25,7 +25,7 @@ from kdns.corefile.parser import parse
 from kdns.corefile.tree import ConfigError, Directive
 from kdns.observe.counters import Counters
 from kdns.plugins import ORDER
-from kdns.plugins.base import Life, Monitor, Observer, Plugin, Site, Stamps
+from kdns.plugins.base import Chooser, Life, Monitor, Observer, Plugin, Site, Stamps
 from kdns.server.chain import join
 from kdns.server.registry import implemented, plugin_class
 from kdns.server.router import Block, Router
@@ -109,7 +109,7 @@ def build(
     blocks = read_blocks(parsed, errors, port=port, warn=warn)
     assembly = Assembly(kept=dict(services.shared), version=found, text=text, path=path)
     bound = []
-    zones: dict[tuple[str, int], dict[bytes, Block]] = {}
+    zones: dict[tuple[str, int], list[Block]] = {}
     for block in blocks:
         hosts, plugins = _plugins(block, services, assembly, errors, warn)
         bound.append(Bound(block, hosts))
@@ -214,18 +214,18 @@ def _serve(
     block: ServerBlock,
     hosts: Sequence[str],
     plugins: list[Plugin],
-    zones: dict[tuple[str, int], dict[bytes, Block]],
+    zones: dict[tuple[str, int], list[Block]],
     served: list[str],
 ) -> None:
     """Enters a block under each of its zones on each address it listens on."""
     chain = join(plugins)
     observers = tuple(plugin for plugin in plugins if isinstance(plugin, Observer))
-    has_handlers = any(not isinstance(plugin, Monitor) for plugin in plugins)
+    has_handlers = any(not isinstance(one, Monitor | Chooser) for one in plugins)
     classes = _classes(plugins)
     for key in block.keys:
         runs = Block(key.zone, chain, tuple(plugins), observers, has_handlers, classes)
         for host in hosts or ("",):
-            zones.setdefault((host, key.port), {}).setdefault(key.zone, runs)
+            zones.setdefault((host, key.port), []).append(runs)
             where = f" on {host}" if host else ""
             served.append(f"{names.format(key.zone)}:{key.port}{where}")
 
@@ -238,11 +238,11 @@ def _classes(plugins: Sequence[Plugin]) -> frozenset[int] | None:
     return frozenset((types.CH,)) if "chaos" in have else frozenset()
 
 
-def _recurses(served: dict[bytes, Block]) -> bool:
+def _recurses(served: Sequence[Block]) -> bool:
     """True when some block of a listener forwards the root."""
     return any(
         plugin.name == "forward" and getattr(plugin, "zone", None) == ROOT
-        for zone, block in served.items()
+        for block in served
         for plugin in block.plugins
-        if zone == ROOT
+        if block.zone == ROOT
     )

@@ -61,7 +61,8 @@ class Batches:
         self._table = table  # a reload replaces and empties it; a router kept would keep plugins
         views: dict[Hashable, Any] = {}  # Any: as in the table
         self._pending: list[View] = []
-        if table is not None and not (router.wants_each or router.wants_callers):
+        wants_all = router.wants_each or router.wants_callers or self._pipeline.is_gated
+        if table is not None and not wants_all:
             views, self._pending = table.views, table.pending
         self._look = views.get
 
@@ -133,7 +134,9 @@ class Batches:
         pipeline, slots = self._pipeline, self._slots
         table, stamps, generation = pipeline.table, pipeline.stamps, pipeline.stamps.generation
         is_told = pipeline.router.wants_each
-        views, pending = ({}, []) if table is None or is_told else (table.views, table.pending)
+        views, pending = ({}, []) if table is None else (table.views, table.pending)
+        if is_told or pipeline.is_gated:
+            views = {}
         look, data, lengths = views.get, slots.data, slots.lengths
         slot = 0
         try:

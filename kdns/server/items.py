@@ -64,6 +64,8 @@ class Entry(Item, gc=False, kw_only=True):
     edition: int = 0
     size_asked: int = 512
     """The size in its OPT: that of the first asker."""
+    size_most: int = 65535
+    """What an asker's size counts as at most."""
     views: int = 0
     """Views of it that stand; the hand spares it while there are any."""
     plugin: str = ""
@@ -107,3 +109,14 @@ class View(Item, gc=False):
         packet = b"\0\0" + asker.key  # type: ignore[operator]  # the first key is a packet
         code, counts = self.head[1] & 0xF, (self.hits, self.hits_v6)
         return Hit(packet, len(packet), entry.type, entry.do, size, code, entry.plugin, *counts)
+
+
+def serial_in(wire: WireAnswer) -> int:
+    """The SOA serial in a message."""
+    at = wire.serial_at[0]
+    return int.from_bytes(wire.wire[at : at + 4], "big")
+
+
+def next_tick(stored: float, now: float) -> float:
+    """The next moment at which a TTL counted from `stored` goes down."""
+    return stored + int(now - stored) + 1

@@ -71,7 +71,7 @@ def wanted(assembly: "Assembly", warn: Callable[[str], None]) -> int:
     counts = [1]
     unheeded: dict[str, None] = {}
     for router in assembly.routers.values():
-        said = [_said(block.plugins) for block in router.blocks.values()]
+        said = [_said(block.plugins) for block in router.blocks]
         first, _ = said[0]
         counts.append(first)
         unheeded |= dict.fromkeys(where for count, where in said[1:] if where and count != first)

@@ -4,7 +4,8 @@ The same rules as in `batches`, and the same replies.
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import cast
 
 from kdns.plugins.base import Client
 from kdns.server.late import Late
@@ -77,7 +78,8 @@ class Singly:
             if said is None or isinstance(said, bytes):
                 reply = said
             else:
-                reply = self.late.wait_for(said, origin)
+                waited = cast("Awaitable[bytes | None]", said)  # only a stream is given a Flow
+                reply = self.late.wait_for(waited, origin)
         elif pipeline.router.wants_each:
             pipeline.recalled(packet, peer, self._client(origin), reply, now)
         if reply is not None:

@@ -16,6 +16,7 @@ from kdns.plugins.base import Client
 from kdns.server.drive import drive
 from kdns.server.peers import Peer, address_of
 from kdns.server.pipeline import Pipeline
+from kdns.server.replies import Flow, Reply
 from kdns.server.sockets import BACKLOG
 
 MAX_CONNECTIONS = 4096
@@ -33,6 +34,10 @@ REPLIES_BYTES = 1 << 16
 """Octets of replies after which they get it, too."""
 LOOKS = 64
 """Connections that are looked at for one to give up."""
+WRITE_S = 5.0
+"""How long a client may take none of a reply of many messages."""
+POUR_S = 0.005
+"""How often it is looked whether he does again."""
 LAST_READ_S = 0.02
 """How long connections are still read at the stop: what lies in the kernel reaches us by then."""
 
@@ -137,8 +142,9 @@ class Connection(asyncio.Protocol):
         """Octets of messages that were read, and whether no whole message is left for now."""
         # perf: bench tcp; what is hot is answered here, without a call
         pipeline, buffer, is_v6 = self.pipeline, self._buffer, self.is_v6
-        table, stamps, wants_each = pipeline.table, pipeline.stamps, pipeline.router.wants_each
-        views = table.views if table is not None and not wants_each else {}
+        table, stamps = pipeline.table, pipeline.stamps
+        wants_all = pipeline.router.wants_each or pipeline.is_gated
+        views = table.views if table is not None and not wants_all else {}
         pending = table.pending if table is not None else []
         generation = stamps.generation
         at, size, hits = 0, len(buffer), 0
@@ -204,7 +210,7 @@ class Connection(asyncio.Protocol):
         if answer is None or type(answer) is bytes:
             self._answered(answer)
         else:
-            drive(cast("Awaitable[bytes | None]", answer), self._answered)
+            drive(cast("Awaitable[Reply]", answer), self._answered)
         return False
 
     def _introduced(self) -> Client | None:
@@ -219,7 +225,12 @@ class Connection(asyncio.Protocol):
         self._client = Client(address_of(self.peer), self.peer[1], name, here, local[1])
         return self._client
 
-    def _answered(self, reply: bytes | None) -> None:
+    def _answered(self, reply: Reply) -> None:
+        if isinstance(reply, Flow):
+            work = asyncio.get_running_loop().create_task(self._pour(reply))
+            self.listener.pouring.add(work)
+            work.add_done_callback(self.listener.pouring.discard)
+            return
         self.underway -= 1
         if self._is_in_batch:
             if reply is not None:
@@ -233,6 +244,23 @@ class Connection(asyncio.Protocol):
             self.waits_since = self.listener.clock()
             self.listener.renew(self)
             self.pipeline.tell_due()
+
+    async def _pour(self, flow: Flow) -> None:
+        """Sends a reply of many messages, as fast as the client takes them."""
+        try:
+            for message in flow.messages:
+                took = asyncio.get_running_loop().time() + WRITE_S
+                while self._is_full and not self.transport.is_closing():
+                    if asyncio.get_running_loop().time() > took:
+                        self.listener.pipeline.counters.add("kdns_connections_closed_total", "time")
+                        self.transport.abort()
+                    await asyncio.sleep(POUR_S)
+                if self.transport.is_closing():
+                    return
+                self.transport.write(len(message).to_bytes(2, "big") + message)
+                await asyncio.sleep(0)
+        finally:
+            self._answered(None)
 
     def _hold(self) -> None:
         if not self._is_paused:
@@ -271,6 +299,8 @@ class TcpListener:
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None
+        self.pouring: set[asyncio.Task[None]] = set()
+        """Replies of many messages that are being sent."""
 
     async def start(self) -> None:
         """Begins to accept."""

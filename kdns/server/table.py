@@ -28,7 +28,7 @@ from struct import pack_into
 from typing import Any
 
 from kdns.plugins.base import Classifier, Hit, Ledger, Stamps
-from kdns.server.items import NEVER, Entry, Fork, Item, View
+from kdns.server.items import NEVER, Entry, Fork, Item, View, next_tick, serial_in
 from kdns.server.router import Block
 from kdns.wire.encode import WireAnswer, cut
 from kdns.wire.message import Answer, Question
@@ -149,13 +149,15 @@ class AnswerTable:
         entry.size += 8 * len(entry.touched)
         if answer.serial is not None and wire.serial_at:
             entry.serial = answer.serial
-            entry.serial_now = _serial_in(wire)
+            entry.serial_now = serial_in(wire)
             if entry.serial_now != answer.serial.serial:
                 entry.gen = NEVER  # it moved while something was waited for
         if answer.aging is not None:
             entry.aging = answer.aging
-            entry.tick = _next_tick(answer.aging[0], now)
+            entry.tick = next_tick(answer.aging[0], now)
         entry.plugin, entry.block, entry.credits = answer.plugin, block, ledger.credits
+        if ledger.finish is not None:
+            entry.size_most = ledger.finish.size
         if ledger.metadata:
             entry.metadata = {label: value() for label, value in ledger.metadata.items()}
         self._put(entry, ledger.audience, address)
@@ -171,18 +173,20 @@ class AnswerTable:
         now: float,
     ) -> bytes:
         """The reply to this packet from an Entry that stands; the second like it becomes a View."""
-        name, key, answer = question.name, packet[2:], entry.answer
+        name, key, answer, size = question.name, packet[2:], entry.answer, question.size
+        if size > entry.size_most:
+            size, limit = entry.size_most, min(limit, max(entry.size_most, 512))
         is_again = self.admits(key)
         if not is_again and answer.block is None and len(answer.wire) <= limit:
             # perf: bench noisy; what a View would hold, of which nobody speaks again
             wire = answer.wire
-            if (at := answer.opt_at) and question.size != entry.size_asked:
-                wire = wire[: at + 3] + question.size.to_bytes(2, "big") + wire[at + 5 :]
+            if (at := answer.opt_at) and size != entry.size_asked:
+                wire = wire[: at + 3] + size.to_bytes(2, "big") + wire[at + 5 :]
             if name != entry.name:
                 return packet[:2] + wire[2:12] + name + wire[answer.name_end :]
             return packet[:2] + wire[2:]
         view = View(self.views, key)
-        view.entry, view.size_asked, view.limit = entry, question.size, limit
+        view.entry, view.size_asked, view.limit = entry, size, limit
         self._render(view, name, now)
         if is_again:
             classifiers: tuple[Classifier, ...] = ()
@@ -255,7 +259,7 @@ class AnswerTable:
             self._patch(entry, entry.answer.serial_at, entry.serial_now)
         if now >= entry.tick and entry.aging is not None:
             stored, ttl = entry.aging
-            entry.tick = _next_tick(stored, now)
+            entry.tick = next_tick(stored, now)
             self._patch(entry, entry.answer.ttl_at, max(ttl - int(now - stored), 0))
         return True
 
@@ -388,13 +392,3 @@ class AnswerTable:
             return
         if stand_in.home.get(stand_in.key) is stand_in:
             del stand_in.home[stand_in.key]
-
-
-def _serial_in(wire: WireAnswer) -> int:
-    at = wire.serial_at[0]
-    return int.from_bytes(wire.wire[at : at + 4], "big")
-
-
-def _next_tick(stored: float, now: float) -> float:
-    """The next moment at which a TTL counted from `stored` goes down."""
-    return stored + int(now - stored) + 1

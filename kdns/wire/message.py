@@ -4,6 +4,7 @@ A Question is what a packet asked; an Answer is what a plugin says, as lists of 
 uncompressed rdata. Neither knows an offset: `scan` makes the first, `encode` spends the second.
 """
 
+from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
 from msgspec import Struct
@@ -90,7 +91,22 @@ class Answer(Struct, frozen=True, gc=False):
     """Why nothing could be answered; `rcode` stands in for an answer (CoreDNS: unwritten)."""
     live: bool = False
     """Made from the Store just now: `cache` never keeps it, so it is never stale."""
+    forced: int = 0
+    """Header bits the reply has whatever else says so (`header`): those to set in the upper 16
+    bits, those to clear in the lower ones."""
 
     def but(self, **changes: object) -> "Answer":
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+
+class Transfer(Answer, frozen=True, gc=False, kw_only=True):
+    """An answer of many messages, for streams of DNS messages only (RFC 5936)."""
+
+    messages: Callable[[], Iterator[Answer]]
+    """The messages one by one, each of a size that goes into one."""
+
+    def __await__(self) -> Generator[None, None, Answer]:
+        """Itself, at once: what is not exactly an Answer is waited for (plugins.base)."""
+        yield from ()
+        return self

@@ -77,7 +77,7 @@ class Server:
         self.plugins = (Cluster(), self.loop, self.forward)
         self.site.life.plugins = self.plugins[1:]
         block = Block(names.ROOT, join(self.plugins), self.plugins, ())
-        router = Router({names.ROOT: block}, recurses=True)
+        router = Router([block], recurses=True)
         self.forward.route = router.route
         self.pipeline = Pipeline(
             router, self.stamps, self.site.counters, self.site.clock, self.site.chance,

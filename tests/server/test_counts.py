@@ -222,7 +222,7 @@ async def test_who_asks_for_a_zone_without_lists_is_in_no_list() -> None:
     plain = Block(A, join([told]), (told,), ())
     listed = Block(B, join([told, lists]), (told, lists), (lists,))
     pipeline = world.with_table
-    pipeline.replace(Router({A: plain, B: listed}, recurses=False))
+    pipeline.replace(Router([plain, listed], recurses=False))
     for name, address in (("x.a", b"\x0a\0\0\1"), ("x.b", b"\x0a\0\0\2")):
         asked = dns.message.make_query(name, "A").to_wire()
         for _ in range(5):

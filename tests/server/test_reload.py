@@ -69,6 +69,10 @@ class World:
         return self.services.counters.values["coredns_reload_failed_total",]
 
 
+def clusters_of(world: World) -> list[Cluster]:
+    return [one for one in world.services.shared.values() if isinstance(one, Cluster)]
+
+
 async def test_a_changed_corefile_serves_on_the_same_sockets() -> None:
     async with World(hosts(1)) as world:
         [listener] = world.service._listeners.values()
@@ -361,19 +365,19 @@ async def test_a_store_is_kept_while_its_stanza_is_the_same(tmp_path: Path) -> N
     text = ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local {{\n  manifests {}\n{}\n }}\n}}\n"
     asked = "web.a.svc.cluster.local"
     async with World(text.format(tmp_path, "")) as world:
-        [store] = world.services.shared.values()
+        [store] = clusters_of(world)
         [task] = world.service._runners._running.values()
         assert await world.reload(text.format(tmp_path, "  ttl 9"))
-        assert list(world.services.shared.values()) == [store]
+        assert clusters_of(world) == [store]
         assert list(world.service._runners._running.values()) == [task]
         assert await world.address(asked) == "10.96.0.1"
         assert await world.reload(text.format(tmp_path, "  noendpoints"))
-        assert list(world.services.shared.values()) != [store]
+        assert clusters_of(world) != [store]
         assert task.cancelled()
         assert await world.address(asked) == "10.96.0.1"
         world.services.life.plugins[-1].site.kept.clear()
         assert await world.reload(hosts(1))
-        assert not world.services.shared
+        assert not clusters_of(world)
         assert not world.service._runners._running
 
 
@@ -388,7 +392,7 @@ async def test_nothing_is_kept_of_a_cluster_that_nobody_asks_for(
     clusters: list[weakref.ref[Cluster]] = []
 
     def alive() -> int:
-        found = [one for one in world.services.shared.values() if isinstance(one, Cluster)]
+        found = clusters_of(world)
         clusters.extend(map(weakref.ref, found))
         del found
         gc.unfreeze()
