@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from re import compile as pattern
 from typing import NamedTuple
 
-from kdns.wire import names, svcb, types
+from kdns.wire import dnssec, names, odd, svcb, types
 
 _TTL = pattern(r"(?:[0-9]+[wdhmsWDHMS])*[0-9]*")
 _SPAN = pattern(r"([0-9]+)([wdhmsWDHMS]?)")
@@ -29,9 +29,11 @@ class Word(NamedTuple):
 class Words:
     """The words of one rdata, taken one after the other."""
 
-    def __init__(self, words: list[Word]) -> None:
+    def __init__(self, words: list[Word], origin: bytes = names.ROOT) -> None:
         self._words = words
         self._at = 0
+        self.origin = origin
+        """What names without a last dot end in, and what `@` is."""
 
     def __bool__(self) -> bool:
         return self._at < len(self._words)
@@ -45,7 +47,11 @@ class Words:
 
     def rest(self) -> str:
         """All further words, joined: hex and base64 may be broken anywhere."""
-        return "".join(self.take().text for _ in range(len(self._words) - self._at))
+        return "".join(self.texts())
+
+    def texts(self) -> list[str]:
+        """All further words, one by one."""
+        return [self.take().text for _ in range(len(self._words) - self._at)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ def _number(
 
 def _parse_name(words: Words) -> bytes:
     text = words.take().text
-    return names.ROOT if text == "@" else names.parse(text)
+    return words.origin if text == "@" else names.parse(text, words.origin)
 
 
 def _format_name(rdata: bytes, at: int) -> tuple[str, int]:
@@ -202,6 +208,79 @@ def _address(size: int, kind: type[IPv4Address] | type[IPv6Address]) -> Field:
     )
 
 
+def _whole(read: Callable[[list[str]], bytes], write: Callable[[bytes], str]) -> Field:
+    """All that is left, with a grammar of its own."""
+    return Field(
+        lambda words: read(words.texts()), lambda rdata, at: (write(rdata[at:]), len(rdata))
+    )
+
+
+def _parse_salt(words: Words) -> bytes:
+    text = words.take().text
+    return b"\0" if text == "-" else _string(bytes.fromhex(text))
+
+
+def _format_salt(rdata: bytes, at: int) -> tuple[str, int]:
+    size = _slice(rdata, at, 1)[0]
+    return _slice(rdata, at + 1, size).hex() or "-", at + 1 + size
+
+
+def _format_hash(rdata: bytes, at: int) -> tuple[str, int]:
+    size = _slice(rdata, at, 1)[0]
+    return dnssec.format_hash(_slice(rdata, at + 1, size)), at + 1 + size
+
+
+def _parse_nsap(words: Words) -> bytes:
+    text = words.take().text
+    if not text.lower().startswith("0x"):
+        raise ValueError(f"{text!r} is no address such as 0x47000580")
+    return bytes.fromhex(text[2:].replace(".", ""))
+
+
+def _gateway(kind: int, words: Words) -> bytes:
+    field = {1: A4, 2: A6, 3: NAME}.get(kind)
+    if field is None:
+        if kind or words.take().text != ".":
+            raise ValueError(f"{kind} is no kind of gateway, or its gateway is not .")
+        return b""
+    return field.parse(words)
+
+
+def _format_way(kind: int, rdata: bytes, at: int) -> tuple[str, int]:
+    field = {1: A4, 2: A6, 3: NAME}.get(kind)
+    if field is None:
+        if kind:
+            raise ValueError(f"{kind} is no kind of gateway")
+        return ".", at
+    return field.format(rdata, at)
+
+
+def _parse_gateway(words: Words) -> bytes:
+    """The kind of gateway, an algorithm, the gateway (IPSECKEY, RFC 4025 §3.1)."""
+    head = N8.parse(words) + N8.parse(words)
+    return head + _gateway(head[0], words)
+
+
+def _format_gateway(rdata: bytes, at: int) -> tuple[str, int]:
+    kind, algorithm = _slice(rdata, at, 2)
+    text, at = _format_way(kind, rdata, at + 2)
+    return f"{kind} {algorithm} {text}", at
+
+
+def _parse_relay(words: Words) -> bytes:
+    """Discovery bit and kind of relay in one octet, the relay (AMTRELAY, RFC 8777 §4.3.1)."""
+    optional, kind = N8.parse(words)[0], N8.parse(words)[0]
+    if optional > 1 or kind > 127:
+        raise ValueError("the discovery bit is 0 or 1")
+    return bytes((optional << 7 | kind,)) + _gateway(kind, words)
+
+
+def _format_relay(rdata: bytes, at: int) -> tuple[str, int]:
+    octet = _slice(rdata, at, 1)[0]
+    text, at = _format_way(octet & 0x7F, rdata, at + 1)
+    return f"{octet >> 7} {octet & 0x7F} {text}", at
+
+
 N8, N16, N32 = _number(1), _number(2), _number(4)
 TTL = _number(4, parse_ttl)
 TYPE = _number(2, types.parse_type, types.type_name)
@@ -222,9 +301,21 @@ BASE64 = Field(
     lambda rdata, at: (b64encode(rdata[at:]).decode(), len(rdata)),
 )
 PARAMS = Field(
-    lambda words: svcb.parse([words.take().text for _ in iter(words.__bool__, False)], unescape),
+    lambda words: svcb.parse(words.texts(), unescape),
     lambda rdata, at: (svcb.format(rdata[at:], quote), len(rdata)),
 )
+MOMENT = _number(4, dnssec.parse_time, dnssec.format_time)
+BITMAP = _whole(dnssec.parse_types, dnssec.format_types)
+LOC = _whole(odd.parse_loc, odd.format_loc)
+APL = _whole(odd.parse_apl, odd.format_apl)
+SALT = Field(_parse_salt, _format_salt)
+HASH = Field(
+    lambda words: _string(dnssec.parse_hash(words.take().text)),
+    _format_hash,
+)
+GATEWAY = Field(_parse_gateway, _format_gateway)
+RELAY = Field(_parse_relay, _format_relay)
+NSAP = Field(_parse_nsap, lambda rdata, at: ("0x" + rdata[at:].hex(), len(rdata)))
 A4, A6 = _address(4, IPv4Address), _address(16, IPv6Address)
 
 _KEY = (N16, N8, N8, BASE64)
@@ -251,6 +342,18 @@ TABLE: dict[int, tuple[Field, ...]] = {
     _T["L32"]: (N16, A4),
     _T["L64"]: (N16, _groups(8, ":")),
     _T["LP"]: (N16, NAME),
+    _T["LOC"]: (LOC,),
+    _T["APL"]: (APL,),
+    _T["ISDN"]: (STRINGS,),
+    _T["GPOS"]: (STRING, STRING, STRING),
+    _T["NSAP-PTR"]: (NAME,),
+    _T["NSAP"]: (NSAP,),
+    _T["IPSECKEY"]: (N8, GATEWAY, BASE64),
+    _T["AMTRELAY"]: (N8, RELAY),
+    _T["CSYNC"]: (N32, N16, BITMAP),
+    types.NSEC: (NAME, BITMAP),
+    types.NSEC3: (N8, N8, N16, SALT, HASH, BITMAP),
+    _T["NSEC3PARAM"]: (N8, N8, N16, SALT),
     _T["ZONEMD"]: (N32, N8, N8, HEX),
 }
 """The fields of each type that is a plain row."""
@@ -261,6 +364,7 @@ for _names, _fields in (
     ("MINFO RP TALINK", (NAME, NAME)),
     ("DNSKEY CDNSKEY KEY RKEY", _KEY),
     ("DS CDS TA DLV", _DIGEST),
+    ("RRSIG SIG", (TYPE, N8, N8, TTL, MOMENT, MOMENT, N16, NAME, BASE64)),
     ("TLSA SMIMEA", (N8, N8, N8, HEX)),
     ("OPENPGPKEY DHCID", (BASE64,)),
 ):

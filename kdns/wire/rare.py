@@ -1,18 +1,13 @@
 """One record as presentation text: `name [TTL] [CLASS] TYPE rdata…` becomes an RRset, and back.
 
-Plain rows of fields are ours (`fields`); what has a grammar of its own is left to dnslib, always
-behind `except Exception`, for it raises whatever it likes. Any type may be written as `\\#` with
-hex (RFC 3597 §5). Names without a last dot are absolute, `@` is the root: there is no origin.
+Any type may be written as `\\#` with hex (RFC 3597 §5). In `parse_record` names without a last dot
+are absolute and `@` is the root: there is no origin.
 """
-
-from dnslib import RDMAP
-from dnslib.label import DNSBuffer
 
 from kdns.wire import fields, names, types
 from kdns.wire.fields import Word, Words
 from kdns.wire.message import RRset
 
-_BY_DNSLIB = {types.TYPES["LOC"]: "LOC", types.RRSIG: "RRSIG", types.NSEC: "NSEC"}
 _NEVER = frozenset((types.OPT, types.TSIG, types.IXFR, types.AXFR, types.ANY, 0))
 DEFAULT_TTL = 3600
 
@@ -93,13 +88,13 @@ def _word(text: str, at: int) -> tuple[Word, int]:
     return Word("".join(out)), at
 
 
-def parse_rdata(type_: int, words: list[Word]) -> bytes:
+def parse_rdata(type_: int, words: list[Word], origin: bytes = names.ROOT) -> bytes:
     """Rdata from its words; raises ValueError with what is wrong."""
     name = types.type_name(type_)
     if type_ in _NEVER:
         raise ValueError(f"{name} is no type of a record")
     try:
-        rdata = _parse_rdata(type_, words)
+        rdata = _parse_rdata(type_, words, origin)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     if len(rdata) > 65535:
@@ -107,13 +102,14 @@ def parse_rdata(type_: int, words: list[Word]) -> bytes:
     return rdata
 
 
-def _parse_rdata(type_: int, words: list[Word]) -> bytes:
+def _parse_rdata(type_: int, words: list[Word], origin: bytes) -> bytes:
     if words and words[0] == Word("\\#"):
-        return _generic(words[1:])
+        rdata = _generic(words[1:])
+        if type_ in fields.TABLE:
+            fields.format(type_, rdata)  # RFC 3597 §4: it must be what the type says
+        return rdata
     if type_ in fields.TABLE:
-        return fields.parse(type_, Words(words))
-    if type_ in _BY_DNSLIB:
-        return _from_dnslib(type_, [word.text for word in words])
+        return fields.parse(type_, Words(words, origin))
     raise ValueError(r"write its data as \# LENGTH HEX (RFC 3597)")
 
 
@@ -126,25 +122,13 @@ def _generic(words: list[Word]) -> bytes:
     return rdata
 
 
-def _from_dnslib(type_: int, words: list[str]) -> bytes:
-    try:
-        buffer = DNSBuffer()
-        RDMAP[_BY_DNSLIB[type_]].fromZone(words).pack(buffer)
-        return bytes(buffer.data)
-    except Exception as error:
-        raise ValueError(f"the data cannot be read ({error})") from error
-
-
 def format_rdata(type_: int, rdata: bytes) -> str:
     """The text of rdata; what cannot be read as its type is written in hex."""
-    try:
-        if type_ in fields.TABLE:
+    if type_ in fields.TABLE:
+        try:
             return fields.format(type_, rdata)
-        if type_ in _BY_DNSLIB:
-            kind = RDMAP[_BY_DNSLIB[type_]]
-            return str(kind.parse(DNSBuffer(rdata), len(rdata)))
-    except Exception:  # noqa: S110 - dnslib raises anything; every rdata can be written in hex
-        pass
+        except (ValueError, OverflowError):
+            pass  # every rdata can be written in hex
     return rf"\# {len(rdata)} {rdata.hex()}".rstrip()
 
 

@@ -36,7 +36,7 @@ TYPES = {
     "UID": 101, "GID": 102, "UNSPEC": 103, "NID": 104, "L32": 105, "L64": 106, "LP": 107,
     "EUI48": 108, "EUI64": 109, "NXNAME": 128, "TKEY": 249, "TSIG": 250, "IXFR": 251, "AXFR": 252,
     "MAILB": 253, "MAILA": 254, "ANY": 255, "URI": 256, "CAA": 257, "AVC": 258, "AMTRELAY": 260,
-    "RESINFO": 261, "TA": 32768, "DLV": 32769,
+    "NSAP": 22, "RESINFO": 261, "TA": 32768, "DLV": 32769,
 }  # fmt: skip
 CLASSES = {"IN": 1, "CS": 2, "CH": 3, "HS": 4, "NONE": 254, "ANY": 255}
 RCODES = {
@@ -51,6 +51,13 @@ _CLASS_NAMES = {number: name for name, number in CLASSES.items()}
 _RCODE_NAMES = {number: name for name, number in RCODES.items()}
 
 EDE_STALE_ANSWER, EDE_BLOCKED, EDE_FILTERED, EDE_NOT_READY, EDE_NETWORK_ERROR = 3, 15, 17, 14, 23
+EDE_OTHER, EDE_STALE_NXDOMAIN, EDE_NOT_AUTHORITATIVE, EDE_NOT_SUPPORTED, EDE_NO_REACHABLE = (
+    0,
+    19,
+    20,
+    21,
+    22,
+)
 
 
 def type_name(number: int) -> str:
