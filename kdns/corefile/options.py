@@ -66,6 +66,8 @@ class Shape:
     at_least: int = 0
     repeats: bool = False
     """The option may be given more than once; of one that does not repeat, the last line counts."""
+    is_single: bool = False
+    """CoreDNS: a second line of the option is an error."""
     is_loose: bool = False
     """CoreDNS does not look at further words, so the closing `}` may stand on the option's line."""
     is_skippable: bool = False
@@ -154,7 +156,12 @@ def check_all(
         return Settings(name.text, (), (), name)
     args = _values(name.text, name, directive.args, syntax.args, errors)
     found = [_line(name.text, line, syntax, errors, warn) for line in directive.body or ()]
-    lines = _last_of_each([line for line in found if line], syntax, warn)
+    given = [line for line in found if line]
+    for at, line in enumerate(given):
+        is_single = line.name in syntax.options and syntax.options[line.name].is_single
+        if is_single and any(line.name == before.name for before in given[:at]):
+            errors.append(line.fail(f"{name.text}: {line.name} may stand once"))
+    lines = _last_of_each(given, syntax, warn)
     return Settings(name.text, args or (), lines, name)
 
 
