@@ -18,6 +18,8 @@ class Namespace(Struct, frozen=True, gc=False):
     name: str
     labels: tuple[tuple[str, str], ...] = ()
     version: str = ""
+    is_plain: bool = False
+    """It asks (`kdns.io/search-path: plain`) that nobody walks the search path of its pods."""
 
 
 class Service(Struct, frozen=True, gc=False):

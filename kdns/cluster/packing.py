@@ -175,7 +175,7 @@ class Unpacker:
 
 
 def _namespace(it: Namespace) -> Namespace:
-    return Namespace(intern(it.name), _labels(it.labels))
+    return Namespace(intern(it.name), _labels(it.labels), "", it.is_plain)
 
 
 def _pod(it: Pod) -> Pod:

@@ -51,7 +51,8 @@ def namespace(given: raw.RawNamespace) -> Namespace:
     """A namespace; one that is being deleted still exists."""
     meta = given.metadata or raw.Meta()
     name = fields.label(meta.name, "$.metadata.name")
-    return Namespace(name, fields.labels(meta.labels), meta.resource_version or "")
+    is_plain = meta.annotations is not None and meta.annotations.search_path == "plain"
+    return Namespace(name, fields.labels(meta.labels), meta.resource_version or "", is_plain)
 
 
 def service(given: raw.RawService) -> ServiceSpec:

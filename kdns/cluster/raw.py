@@ -23,6 +23,8 @@ class Annotations(Raw):
     """When what a slice shows happened to its service or pods."""
     ends_list: str | None = field(default=None, name="k8s.io/initial-events-end")
     """On a bookmark: all that existed has been sent."""
+    search_path: str | None = field(default=None, name="kdns.io/search-path")
+    """Of a namespace: `plain` keeps `autopath` from walking for its pods."""
 
 
 class Meta(Raw):

@@ -262,8 +262,8 @@ class Store:
 
     def _set_namespace(self, _: str, name: str, new: Namespace | None) -> set[Hashable]:
         old = _swap(self.namespaces, name, new)
-        labels = [None if ns is None else ns.labels for ns in (old, new)]
-        return {name} if labels[0] != labels[1] else set()
+        told = [None if ns is None else (ns.labels, ns.is_plain) for ns in (old, new)]
+        return {name} if told[0] != told[1] else set()
 
     def _set_service(self, namespace: str, name: str, new: Service | None) -> set[Hashable]:
         key = f"{namespace}/{name}"
