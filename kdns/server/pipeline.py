@@ -12,6 +12,7 @@ fails costs one SERVFAIL and one log line a second, never the server.
 
 import logging
 from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
 from random import Random
 from struct import Struct
 from typing import Any
@@ -61,8 +62,8 @@ NOT_ADMITTED = Answer(rcode=types.NOTIMP)
 FAILED = Answer(rcode=types.SERVFAIL)
 _FOLD = Struct("!HHHH").pack
 _ASKED = 0x7800 | types.RD | types.CD | types.AD
-_KEPT, _SAID = KEPT, SAID
-_OPCODE = 0x7800
+_OPCODES = 0x800
+"""Below it, the flags of a packet say that it is a query."""
 _QR, _RD, _RA = types.QR, types.RD, types.RA
 
 
@@ -99,7 +100,7 @@ class Pipeline:
         """Serves the blocks of this router."""
         self.router = router
         self._route = router.route
-        self._opcodes = router.opcodes
+        self._scan = partial(scan, admitted=router.opcodes) if router.opcodes else scan
         self.reads = router.reads
         """EDNS options that a plugin on this listener reads: they join the folded key."""
         self.is_gated = bool(router.gates)
@@ -148,12 +149,13 @@ class Pipeline:
     ) -> Soonest:
         """The reply to a packet that no gate turns away."""
         try:
-            question = scan(packet, self._opcodes)
+            question = self._scan(packet)
         except WireError as error:
             return self._rejected(packet, error)
         key, type_, cls, size = question.key, question.type, question.cls, question.size
         bits = question.has_opt | question.do << 1 | question.version << 2
-        fold = key + _FOLD(type_, cls, question.flags & _ASKED, bits)
+        asked = question.flags & _ASKED
+        fold = key + _FOLD(type_, cls, asked, bits)
         if question.options and self.reads:
             fold += self._read(question.options)
         limit = 65535 if self.whole else size if 512 <= size < MAX_DATAGRAM else limited(size)
@@ -166,17 +168,15 @@ class Pipeline:
                 return self._repeated(entry, packet, question, limit, client, now)
         router = self.router
         ledger = Ledger(self.stamps, self._route, [], [COREFILE], packet)
-        query = Query(question, client, now, ledger, key, type_, cls)
-        block = router.stray
+        chosen = router.only or (None if router.has_views else router.choose(key, type_))
+        block = chosen if chosen is not None and chosen.has_handlers else router.stray
+        query = Query(question, client, now, ledger, key, type_, cls, block.zone)
         try:
             if router.has_views:
                 chosen = router.view(query)
-            else:
-                chosen = router.only or router.choose(key, type_)
-            if chosen is not None and chosen.has_handlers:
-                block = chosen
-            query.zone = block.zone
-            is_usual = cls == types.IN and not question.version and not question.flags & _OPCODE
+                block = chosen if chosen is not None and chosen.has_handlers else router.stray
+                query.zone = block.zone
+            is_usual = asked < _OPCODES and cls == types.IN and not question.version
             if is_usual and block is not router.stray:
                 answer = block.chain(query)
             else:
@@ -228,7 +228,7 @@ class Pipeline:
         """The answer as this asker gets it, remembered and told on the way."""
         question, ledger, reply = query.question, query.ledger, None
         if answer is not DROP:
-            flags = _QR | question.flags & _KEPT | answer.flags & _SAID
+            flags = _QR | question.flags & KEPT | answer.flags & SAID
             if flags & 0x7800:
                 flags &= ~(types.RD | types.CD)  # CoreDNS: a NOTIFY gets neither back
             if router.recurses and question.flags & _RD:
