@@ -54,7 +54,7 @@ class Exchange:
     @property
     def bufsize(self) -> int:
         """How large a reply the asker can take."""
-        return 65535 if self.seen.client.transport != "udp" else max(self.question.size, 512)
+        return 65535 if self.seen.client.protocol == "tcp" else max(self.question.size, 512)
 
     @property
     def kind(self) -> str:
@@ -95,7 +95,7 @@ class Exchange:
     @property
     def protocol(self) -> str:
         """What carried it."""
-        return "udp" if self.seen.client.transport == "udp" else "tcp"
+        return self.seen.client.protocol
 
     def text(self) -> str:
         """The line as FORMAT makes it."""

@@ -266,9 +266,8 @@ class Prometheus(Observer):
         return slots
 
     def _find(self, zone: Key, client: Client) -> Slots:
-        proto = "udp" if client.transport == "udp" else "tcp"
         name = names.format(zone) if zone else DROPPED
-        return self._exchanges.slots(self._server(zone, client), name, proto)
+        return self._exchanges.slots(self._server(zone, client), name, client.protocol)
 
     def _server(self, zone: Key, client: Client) -> str:
         """The listener that was asked: a bound address, else the wildcard."""
@@ -276,7 +275,8 @@ class Prometheus(Observer):
         own = [self.site] if zone else [one.site for one in self.site.life.plugins]
         if all((host, client.local_port) not in site.listen for site in own):
             host = ""
-        return _label(self.scheme, host, client.local_port)
+        scheme = "dns" if client.transport in ("udp", "tcp") else client.transport
+        return _label(scheme, host, client.local_port)
 
 
 def _enabled(life: Life) -> Iterator[tuple[Labels, float]]:

@@ -55,9 +55,17 @@ class Client(Struct, frozen=True, gc=False):
     address: bytes
     port: int
     transport: str = "udp"
+    """udp, tcp, tls, https, https3, quic or grpc."""
     local: bytes = b""
     """The address of ours that was asked."""
     local_port: int = 0
+    tlvs: bytes = b""
+    """What a proxy said of him beside his address (`proxyproto`)."""
+
+    @property
+    def protocol(self) -> str:
+        """What carries his packets, whatever is between: udp or tcp."""
+        return "udp" if self.transport in ("udp", "quic", "https3") else "tcp"
 
 
 Seal = Callable[[bytes], bytes]

@@ -289,7 +289,7 @@ class EdnsRule:
         if edit.variable == "qtype":
             return query.type.to_bytes(2, "big")
         if edit.variable == "protocol":
-            return client.transport.encode()
+            return client.protocol.encode()
         query.reads_client()
         values = {
             "client_ip": client.address,

@@ -23,7 +23,7 @@ class Whoami(Backend):
         client = query.client
         type_ = types.A if len(client.address) == 4 else types.AAAA
         additional = [RRset(query.key, type_, 0, (client.address,), query.cls)]
-        owner = _PROTOCOLS.get(client.transport, b"\x04_tcp") + query.key
+        owner = _PROTOCOLS.get(client.protocol, b"\x04_tcp") + query.key
         if len(owner) <= 255:
             srv = pack("!HHH", 0, 0, client.port) + ROOT
             additional.append(RRset(owner, types.SRV, 0, (srv,), query.cls))
