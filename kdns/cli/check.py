@@ -35,4 +35,9 @@ def mistakes(file: str | None) -> list[ConfigError]:
     warn = lambda line: print(f"warning: {line}")  # noqa: E731
     assembly = build(text, path, Services(), errors, warn=warn)
     wanted(assembly, warn)
+    for plugin in assembly.plugins:
+        try:
+            plugin.look()
+        except ConfigError as error:
+            errors.append(error)
     return errors

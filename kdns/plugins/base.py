@@ -220,6 +220,12 @@ class Plugin:
         self.settings = settings
         self.site = site
 
+    def look(self) -> None:
+        """Reads the files it cannot start without; raises ConfigError where one is wrong.
+
+        `kdns check` calls it; a plugin itself does so when it starts, in a thread if they are big.
+        """
+
     async def start(self) -> None:
         """Runs once before the sockets open; may read files and wait a bounded time."""
 
