@@ -57,6 +57,8 @@ def waiting(soon: Soon) -> Next:
     return ask
 
 
+SIGNED: Final = -1
+"""Among `Plugin.reads`: whether a packet has additional records beside its OPT (`tsig`)."""
 SILENCE: Final = b""
 """What a gate says to a packet that gets no reply."""
 

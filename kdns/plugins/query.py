@@ -94,6 +94,8 @@ class Ledger(Struct):
     then a touch only appends here. None from then on."""
     packet: bytes = b""
     """As it was received."""
+    signer: Key | None = None
+    """Name of the key that the packet is signed with, if that was verified."""
     finish: Finish | None = None
     mark: int = 0
     """Sum of the touched stamps when they were touched. Stamps only grow, so the sum stays
@@ -141,6 +143,11 @@ class Query(Struct):
     def packet(self) -> bytes:
         """The packet as it was received; empty for what the server asks by itself."""
         return self.ledger.packet
+
+    @property
+    def signer(self) -> Key | None:
+        """Name of the key that the packet is signed with, if that was verified (`tsig`)."""
+        return self.ledger.signer
 
     @property
     def opcode(self) -> int:

@@ -50,7 +50,7 @@ from kdns.server.telling import Telling
 from kdns.wire import types
 from kdns.wire.encode import encode
 from kdns.wire.message import Answer, Question, Transfer, WireError
-from kdns.wire.scan import options, scan
+from kdns.wire.scan import scan
 
 log = logging.getLogger("kdns.server")
 
@@ -101,8 +101,7 @@ class Pipeline:
         self.router = router
         self._route = router.route
         self._scan = partial(scan, admitted=router.opcodes) if router.opcodes else scan
-        self.reads = router.reads
-        """EDNS options that a plugin on this listener reads: they join the folded key."""
+        self._reads = router.reads
         self.is_gated = bool(router.gates)
         """Every packet is to go to `reply`, what the table has of it, too."""
         self.reply: Ask = admitted(router.gates, self._reply) if router.gates else self._reply
@@ -156,8 +155,8 @@ class Pipeline:
         bits = question.has_opt | question.do << 1 | question.version << 2
         asked = question.flags & _ASKED
         fold = key + _FOLD(type_, cls, asked, bits)
-        if question.options and self.reads:
-            fold += self._read(question.options)
+        if self._reads:
+            fold += self.router.read(question, packet)
         limit = 65535 if self.whole else size if 512 <= size < MAX_DATAGRAM else limited(size)
         if self.is_gated:
             limit -= self.router.room
@@ -351,12 +350,6 @@ class Pipeline:
         elif self.router.is_observed and block is not None and block.observers:
             self._telling.see(block, self._telling.again(entry, packet, client, reply, now))
         return reply
-
-    def _read(self, block: bytes) -> bytes:
-        """The options that some plugin reads, for the folded key."""
-        return b"".join(
-            b"%d:%b;" % (code, value) for code, value in options(block) if code in self.reads
-        )
 
     def _rejected(self, packet: bytes, error: WireError) -> bytes | None:
         """The bare header for a packet that asks nothing we can scan, or silence (facts C.1)."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from kdns.plugins.base import (
     DROP,
+    SIGNED,
     SKIP,
     Chooser,
     Gate,
@@ -21,8 +22,9 @@ from kdns.plugins.base import (
     waiting,
 )
 from kdns.wire import types
-from kdns.wire.message import Answer
+from kdns.wire.message import Answer, Question
 from kdns.wire.names import ROOT, Key
+from kdns.wire.scan import options
 
 NO_NEXT = Answer(rcode=types.SERVFAIL, error="no next plugin found")
 REFUSED = Answer(rcode=types.REFUSED)
@@ -163,6 +165,13 @@ class Router:
             if not size:
                 return found
             at += size + 1
+
+    def read(self, question: Question, packet: bytes) -> bytes:
+        """What plugins read of a packet beside its question: equal where they may answer alike."""
+        found = [row for row in options(question.options) if row[0] in self.reads]
+        if SIGNED in self.reads and packet[10:12] != bytes((0, question.has_opt)):
+            found.append((SIGNED, b""))
+        return b"".join(b"%d:%b;" % row for row in found)
 
     async def route(self, query: Query) -> Answer | None:
         """Answers a query the server asks itself; None when it was dropped."""
