@@ -51,8 +51,11 @@ class AnswerTable:
         chance: Random,
         address_of: Callable[[Any], bytes],  # Any: a peer as the transport has it
         limit_bytes: int = 16 << 20,
+        *,
+        whole: bool = False,
     ) -> None:
         self.stamps = stamps
+        self.whole = whole  # streams: no reply is cut to what its asker takes
         self.limit_bytes = limit_bytes
         self._address_of = address_of
         self.size_bytes = 0
@@ -175,7 +178,9 @@ class AnswerTable:
         """The reply to this packet from an Entry that stands; the second like it becomes a View."""
         name, key, answer, size = question.name, packet[2:], entry.answer, question.size
         if size > entry.size_most:
-            size, limit = entry.size_most, min(limit, max(entry.size_most, 512))
+            size = entry.size_most
+            if not self.whole:
+                limit = min(limit, max(size, 512))
         is_again = self.admits(key)
         if not is_again and answer.block is None and len(answer.wire) <= limit:
             # perf: bench noisy; what a View would hold, of which nobody speaks again
@@ -228,7 +233,7 @@ class AnswerTable:
     def fresh(self) -> "AnswerTable":
         """An empty one like it. This one is then to be cleared: items and homes form cycles."""
         other = AnswerTable(self.stamps, Random(), self._address_of, self.limit_bytes)
-        other._random, other._doors = self._random, self._doors
+        other._random, other._doors, other.whole = self._random, self._doors, self.whole
         return other
 
     def shrink(self, most: int) -> bool:
