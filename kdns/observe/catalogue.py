@@ -65,6 +65,9 @@ METRICS: Final[dict[str, Metric]] = {
         (*_BLOCK, "rcode", "plugin"),
     ),
     # Directives, by the names of CoreDNS
+    "coredns_local_localhost_requests_total": Metric(
+        "counter", "Questions for names around localhost."
+    ),
     "coredns_acl_allowed_requests_total": Metric(
         "counter", "Questions that no rule was against.", ("server", "view")
     ),
