@@ -62,7 +62,7 @@ def parse(message: bytes) -> Message:
         at = 12
         for _ in range(qd):
             start = at
-            name, at = _name(message, at, known)
+            name, at = read_name(message, at, known)
             known[start] = name
             questions.append((name, *_TWO(message, at)))
             at += 4
@@ -106,7 +106,7 @@ def _section(
     head: tuple[bytes, int, int, int] | None = None
     rdatas: list[bytes] = []
     for _ in range(count):
-        owner, at = _name(message, at, known)
+        owner, at = read_name(message, at, known)
         type_, cls, ttl, length = _FIXED(message, at)
         at += 10
         end = at + length
@@ -160,7 +160,7 @@ def _rdata(
     at += before
     out = message[start:at]
     for _ in range(names):
-        name, at = _name(message, at, known)
+        name, at = read_name(message, at, known)
         out += name
     if at > end or (after >= 0 and end - at != after):
         raise WireError("rdata")
@@ -175,7 +175,7 @@ def _naptr_head(message: bytes, at: int) -> int:
     return here - at
 
 
-def _name(message: bytes, at: int, known: dict[int, bytes]) -> tuple[bytes, int]:
+def read_name(message: bytes, at: int, known: dict[int, bytes]) -> tuple[bytes, int]:
     """The uncompressed name at `at`, and the offset behind it."""
     start = at
     while size := message[at]:
