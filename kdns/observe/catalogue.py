@@ -108,6 +108,17 @@ METRICS: Final[dict[str, Metric]] = {
     "coredns_proxy_conn_cache_misses_total": Metric(
         "counter", "Questions that needed a new socket.", ("proxy_name", "to", "proto")
     ),
+    "coredns_grpc_requests_total": Metric("counter", "Questions sent over gRPC.", ("to",)),
+    "coredns_grpc_responses_total": Metric("counter", "Replies over gRPC.", ("to", "rcode")),
+    "coredns_grpc_request_duration_seconds": Metric(
+        "histogram", "Seconds from a question to its reply over gRPC.", ("to",), DURATIONS
+    ),
+    "kdns_cluster_names_forwarded_total": Metric(
+        "counter", "Questions with a cluster zone in their name that were forwarded."
+    ),
+    "kdns_upstream_over_budget_total": Metric(
+        "counter", "Times a question was over the budget of an upstream.", ("to",)
+    ),
     "coredns_hosts_entries": Metric(
         "gauge", "Entries of a hosts file and the lines beside it.", ("hostsfile",)
     ),
@@ -129,6 +140,12 @@ METRICS: Final[dict[str, Metric]] = {
         "counter", "Packets without a question that can be read.", ("cause",)
     ),
     "kdns_refused_total": Metric("counter", "Questions that no server block took.", ("cause",)),
+    "kdns_overload": Metric("gauge", "Sockets that are asked more than they can answer."),
+    "kdns_fair_dropped_total": Metric(
+        "counter",
+        "Packets of clients beyond their share in an overload, by what dropped them.",
+        ("proto", "by"),
+    ),
     "kdns_send_failures_total": Metric(
         "counter", "Replies that the system did not take.", ("proto",)
     ),
@@ -158,6 +175,9 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "kdns_resyncs_total": Metric(
         "counter", "Lists read again because a watch could not go on.", ("resource", "reason")
+    ),
+    "kdns_tsig_failures_total": Metric(
+        "counter", "Signed requests that were refused.", ("error",)
     ),
     "kdns_workers": Metric("gauge", "Processes that serve, where several do."),
     "kdns_worker_restarts_total": Metric(
