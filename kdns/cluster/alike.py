@@ -1,15 +1,8 @@
-"""What two objects of the same name have in common, and what the Store keeps of one."""
+"""What an object is called, and what two objects of the same name have in common."""
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import astuple
 
-from kdns.cluster.objects import Namespace, Object, Slice
-
-
-def bare(thing: Object | None) -> Object | None:
-    """An object without what the Store does not keep."""
-    if type(thing) is Slice and thing.labels:
-        return replace(thing, labels=())
-    return thing
+from kdns.cluster.objects import Namespace, Node, Object
 
 
 def sharing(old: Object, new: Object) -> Object:
@@ -20,4 +13,4 @@ def sharing(old: Object, new: Object) -> Object:
 
 def name_of(thing: Object) -> tuple[str, str]:
     """Namespace, empty for what has none, and name."""
-    return ("" if isinstance(thing, Namespace) else thing.namespace, thing.name)
+    return ("" if isinstance(thing, Namespace | Node) else thing.namespace, thing.name)

@@ -14,7 +14,18 @@ from msgspec.structs import replace
 
 from kdns.cluster.allocate import Ranges, allocate
 from kdns.cluster.endpoints import PodIndex, mirror, select
-from kdns.cluster.objects import Namespace, Object, Pod, Service, ServiceImport, Slice
+from kdns.cluster.objects import (
+    Gateway,
+    Ingress,
+    Namespace,
+    Node,
+    Object,
+    Pod,
+    Route,
+    Service,
+    ServiceImport,
+    Slice,
+)
 from kdns.cluster.parse import Thing
 from kdns.cluster.workloads import Endpoints, PodState, ServiceSpec
 
@@ -54,6 +65,10 @@ def assemble(found: Iterable[Found], ranges: Ranges) -> World:
         Slice: [*slices, *_made(specs, slices, endpoints, pods)],
         Pod: [state.pod for state in pods if not state.is_gone],
         ServiceImport: _of(things, ServiceImport),
+        Node: _of(things, Node),
+        Ingress: _of(things, Ingress),
+        Gateway: _of(things, Gateway),
+        Route: _of(things, Route),
     }
     ordered = {kind: tuple(sorted(listed, key=_name)) for kind, listed in objects.items()}
     return World(ordered, tuple(warnings))
@@ -80,7 +95,7 @@ def _of(things: Iterable[Thing], kind: type[T]) -> list[T]:
 
 def _name(thing: Thing | Object) -> tuple[str, str]:
     match thing:
-        case Namespace():
+        case Namespace() | Node():
             return "", thing.name
         case ServiceSpec():
             return thing.service.namespace, thing.service.name

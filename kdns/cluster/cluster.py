@@ -20,11 +20,11 @@ from kdns.cluster.api.connection import Access
 from kdns.cluster.feed import Feed, Source
 from kdns.cluster.freshness import Freshness
 from kdns.cluster.link import Link
-from kdns.cluster.objects import Object, Slice
+from kdns.cluster.objects import KINDS, Object, Slice
 from kdns.cluster.packing import News
 from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import Selector
-from kdns.cluster.snapshot import KINDS, Keeper
+from kdns.cluster.snapshot import Keeper
 from kdns.cluster.sources.api import Api
 from kdns.cluster.sources.packed import Packed, Reader
 from kdns.cluster.sources.snapshot import Snapshot, SnapshotError
@@ -62,6 +62,7 @@ class Origin:
         access, chosen = self.access, self.selection
         where = [access.kubeconfig, access.context] if access.kubeconfig else [access.endpoint]
         kinds = [chosen.endpoints, chosen.pods, chosen.imports]
+        kinds += [chosen.nodes, chosen.entrances, chosen.hosts]
         return repr([where, _told(chosen.labels), _told(chosen.namespaces), kinds])
 
     @property
@@ -294,10 +295,9 @@ class Cluster:
         if news.is_restored != self.is_restored:
             self.restored(news.is_restored)
 
-    def _note(self, serials: tuple[int, int]) -> None:
-        store = self.store
-        if serials != (store.serial, store.import_serial):
-            store.serial, store.import_serial = serials
+    def _note(self, serials: tuple[int, int, int]) -> None:
+        if serials != self.store.serials:
+            self.store.serials = serials
             self._lent.bump(Change())  # what is remembered stands, but for its serial
 
     # Where the API fails

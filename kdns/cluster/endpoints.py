@@ -28,6 +28,7 @@ class Endpoint(Struct, frozen=True, gc=False):
     is_ready: bool
     hostname: str
     pod: str
+    node: str = ""
 
     @property
     def name(self) -> str:
@@ -90,7 +91,9 @@ def mirror(service: Service, endpoints: Endpoints) -> list[Slice]:
 def _endpoint(spec: ServiceSpec, state: PodState, address: bytes) -> Endpoint:
     is_ready = spec.shows_unready or (state.is_ready and not state.is_terminating)
     is_named = state.hostname and state.subdomain == spec.service.name
-    return Endpoint(address, is_ready, state.hostname if is_named else "", state.pod.name)
+    return Endpoint(
+        address, is_ready, state.hostname if is_named else "", state.pod.name, state.node
+    )
 
 
 def _ports(spec: ServiceSpec, state: PodState) -> tuple[Port, ...]:
@@ -152,4 +155,5 @@ def _pack(
         None,
         ports,
         labels=service.labels,
+        nodes=tuple(one.node for one in ordered) if any(one.node for one in ordered) else None,
     )

@@ -24,6 +24,10 @@ class Freshness:
         """Says that a kind is to be watched; nothing has been heard of it yet."""
         self._heard.setdefault(kind, None)
 
+    def excuse(self, kind: type[Object]) -> None:
+        """Says that nothing is known of a kind, and that all else does without it until it is."""
+        self._heard.pop(kind, None)
+
     def heard(self, kind: type[Object]) -> None:
         """The source has just been shown to be up to date with a kind."""
         self._heard[kind] = self._clock()

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from kdns.cluster.follower import Follower
 from kdns.cluster.freshness import Freshness
-from kdns.cluster.objects import Object
+from kdns.cluster.objects import KINDS, Object
 from kdns.cluster.packing import (
     Begin,
     Frame,
@@ -26,7 +26,6 @@ from kdns.cluster.packing import (
     puts,
     read_wish,
 )
-from kdns.cluster.snapshot import KINDS
 from kdns.cluster.store import Store
 from kdns.observe.counters import Counters
 
@@ -199,7 +198,7 @@ class Stream(Follower):
     def frame(self, *some: Part) -> bytes:
         """A frame of these parts."""
         store = self.cluster.store
-        return pack(Frame(self.cluster.title, (store.serial, store.import_serial), list(some)))
+        return pack(Frame(self.cluster.title, store.serials, list(some)))
 
     def chunks(self) -> Iterator[list[Object]]:
         """All objects, some at a time, each as it is when it is its turn."""

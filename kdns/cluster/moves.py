@@ -97,4 +97,6 @@ def subset(whole: Slice, endpoints: Sequence[int], name: str) -> Slice:
         hostnames=tuple(map(whole.hostname, endpoints)) if whole.hostnames else None,
         pods=tuple(map(whole.pod, endpoints)) if whole.pods else None,
         zones=tuple(map(whole.zone, endpoints)) if whole.zones else None,
+        nodes=tuple(map(whole.node, endpoints)) if whole.nodes else None,
+        hints=tuple(map(whole.hint, endpoints)) if whole.hints else None,
     )

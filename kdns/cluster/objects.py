@@ -22,6 +22,23 @@ class Namespace(Struct, frozen=True, gc=False):
     """It asks (`kdns.io/search-path: plain`) that nobody walks the search path of its pods."""
 
 
+class More(Struct, frozen=True, gc=False):
+    """What of a service only some directives read; the Store drops it where none of them stands."""
+
+    node_ports: tuple[int, ...] = ()
+    """One for each port, 0 where it has none; empty when none has one."""
+    is_local: bool = False
+    """externalTrafficPolicy: Local."""
+    is_near: bool = False
+    """trafficDistribution asks for endpoints near the client."""
+    hosts: tuple[str, ...] = ()
+    """Names that annotations ask for, for its external addresses."""
+    internal_hosts: tuple[str, ...] = ()
+    """The same for its ClusterIPs."""
+    ttl: int = -1
+    """The TTL of those names, -1 where none is said."""
+
+
 class Service(Struct, frozen=True, gc=False):
     """A service as DNS sees it."""
 
@@ -38,6 +55,7 @@ class Service(Struct, frozen=True, gc=False):
     external_hosts: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     version: str = ""
+    more: More | None = None
 
     @property
     def key(self) -> str:
@@ -70,6 +88,10 @@ class Slice(Struct, frozen=True, gc=False):
     version: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     """Read once, by the selector; the Store drops them."""
+    nodes: tuple[str, ...] | None = None
+    """The nodes that endpoints are on; read only where nodes are watched, as are hints."""
+    hints: tuple[str, ...] | None = None
+    """The zones each endpoint is meant for, joined by commas."""
 
     @property
     def key(self) -> str:
@@ -112,6 +134,14 @@ class Slice(Struct, frozen=True, gc=False):
         """The topology zone of an endpoint, empty without one."""
         return self.zones[at] if self.zones else ""
 
+    def node(self, at: int) -> str:
+        """The node of an endpoint, empty where it is not known."""
+        return self.nodes[at] if self.nodes else ""
+
+    def hint(self, at: int) -> str:
+        """The zones an endpoint is meant for, empty without any."""
+        return self.hints[at] if self.hints else ""
+
 
 class Pod(Struct, frozen=True, gc=False):
     """A pod that has not finished; only watched for `pods verified` and the like."""
@@ -139,4 +169,71 @@ class ServiceImport(Struct, frozen=True, gc=False):
         return f"{self.namespace}/{self.name}"
 
 
-Object = Namespace | Service | Slice | Pod | ServiceImport
+class Node(Struct, frozen=True, gc=False):
+    """A machine of the cluster."""
+
+    name: str
+    addresses: tuple[bytes, ...] = ()
+    """The internal ones, or those it has instead."""
+    is_ready: bool = False
+    zone: str = ""
+    nets: tuple[tuple[bytes, int], ...] = ()
+    """The nets of its pods: packed address and prefix length."""
+    version: str = ""
+
+
+class Ingress(Struct, frozen=True, gc=False):
+    """An Ingress, as far as it has hosts and is reached somewhere."""
+
+    namespace: str
+    name: str
+    hosts: tuple[str, ...] = ()
+    addresses: tuple[bytes, ...] = ()
+    targets: tuple[str, ...] = ()
+    """Names it is reached at."""
+    version: str = ""
+
+    @property
+    def key(self) -> str:
+        """namespace/name."""
+        return f"{self.namespace}/{self.name}"
+
+
+class Gateway(Struct, frozen=True, gc=False):
+    """A Gateway (Gateway API); `hosts` are those of its listeners."""
+
+    namespace: str
+    name: str
+    hosts: tuple[str, ...] = ()
+    addresses: tuple[bytes, ...] = ()
+    targets: tuple[str, ...] = ()
+    version: str = ""
+
+    @property
+    def key(self) -> str:
+        """namespace/name."""
+        return f"{self.namespace}/{self.name}"
+
+
+class Route(Struct, frozen=True, gc=False):
+    """An HTTPRoute: hosts that are reached at the gateways it is attached to."""
+
+    namespace: str
+    name: str
+    hosts: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    """By namespace/name."""
+    version: str = ""
+
+    @property
+    def key(self) -> str:
+        """namespace/name."""
+        return f"{self.namespace}/{self.name}"
+
+
+Object = Namespace | Service | Slice | Pod | ServiceImport | Node | Ingress | Gateway | Route
+
+KINDS: tuple[type[Object], ...] = (
+    Namespace, Service, Slice, Pod, ServiceImport, Node, Ingress, Gateway, Route,
+)  # fmt: skip
+"""A number of a kind, wherever one is written, is its place in here."""

@@ -12,8 +12,20 @@ from typing import Any, Final
 from msgspec import Raw, Struct, msgpack
 from msgspec.structs import astuple
 
-from kdns.cluster.objects import Namespace, Object, Pod, Port, Service, ServiceImport, Slice
-from kdns.cluster.snapshot import KINDS
+from kdns.cluster.objects import (
+    KINDS,
+    Gateway,
+    Ingress,
+    Namespace,
+    Node,
+    Object,
+    Pod,
+    Port,
+    Route,
+    Service,
+    ServiceImport,
+    Slice,
+)
 
 MOST_SHARED: Final = 4096
 """Sets of ports that are remembered for being shared."""
@@ -65,8 +77,8 @@ class Frame(Struct, array_like=True, gc=False):
     """Parts about one cluster."""
 
     cluster: bytes
-    serials: tuple[int, int]
-    """Of the zones of the cluster, and of imported services."""
+    serials: tuple[int, int, int]
+    """Of the zones of the cluster, of imported services, and of names beyond the cluster."""
     parts: list[Part]
 
 
@@ -97,9 +109,28 @@ class _ServiceImport(ServiceImport, frozen=True, gc=False, array_like=True):
     pass
 
 
+class _Node(Node, frozen=True, gc=False, array_like=True):
+    pass
+
+
+class _Ingress(Ingress, frozen=True, gc=False, array_like=True):
+    pass
+
+
+class _Gateway(Gateway, frozen=True, gc=False, array_like=True):
+    pass
+
+
+class _Route(Route, frozen=True, gc=False, array_like=True):
+    pass
+
+
+_PACKED = (
+    _Namespace, _Service, _Slice, _Pod, _ServiceImport, _Node, _Ingress, _Gateway, _Route,
+)  # fmt: skip
 _READERS = tuple(
     msgpack.Decoder(list[kind])  # type: ignore[valid-type]  # the kinds of KINDS, packed
-    for kind in (_Namespace, _Service, _Slice, _Pod, _ServiceImport)
+    for kind in _PACKED
 )
 _encode = msgpack.Encoder().encode
 read_frame = msgpack.Decoder(Frame).decode
@@ -141,7 +172,8 @@ class Unpacker:
     def __init__(self) -> None:
         self._shared: dict[Any, Any] = {}  # Any: ports, by themselves
         self._makers: tuple[Callable[[Any], Object], ...] = (
-            _namespace, self._service, self._slice, _pod, self._import,
+            _namespace, self._service, self._slice, _pod, self._import, _node,
+            _ingress, _gateway, _route,
         )  # fmt: skip # Any: what the reader of the same place reads
 
     def objects(self, part: Puts) -> list[Object]:
@@ -158,13 +190,15 @@ class Unpacker:
         return Service(
             intern(it.namespace), intern(it.name), it.addresses, it.is_headless, it.external_name,
             self._once(it.ports), it.external_addresses, it.external_hosts, _labels(it.labels),
+            more=it.more,
         )  # fmt: skip
 
     def _slice(self, it: Slice) -> Slice:
         return Slice(
             intern(it.namespace), it.name, intern(it.service), it.width, it.addresses, it.unready,
-            it.hostnames, it.pods, tuple(map(intern, it.zones)) if it.zones else None,
-            self._once(it.ports), intern(it.cluster),
+            it.hostnames, it.pods, _interned(it.zones),
+            self._once(it.ports), intern(it.cluster), nodes=_interned(it.nodes),
+            hints=_interned(it.hints),
         )  # fmt: skip
 
     def _import(self, it: ServiceImport) -> ServiceImport:
@@ -180,6 +214,26 @@ def _namespace(it: Namespace) -> Namespace:
 
 def _pod(it: Pod) -> Pod:
     return Pod(intern(it.namespace), it.name, it.addresses, _labels(it.labels))
+
+
+def _node(it: Node) -> Node:
+    return Node(intern(it.name), it.addresses, it.is_ready, intern(it.zone), it.nets)
+
+
+def _ingress(it: Ingress) -> Ingress:
+    return Ingress(intern(it.namespace), it.name, it.hosts, it.addresses, it.targets)
+
+
+def _gateway(it: Gateway) -> Gateway:
+    return Gateway(intern(it.namespace), it.name, it.hosts, it.addresses, it.targets)
+
+
+def _route(it: Route) -> Route:
+    return Route(intern(it.namespace), it.name, it.hosts, it.gateways)
+
+
+def _interned(column: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return tuple(map(intern, column)) if column else None
 
 
 def _labels(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

@@ -11,9 +11,20 @@ from typing import Any
 
 from msgspec import Struct, convert
 
-from kdns.cluster import fields, raw
+from kdns.cluster import fields, outer_parse, outer_raw, raw
 from kdns.cluster.columns import Columns, columns
-from kdns.cluster.objects import Namespace, Pod, Port, Service, ServiceImport, Slice
+from kdns.cluster.objects import (
+    Gateway,
+    Ingress,
+    Namespace,
+    Node,
+    Pod,
+    Port,
+    Route,
+    Service,
+    ServiceImport,
+    Slice,
+)
 from kdns.cluster.workloads import (
     EndpointAddress,
     Endpoints,
@@ -23,7 +34,18 @@ from kdns.cluster.workloads import (
     Target,
 )
 
-Thing = Namespace | ServiceSpec | Slice | Endpoints | PodState | ServiceImport
+Thing = (
+    Namespace
+    | ServiceSpec
+    | Slice
+    | Endpoints
+    | PodState
+    | ServiceImport
+    | Node
+    | Ingress
+    | Gateway
+    | Route
+)
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 IMPORT_LABEL = "multicluster.kubernetes.io/service-name"
@@ -82,10 +104,20 @@ def service_alone(given: raw.RawService) -> Service:
     addresses, is_headless = _cluster_ips(spec)
     ports = tuple(fields.ports(spec.ports, "$.spec.ports")) if spec.ports else ()
     external, hosts = _ingress(given)
-    return Service(where, name, addresses, is_headless, "", ports, external, hosts, labels, version)
+    more = outer_parse.more(meta, spec) if _may_say_more(meta, spec) else None
+    return Service(
+        where, name, addresses, is_headless, "", ports, external, hosts, labels, version, more
+    )
 
 
-def slice_(given: raw.RawSlice) -> Slice | None:
+def _may_say_more(meta: raw.Meta, spec: raw.ServiceSpec) -> bool:
+    """False for most services, which say nothing that only some directives read."""
+    return bool(
+        meta.annotations or spec.type not in {None, "ClusterIP"} or spec.traffic_distribution
+    )
+
+
+def slice_(given: raw.RawSlice | raw.RawWideSlice) -> Slice | None:
     """An endpoint slice; None when it belongs to no service."""
     meta = given.metadata or raw.Meta()
     where, name = fields.identity(meta, fields.name)
@@ -99,7 +131,7 @@ def slice_(given: raw.RawSlice) -> Slice | None:
     width = _WIDTHS.get(given.address_type or "")
     if width is None:
         raise ValueError(fields.wrong("IPv4, IPv6 or FQDN", given.address_type, "$.addressType"))
-    listed = given.endpoints or [] if width else []
+    listed: list[Any] = list(given.endpoints or ()) if width else []  # Any: wide ones or not
     packed, unready, hostnames, pods, zones = columns(listed, width) or _columns(listed, width)
     return Slice(
         where,
@@ -115,7 +147,21 @@ def slice_(given: raw.RawSlice) -> Slice | None:
         cluster,
         meta.resource_version or "",
         fields.labels(meta.labels),
+        *(_wide(listed) if isinstance(given, raw.RawWideSlice) else (None, None)),
     )
+
+
+def _wide(given: list[raw.WideEndpoint]) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """The nodes of endpoints, and the zones they are meant for, for each of their addresses."""
+    nodes: list[str] = []
+    hints: list[str] = []
+    for one in given:
+        zones = (one.hints.for_zones if one.hints else None) or ()
+        hint = intern(",".join(zone.name for zone in zones if zone.name))
+        for _ in fields.addresses(one.addresses, "$.endpoints"):
+            nodes.append(intern((one.node_name or "").lower()))
+            hints.append(hint)
+    return _column(nodes), _column(hints)
 
 
 def endpoints(given: raw.RawEndpoints) -> Endpoints:
@@ -147,6 +193,7 @@ def pod(given: raw.RawPod) -> PodState:
         _is_ready(status),
         meta.deletion_timestamp is not None,
         status.phase in _FINISHED,
+        (spec.node_name or "").lower(),
     )
 
 
@@ -167,14 +214,21 @@ def service_import(given: raw.RawImport) -> ServiceImport:
 _KINDS: dict[str, tuple[type[Struct], Callable[[Any], Thing | None]]] = {
     "Namespace": (raw.RawNamespace, namespace),
     "Service": (raw.RawService, service),
-    "EndpointSlice": (raw.RawSlice, slice_),
+    "EndpointSlice": (raw.RawWideSlice, slice_),
     "Endpoints": (raw.RawEndpoints, endpoints),
     "Pod": (raw.RawPod, pod),
     "ServiceImport": (raw.RawImport, service_import),
+    "Node": (outer_raw.RawNode, outer_parse.node),
+    "Ingress": (outer_raw.RawIngress, outer_parse.ingress),
+    "Gateway": (outer_raw.RawGateway, outer_parse.gateway),
+    "HTTPRoute": (outer_raw.RawRoute, outer_parse.route),
 }  # Any: each function takes its own raw type
 _GROUPS = dict.fromkeys(_KINDS, "") | {
     "EndpointSlice": "discovery.k8s.io",
     "ServiceImport": "multicluster.x-k8s.io",
+    "Ingress": "networking.k8s.io",
+    "Gateway": "gateway.networking.k8s.io",
+    "HTTPRoute": "gateway.networking.k8s.io",
 }
 
 

@@ -23,6 +23,12 @@ class Annotations(Raw):
     """When what a slice shows happened to its service or pods."""
     ends_list: str | None = field(default=None, name="k8s.io/initial-events-end")
     """On a bookmark: all that existed has been sent."""
+    hosts: str | None = field(default=None, name="external-dns.alpha.kubernetes.io/hostname")
+    """Names that a service is to have."""
+    internal_hosts: str | None = field(
+        default=None, name="external-dns.alpha.kubernetes.io/internal-hostname"
+    )
+    ttl: str | int | None = field(default=None, name="external-dns.alpha.kubernetes.io/ttl")
     search_path: str | None = field(default=None, name="kdns.io/search-path")
     """Of a namespace: `plain` keeps `autopath` from walking for its pods."""
 
@@ -45,6 +51,7 @@ class ServicePort(Raw):
     port: int | None = None
     protocol: str | None = None
     target_port: int | str | None = None
+    node_port: int | None = None
 
 
 class ServiceSpec(Raw):
@@ -60,6 +67,8 @@ class ServiceSpec(Raw):
     ip_families: list[str] | None = None
     ip_family_policy: str | None = None
     publish_not_ready_addresses: bool | None = None
+    external_traffic_policy: str | None = None
+    traffic_distribution: str | None = None
 
 
 class Ingress(Raw):
@@ -104,6 +113,25 @@ class Endpoint(Raw):
     zone: str | None = None
 
 
+class HintedZone(Raw):
+    """A zone that an endpoint is meant for."""
+
+    name: str | None = None
+
+
+class Hints(Raw):
+    """Whom an endpoint is meant for."""
+
+    for_zones: list[HintedZone] | None = None
+
+
+class WideEndpoint(Endpoint):
+    """An endpoint with what only is read where nodes are watched."""
+
+    node_name: str | None = None
+    hints: Hints | None = None
+
+
 class EndpointAddress(Raw):
     """An address of an Endpoints object."""
 
@@ -138,6 +166,7 @@ class Container(Raw):
 class PodSpec(Raw):
     """spec of a Pod."""
 
+    node_name: str | None = None
     hostname: str | None = None
     subdomain: str | None = None
     containers: list[Container] | None = None
@@ -194,6 +223,15 @@ class RawSlice(Raw):
     metadata: Meta | None = None
     address_type: str | None = None
     endpoints: list[Endpoint] | None = None
+    ports: list[ServicePort] | None = None
+
+
+class RawWideSlice(Raw):
+    """The same with wide endpoints."""
+
+    metadata: Meta | None = None
+    address_type: str | None = None
+    endpoints: list[WideEndpoint] | None = None
     ports: list[ServicePort] | None = None
 
 

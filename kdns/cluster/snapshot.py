@@ -22,12 +22,10 @@ from typing import BinaryIO, Final
 
 from msgspec import msgpack
 
-from kdns.cluster.objects import Namespace, Object, Pod, Port, Service, ServiceImport, Slice
+from kdns.cluster.objects import KINDS, More, Object, Port
 
 log = logging.getLogger("kdns.kubernetes")
 
-KINDS: Final[tuple[type[Object], ...]] = (Namespace, Service, Slice, Pod, ServiceImport)
-"""A frame names its kind by the place in here."""
 CHUNK: Final = 100
 """Objects a frame: the interpreter is held for no more of them at a time."""
 PAUSE_S: Final = 0.0005
@@ -45,7 +43,7 @@ def digest(text: str) -> bytes:
 
 
 def _fields() -> str:
-    kinds = (*KINDS, Port)
+    kinds = (*KINDS, Port, More)
     return ";".join(f"{kind.__name__}:{sorted(kind.__annotations__.items())}" for kind in kinds)
 
 

@@ -22,80 +22,54 @@ would leave it, and a service never passes through an empty state because its en
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any, Final, TypeVar, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from kdns.cluster.alike import bare, name_of, sharing
+from kdns.cluster import entrances
+from kdns.cluster.alike import name_of, sharing
+from kdns.cluster.entrances import EntranceTable
+from kdns.cluster.events import (
+    NOTHING,
+    SYNCED,
+    Change,
+    Delete,
+    Event,
+    Prune,
+    Put,
+    Release,
+    Replace,
+    Synced,
+)
 from kdns.cluster.follower import Follower
 from kdns.cluster.grouping import Group, Listed, sort_in
-from kdns.cluster.objects import Namespace, Object, Pod, Service, ServiceImport, Slice
+from kdns.cluster.hosts import HostTable
+from kdns.cluster.nodes import NodeTable
+from kdns.cluster.objects import (
+    More,
+    Namespace,
+    Node,
+    Object,
+    Pod,
+    Service,
+    ServiceImport,
+    Slice,
+)
+from kdns.cluster.owners import Owners
+from kdns.cluster.pods import PodTable
 from kdns.cluster.selection import Selection
 from kdns.cluster.slices import SliceTable
 
+__all__ = [
+    "NOTHING", "SYNCED", "Change", "Delete", "Event", "Prune", "Put", "Release", "Replace", "Store",
+    "Synced",
+]  # fmt: skip
+"""What a Store is told and says; all but itself is made in cluster.events."""
+
 K = TypeVar("K")
 T = TypeVar("T")
-
-SYNCED: Final = "/synced"
-"""The key of a Change that says that the first full state has been applied."""
-
-
-class Put(Struct, frozen=True, gc=False):
-    """An object was added or changed."""
-
-    object: Object
-    is_chosen: bool = False
-    """True when the selection has been made already, as by whoever asked the API for it."""
-
-
-class Delete(Struct, frozen=True, gc=False):
-    """An object is gone."""
-
-    kind: type[Object]
-    namespace: str
-    name: str
-
-
-class Replace(Struct, frozen=True, gc=False):
-    """These are all objects of a kind: a fresh list. What is not among them is gone."""
-
-    kind: type[Object]
-    objects: tuple[Object, ...]
-
-
-class Prune(Struct, frozen=True, gc=False):
-    """A list that came piece by piece, as Puts, is complete: what it did not name is gone.
-
-    `named` holds (namespace, name), the namespace empty for what has none. Holds end with it.
-    A set is given away with the event and emptied on the way: 150,000 names that are freed at
-    once hold the loop for 50 ms.
-    """
-
-    kind: type[Object]
-    named: set[tuple[str, str]] | frozenset[tuple[str, str]]
-
-
-class Synced(Struct, frozen=True, gc=False):
-    """All that came before is the source's whole first state."""
-
-
-class Release(Struct, frozen=True, gc=False):
-    """A fresh list has been applied where this source is fed from: holds end, as with Prune."""
-
-
-Event = Put | Delete | Replace | Prune | Synced | Release
-
-
-class Change(Struct, frozen=True, gc=False):
-    """What an event moved: the facts to forget. Empty when no answer can differ."""
-
-    keys: frozenset[Hashable] = frozenset()
-
-
-NOTHING: Final = Change()
-PARTS: Final = 64
-"""Tables that pods are looked up in by address: one of 150,000 takes 4 ms when it grows."""
+_NO_MORE = More()
 
 
 class Store:
@@ -110,21 +84,30 @@ class Store:
         self.serial = 0
         """Unix time of the last change with effect on DNS, 0 before the first (facts B.8)."""
         self.import_serial = 0
-        """The same for multicluster zones."""
+        """The same for multicluster zones,"""
+        self.outer_serial = 0
+        """and for what only names beyond the cluster are made from: nodes, ingresses, gateways."""
         self.has_synced = False
         self.edition = 0
         """Grows with every change of an object, but not of its version alone."""
         self.follower = Follower()
+        self.nodes = NodeTable()
+        self.entrances = EntranceTable()
+        self.hosts = HostTable()
+        """Names that annotations of services ask for; only with `selection.hosts`."""
         self._slices = SliceTable()
-        self._services_at: dict[bytes, tuple[str, ...]] = {}
-        self._pods: dict[str, dict[str, Pod]] = {}
-        self._pods_at: list[dict[bytes, tuple[Pod, ...]]] = [{} for _ in range(PARTS)]
+        self._services_at = Owners()
+        self._external_at = Owners()
+        self._pods = PodTable()
         self._setters: dict[type[Object], Callable[[str, str, Any], set[Hashable]]] = {
             Namespace: self._set_namespace,
             Service: self._set_service,
-            Pod: self._set_pod,
+            Pod: self._pods.put,
             ServiceImport: self._set_import,
-        }  # Any: each setter takes objects of its own kind
+            Node: self.nodes.put,
+            **{kind: partial(self.entrances.put, kind) for kind in entrances.KINDS},
+        }
+        # Any: each setter takes objects of its own kind
 
     def apply(self, event: Event, wall: float) -> Change:
         """Applies one event at Unix time `wall`."""
@@ -182,10 +165,23 @@ class Store:
         """The multicluster slices of an imported service."""
         return self._slices.imported(key)
 
+    @property
+    def serials(self) -> tuple[int, int, int]:
+        """All three serials, for who holds the same elsewhere."""
+        return self.serial, self.import_serial, self.outer_serial
+
+    @serials.setter
+    def serials(self, told: tuple[int, int, int]) -> None:
+        self.serial, self.import_serial, self.outer_serial = told
+
     def services_at(self, address: bytes) -> tuple[Service, ...]:
         """The services that have this ClusterIP, by key."""
-        keys = self._services_at.get(address)
+        keys = self._services_at.at(address)
         return tuple([self.services[key] for key in keys]) if keys else ()
+
+    def external_at(self, address: bytes) -> tuple[Service, ...]:
+        """The services that are reached at this address from outside, by key."""
+        return tuple(self.services[key] for key in self._external_at.at(address))
 
     def endpoints_at(self, address: bytes) -> list[tuple[Slice, int]]:
         """Each local slice and index at which this address is an endpoint, ready or not."""
@@ -193,27 +189,33 @@ class Store:
 
     def pods_at(self, address: bytes) -> tuple[Pod, ...]:
         """The pods that have this address, by namespace and name."""
-        return self._pods_at[hash(address) % PARTS].get(address, ())
+        return self._pods.at(address)
 
     def get(self, kind: type[Object], namespace: str, name: str) -> Object | None:
         """The object of this kind and name."""
         if kind is Slice:
             return self._slices.get(namespace, name)
+        if kind is Service:
+            return self.services.get(f"{namespace}/{name}")
         if kind is Pod:
-            return self._pods.get(namespace, {}).get(name)
+            return self._pods.get(namespace, name)
         if kind is Namespace:
             return self.namespaces.get(name)
-        table = self.services if kind is Service else self.imports
-        return table.get(f"{namespace}/{name}")
+        if kind is Node:
+            return self.nodes.get(namespace, name)
+        if kind is ServiceImport:
+            return self.imports.get(f"{namespace}/{name}")
+        return self.entrances.get(kind, namespace, name)
 
     def objects(self) -> Iterator[list[Object]]:
         """Every object as it was put, kind by kind, in parts that take a short time each."""
         yield [*self.namespaces.values()]
         yield [*self.services.values()]
         yield [*self._slices.all()]
-        for namespace in list(self._pods):
-            yield [*self._pods.get(namespace, {}).values()]
+        yield from self._pods.all()
         yield [*self.imports.values()]
+        yield from self.nodes.all()
+        yield from self.entrances.all()
 
     def versions(self, kind: type[Object]) -> Iterator[tuple[str, str, str]]:
         """Namespace, name and resource version of every object of a kind."""
@@ -230,14 +232,15 @@ class Store:
         self, kind: type[Object], namespace: str, name: str, new: Object | None, wall: float
     ) -> Change:
         """Sets or, with None, takes out one object."""
-        old, new = self.get(kind, namespace, name), bare(new)
+        old, new = self.get(kind, namespace, name), self.selection.bare(new)
         if old is not None and new is not None:
             if old == new:
                 return NOTHING
             new = sharing(old, new)
         elif old is new:
             return NOTHING
-        if old is None or new is None or replace(old, version=new.version) != new:
+        differs = old is None or new is None or replace(old, version=new.version) != new
+        if differs:
             self.edition += 1
             self.follower.put(kind, (namespace, name), new)
         if kind is Slice:
@@ -245,6 +248,12 @@ class Store:
         keys = self._setters[kind](namespace, name, new)
         if kind is Namespace and old is not None and new is not None:
             return Change(frozenset(keys))  # no effect on DNS, so the serial stands
+        if kind is Node or kind in entrances.KINDS:
+            if not differs:
+                return NOTHING
+            if keys:
+                self.outer_serial = int(wall)
+            return Change(frozenset(keys))
         return self._moved(keys, wall, imported=kind is ServiceImport)
 
     def _moved(self, keys: set[Hashable], wall: float, *, imported: bool = False) -> Change:
@@ -270,15 +279,16 @@ class Store:
         old = _swap(self.services, key, new)
         if old and new and replace(old, version=new.version, labels=new.labels) == new:
             return set()
-        before = set(old.addresses) if old else set()
-        after = set(new.addresses) if new else set()
-        moved: set[Hashable] = {key, *(before ^ after)} if old or new else set()
-        for address in before - after:
-            left = tuple(other for other in self._services_at[address] if other != key)
-            _swap(self._services_at, address, left or None)
-        for address in after - before:
-            others = self._services_at.get(address, ())
-            self._services_at[address] = tuple(sorted((*others, key)))
+        moved: set[Hashable] = {key} if old or new else set()
+        moved |= self._services_at.move(
+            key, old.addresses if old else (), new.addresses if new else ()
+        )
+        moved |= self._external_at.move(
+            key, old.external_addresses if old else (), new.external_addresses if new else ()
+        )
+        more = (new.more if new else None) or _NO_MORE
+        if self.selection.hosts:
+            moved |= self.hosts.put(("service", key), (*more.hosts, *more.internal_hosts))
         return moved if new else moved | self._slices.release(key, imported=False)
 
     def _set_import(self, namespace: str, name: str, new: ServiceImport | None) -> set[Hashable]:
@@ -289,22 +299,6 @@ class Store:
         if new is None:
             return ({key} if old else set()) | self._slices.release(key, imported=True)
         return {key}
-
-    def _set_pod(self, namespace: str, name: str, new: Pod | None) -> set[Hashable]:
-        pods = self._pods.setdefault(namespace, {})
-        old = _swap(pods, name, new)
-        if not pods:
-            del self._pods[namespace]
-        before = set(old.addresses) if old else set()
-        after = set(new.addresses) if new else set()
-        for address in before | after:
-            part = self._pods_at[hash(address) % PARTS]
-            there = [pod for pod in part.get(address, ()) if pod is not old]
-            if new and address in after:
-                there.append(new)
-                there.sort(key=name_of)
-            _swap(part, address, tuple(there) or None)
-        return set(before ^ after)
 
     def _set_slice(self, namespace: str, name: str, new: Slice | None, wall: float) -> Change:
         old = self._slices.get(namespace, name)
@@ -330,19 +324,21 @@ class Store:
 
     def _names(self, kind: type[Object]) -> Iterator[tuple[str, str]]:
         """Namespace and name of every object of a kind; what is named may be taken out."""
-        if kind is Pod:
-            for namespace in list(self._pods):
-                for name in list(self._pods.get(namespace, ())):
-                    yield namespace, name
-        elif kind is Slice:
+        if kind is Slice:
             yield from self._slices.names()
+        elif kind is Pod:
+            yield from self._pods.names()
         elif kind is Namespace:
             for name in list(self.namespaces):
                 yield "", name
-        else:
+        elif kind is Service or kind is ServiceImport:
             for key in list(self.services if kind is Service else self.imports):
                 namespace, _, name = key.partition("/")
                 yield namespace, name
+        elif kind is Node:
+            yield from self.nodes.names()
+        else:
+            yield from self.entrances.names(kind)
 
     def _replace(self, event: Replace, wall: float) -> Iterator[Change]:
         listed: set[tuple[str, str]] = set()
@@ -362,7 +358,7 @@ class Store:
                 listed[at] = self._slices.get(*at)
             else:
                 kept = slice_ if self.selection.keeps(slice_) else None
-                listed[at] = cast("Slice | None", bare(kept))
+                listed[at] = cast("Slice | None", self.selection.bare(kept))
         groups: dict[str, Group] = {}
         for at in self._slices.names():
             old = cast("Slice", self._slices.get(*at))

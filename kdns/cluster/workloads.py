@@ -40,6 +40,7 @@ class PodState(Struct, frozen=True, gc=False):
     is_ready: bool = False
     is_terminating: bool = False
     is_finished: bool = False
+    node: str = ""
 
     @property
     def is_gone(self) -> bool:

@@ -20,6 +20,10 @@ KINDS = {
     "pods": ("Pod", "v1"),
     "endpointslices": ("EndpointSlice", "discovery.k8s.io/v1"),
     "serviceimports": ("ServiceImport", "multicluster.x-k8s.io/v1alpha1"),
+    "nodes": ("Node", "v1"),
+    "ingresses": ("Ingress", "networking.k8s.io/v1"),
+    "gateways": ("Gateway", "gateway.networking.k8s.io/v1"),
+    "httproutes": ("HTTPRoute", "gateway.networking.k8s.io/v1"),
 }
 
 

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdns.cluster.objects import Namespace, Pod, Service, ServiceImport, Slice
+from kdns.cluster.objects import KINDS, Service
 from kdns.cluster.sources import manifests
 from kdns.cluster.sources.manifests import Manifests
 from kdns.cluster.store import Event, Replace, Store, Synced
@@ -76,9 +76,9 @@ async def test_the_first_state_is_a_list_of_every_kind_and_then_synced(tmp_path)
     write(tmp_path / "s.yaml", service())
     found = await events(Manifests((str(tmp_path),)), Synced)
     assert [getattr(event, "kind", None) for event in found] == [
-        Namespace, Service, Slice, Pod, ServiceImport, None,
+        *KINDS, None,
     ]  # fmt: skip
-    assert [len(event.objects) for event in found[:-1]] == [1, 1, 0, 0, 0]
+    assert [len(event.objects) for event in found[:-1]] == [1, 1] + [0] * 7
 
 
 async def test_an_empty_folder_is_a_state_too(tmp_path):

@@ -5,15 +5,35 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdns.cluster.nodes import MACHINES, ZONES
 from kdns.cluster.objects import Namespace, Object
 from kdns.cluster.store import Change, Delete, Event, Put, Replace, Store
-from tests.cluster.things import KINDS, imported, ips, listed, pod, seen, service, slice_
+from tests.cluster.things import (
+    ALL,
+    HOSTS,
+    KINDS,
+    gateway,
+    hosts_of,
+    imported,
+    ingress,
+    ips,
+    listed,
+    node,
+    pod,
+    route,
+    seen,
+    service,
+    slice_,
+    wanting,
+)
 
 NUMBERS = st.sampled_from(["1", "2", "3", "fd00::1"])
 SOME = st.lists(NUMBERS, max_size=3)
 VERSIONS = st.sampled_from(["", "2"])
 SPACES = st.sampled_from(["a", "b"])
 NAMES = st.sampled_from(["s", "t"])
+WISHES = st.lists(st.sampled_from(["x.y.test", "*.y.test", "y.test", "a.z.test"]), max_size=2)
+AT = st.sampled_from(["", "1", "2"])
 
 
 def _slice(
@@ -31,8 +51,13 @@ OBJECTS = st.one_of(
     st.builds(_slice, st.sampled_from("vwxyz"), NAMES, SPACES, SOME, st.sampled_from(["", "c"]), st.booleans(), st.booleans()),
     st.builds(lambda n, a, ns: pod(n, *dict.fromkeys(a), ns=ns), NAMES, SOME, SPACES),
     st.builds(lambda n, a, ns: imported(n, *dict.fromkeys(a), ns=ns), NAMES, SOME, SPACES),
+    st.builds(lambda n, h, ns: wanting(n, *h, ns=ns), NAMES, WISHES, SPACES),
+    st.builds(lambda n, a, z, r, t: node(n, *dict.fromkeys(a), zone=z, ready=r, net=t), NAMES, SOME, st.sampled_from(["", "z1", "z2"]), st.booleans(), st.sampled_from([0, 0, 9])),
+    st.builds(lambda n, h, a, ns: ingress(n, *h, at=a, ns=ns), NAMES, WISHES, AT, SPACES),
+    st.builds(lambda n, h, a, ns: gateway(n, *h, at=a, ns=ns), NAMES, WISHES, AT, SPACES),
+    st.builds(lambda n, h, to, ns: route(n, *h, to=to, ns=ns), NAMES, WISHES, st.sampled_from(["a/s", "b/t"]), SPACES),
 )  # fmt: skip
-ADDRESSES = ips("1", "2", "3", "fd00::1")
+ADDRESSES = ips("1", "2", "3", "fd00::1", "9", "10.9.0.1")
 KEYS = ["a/s", "a/t", "b/s", "b/t"]
 
 Name = tuple[type[Object], str, str]
@@ -47,7 +72,7 @@ def unique(objects: Iterable[Object]) -> list[Object]:
 
 
 def fresh(objects: Iterable[Object]) -> dict[str, object]:
-    store = Store()
+    store = Store(ALL)
     store.apply_all(listed(objects), 1.0)
     return seen(store, ADDRESSES, KEYS)
 
@@ -69,7 +94,7 @@ def test_lost_repeated_and_reordered_events_end_as_one_fresh_list(data):
         streams.setdefault(at, []).append(Delete(*at) if gone else Put(thing))
     lost = {kind for kind in KINDS if data.draw(st.booleans(), label=f"{kind.__name__} loses")}
     todo = [at for at, events in streams.items() for _ in events]
-    store, wall = Store(), 10.0
+    store, wall = Store(ALL), 10.0
     for at in data.draw(st.permutations(todo), label="order"):
         event = streams[at].pop(0)
         wall += data.draw(st.sampled_from([0.0, 0.3, 2.0]), label="pause")
@@ -85,7 +110,7 @@ def test_lost_repeated_and_reordered_events_end_as_one_fresh_list(data):
 @settings(max_examples=100, deadline=None)
 @given(st.lists(OBJECTS, max_size=12), st.lists(OBJECTS, max_size=12), st.data())
 def test_whatever_a_store_knew_a_list_is_the_truth(before, after, data):
-    store = Store()
+    store = Store(ALL)
     for event in data.draw(st.permutations([*map(Put, before)])):
         store.apply(event, 10.0)
     after = unique(after)
@@ -104,7 +129,11 @@ def _facts(store: Store) -> dict[object, object]:
             [s.key for s in store.services_at(address)],
             [(s.key, s.is_ready(at), s.hostname(at), s.pod(at)) for s, at in store.endpoints_at(address)],
             [(p.namespace, p.name) for p in store.pods_at(address)],
+            [s.key for s in store.external_at(address)],
         )  # fmt: skip
+    facts |= {host: hosts_of(store, host) for host in HOSTS}
+    facts[MACHINES] = [(one.addresses, one.is_ready) for one in store.nodes.ready()]
+    facts[ZONES] = [store.nodes.zone_of(address) for address in ADDRESSES]
     return facts | {ns: store.namespaces.get(ns) for ns in ("a", "b")}
 
 
@@ -121,7 +150,7 @@ def bare(slices: Iterable[object]) -> list[object]:
     st.lists(st.tuples(OBJECTS, st.sampled_from(["put", "delete", "list", "settle"])), max_size=14)
 )
 def test_a_change_names_every_fact_that_moved(steps):
-    store, wall = Store(), 10.0
+    store, wall = Store(ALL), 10.0
     for thing, what in steps:
         before = _facts(store)
         wall += 0.4

@@ -29,7 +29,7 @@ from kdns.cluster.taking import Taker
 from kdns.observe.counters import Counters
 from tests.cluster.sources import FakeApi, until
 from tests.cluster.test_order import ADDRESSES, KEYS, OBJECTS, name, unique
-from tests.cluster.things import imported, ips, listed, pod, ready, seen, service, slice_
+from tests.cluster.things import ALL, imported, ips, listed, pod, ready, seen, service, slice_
 
 WALL = 1_700_000_000.0
 ORIGIN = Origin(Selection(pods=True, imports=True), access=Access("http://127.0.0.1:1"))
@@ -382,7 +382,7 @@ class Plain:
     failure = ""
 
     def __init__(self) -> None:
-        self.store, self.freshness = Store(), Freshness(time.monotonic)
+        self.store, self.freshness = Store(ALL), Freshness(time.monotonic)
 
 
 STEPS = st.sampled_from(["put", "put", "put", "delete", "replace", "move", "some", "turn", "new"])
@@ -400,7 +400,7 @@ async def _both_end_alike(steps: Iterable[tuple[str, list]]) -> None:
     giver.give(given_)
     tube = Tube(giver, taker)
     fed = Worker(taker, ORIGIN)
-    fed.cluster.store.selection = Selection()
+    fed.cluster.store.selection = ALL
     await asyncio.sleep(0)
     for step, things in steps:
         wall += 0.3

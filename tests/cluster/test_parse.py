@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdns.cluster.objects import Namespace, Pod, Port, Service, ServiceImport, Slice
+from kdns.cluster.objects import More, Namespace, Pod, Port, Service, ServiceImport, Slice
 from kdns.cluster.parse import parse
 from kdns.cluster.workloads import EndpointAddress, Endpoints, PodState, ServiceSpec, Subset, Target
 from tests.cluster.things import ips
@@ -52,6 +52,7 @@ def test_a_service_with_everything():
     assert made.service == Service(
         "a", "s", ips("1", "fd00::1"), False, "", ports,
         ips("192.0.2.1", "192.0.2.2"), ("lb.example",), LABELS, "7",
+        More((0, 1, 0)),
     )  # fmt: skip
     assert made.targets == (
         Target("http", "tcp", "web"),

@@ -11,7 +11,7 @@ from kdns.cluster.selection import Selection
 from kdns.cluster.selectors import parse
 from kdns.cluster.store import Delete, Event, Prune, Put, Store
 from tests.cluster.test_order import ADDRESSES, KEYS, OBJECTS, fresh, name, unique
-from tests.cluster.things import KINDS, ips, ready, seen, service, slice_
+from tests.cluster.things import ALL, KINDS, ips, ready, seen, service, slice_
 
 
 def relist(kind: type[Object], objects: list[Object]) -> list[Event]:
@@ -69,7 +69,7 @@ def test_a_list_ends_holds():
 @given(st.lists(OBJECTS, max_size=12), st.lists(OBJECTS, max_size=12), st.data())
 def test_puts_and_prunes_in_any_interleaving_end_as_a_fresh_list(before, after, data):
     """Kinds are listed side by side, and what happens meanwhile is watched or named."""
-    store, wall = Store(), 10.0
+    store, wall = Store(ALL), 10.0
     for one in before:
         store.apply(Put(one), wall)
     truth = unique(after)

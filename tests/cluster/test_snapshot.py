@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdns.cluster import snapshot as module
-from kdns.cluster.objects import Namespace, Object, Pod, ServiceImport, Slice
+from kdns.cluster.objects import KINDS, Namespace, Object, Slice
 from kdns.cluster.snapshot import Keeper, write
 from kdns.cluster.sources.snapshot import Snapshot, SnapshotError
 from kdns.cluster.store import Put, Store, Synced
@@ -289,4 +289,6 @@ def test_what_a_killed_process_left_is_taken_away(tmp_path):
 
 
 def test_every_kind_is_known_by_its_place():
-    assert module.KINDS[3:] == (Pod, ServiceImport), "files name kinds by number"
+    names = [kind.__name__ for kind in KINDS[3:]]
+    expected = ["Pod", "ServiceImport", "Node", "Ingress", "Gateway", "Route"]
+    assert names == expected, "files name kinds by number"

@@ -8,7 +8,7 @@ import dns.rdatatype
 
 from kdns.cluster.allocate import Ranges
 from kdns.cluster.assembly import Found, assemble
-from kdns.cluster.objects import Namespace, Object, Pod, Service, ServiceImport, Slice
+from kdns.cluster.objects import KINDS, Object
 from kdns.cluster.parse import parse
 from kdns.cluster.store import Change, Delete, Event, Put, Replace, Store, Synced
 from kdns.wire import names, types
@@ -18,7 +18,6 @@ from kdns.zone.answers import answer
 from kdns.zone.external import Alias
 from kdns.zone.view import ImportSerial, View, Zone
 
-KINDS = (Namespace, Service, Slice, Pod, ServiceImport)
 Document = dict[str, object]
 Asked = tuple[str, str]
 

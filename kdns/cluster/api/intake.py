@@ -35,6 +35,8 @@ class Intake:
         """The newest version whose events have been applied."""
         self.has_listed = False
         """True once a whole list has been applied."""
+        self.is_excused = False
+        """True once nobody waits for the first list: it may not be read."""
         self.ignored: dict[At, str] = {}
         """Versions of objects that the Store does not have, or not as they are, for a reason."""
         self.touched: set[At] | None = None
@@ -46,6 +48,13 @@ class Intake:
     def is_listing(self) -> bool:
         """True until a list has come to its end."""
         return self._named is not None
+
+    async def excuse(self) -> None:
+        """Has everything else begin without this, for now."""
+        if not (self.is_excused or self.has_listed):
+            self.is_excused = True
+            self._shared.freshness.excuse(self._resource.kind)
+            await self._shared.channel.put(Batch([], _nothing))
 
     def begin_list(self) -> None:
         """All that exists comes now; what of an earlier list was not handed over is dropped."""
@@ -125,3 +134,7 @@ class Intake:
         if self._shared.triggered is not None:
             for slice_, at in triggers:
                 self._shared.triggered(slice_, at)
+
+
+def _nothing() -> None:
+    """An empty batch only has whoever waits look again."""

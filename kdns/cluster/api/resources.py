@@ -12,8 +12,20 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct, ValidationError
 
-from kdns.cluster import parse, raw
-from kdns.cluster.objects import Namespace, Object, Pod, Service, ServiceImport, Slice
+from kdns.cluster import outer_parse, outer_raw, parse, raw
+from kdns.cluster.alike import name_of
+from kdns.cluster.objects import (
+    Gateway,
+    Ingress,
+    Namespace,
+    Node,
+    Object,
+    Pod,
+    Route,
+    Service,
+    ServiceImport,
+    Slice,
+)
 from kdns.cluster.selection import Selection
 
 T = TypeVar("T")
@@ -82,6 +94,8 @@ class Resource:
     make: Callable[[Any], Object | None]  # Any: the same
     is_optional: bool = False
     """True where a cluster without it is just one that has none."""
+    is_spare: bool = False
+    """True where all else is answered whether or not this can be read."""
 
     @property
     def title(self) -> str:
@@ -97,7 +111,8 @@ class Resource:
     def query(self, selection: Selection) -> dict[str, str]:
         """What of it is asked for."""
         labels = selection.namespaces if self.kind is Namespace else selection.labels
-        terms = [str(labels)] if labels.terms and not self.is_optional else []
+        is_chosen = self.kind in _CHOSEN and labels.terms
+        terms = [str(labels)] if is_chosen else []
         if self.kind is Slice and not selection.endpoints:
             terms.append(parse.IMPORT_LABEL)
         query = {"labelSelector": ",".join(terms)} if terms else {}
@@ -135,8 +150,7 @@ class Resource:
         version = meta.resource_version or ""
         if thing is None:
             return Reading(place(meta), version)
-        at = ("", thing.name) if isinstance(thing, Namespace) else (thing.namespace, thing.name)
-        return Reading(at, version, thing, trigger=_trigger(meta))
+        return Reading(name_of(thing), version, thing, trigger=_trigger(meta))
 
 
 def place(meta: raw.Meta) -> At:
@@ -170,13 +184,19 @@ def _resource(
     make: Callable[[Any], Object | None],  # Any: takes its own raw type
 ) -> Resource:
     told = msgspec.json.Decoder(Told[given])  # type: ignore[valid-type]  # the type is a value here
-    return Resource(
-        kind, name, group, msgspec.json.Decoder(given), told, make, kind is ServiceImport
-    )
+    is_spare = kind in _SPARE
+    is_optional = kind is ServiceImport or (is_spare and kind is not Node)
+    item = msgspec.json.Decoder(given)
+    return Resource(kind, name, group, item, told, make, is_optional, is_spare)
 
 
+_CHOSEN = frozenset((Namespace, Service, Slice, Pod))
+"""Kinds that selectors choose of."""
+_SPARE = frozenset((Node, Ingress, Gateway, Route))
 _UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown"
 _SLICES = "apis/discovery.k8s.io/v1"
+_INGRESSES = "apis/networking.k8s.io/v1"
+_GATEWAYS = "apis/gateway.networking.k8s.io/v1"
 _IMPORTS = "apis/multicluster.x-k8s.io/v1alpha1"
 RESOURCES = (
     _resource(Namespace, "namespaces", "api/v1", raw.RawNamespace, parse.namespace),
@@ -184,7 +204,13 @@ RESOURCES = (
     _resource(Slice, "endpointslices", _SLICES, raw.RawSlice, parse.slice_),
     _resource(Pod, "pods", "api/v1", raw.RawPod, _pod),
     _resource(ServiceImport, "serviceimports", _IMPORTS, raw.RawImport, parse.service_import),
+    _resource(Node, "nodes", "api/v1", outer_raw.RawNode, outer_parse.node),
+    _resource(Ingress, "ingresses", _INGRESSES, outer_raw.RawIngress, outer_parse.ingress),
+    _resource(Gateway, "gateways", _GATEWAYS, outer_raw.RawGateway, outer_parse.gateway),
+    _resource(Route, "httproutes", _GATEWAYS, outer_raw.RawRoute, outer_parse.route),
 )
+WIDE_SLICES = _resource(Slice, "endpointslices", _SLICES, raw.RawWideSlice, parse.slice_)
+"""The same slices, with what is read only where nodes are watched."""
 
 
 def wanted(selection: Selection) -> tuple[Resource, ...]:
@@ -196,4 +222,12 @@ def wanted(selection: Selection) -> tuple[Resource, ...]:
         unwanted.add(ServiceImport)
         if not selection.endpoints:
             unwanted.add(Slice)
-    return tuple(one for one in RESOURCES if one.kind not in unwanted)
+    if not selection.nodes:
+        unwanted.add(Node)
+    if not selection.entrances:
+        unwanted.update((Ingress, Gateway, Route))
+    return tuple(
+        WIDE_SLICES if one.kind is Slice and selection.nodes else one
+        for one in RESOURCES
+        if one.kind not in unwanted
+    )

@@ -110,6 +110,10 @@ class Watcher:
                 shared.report.say(logging.INFO, f"listing {self.resource.title} again: {error}")
             case Refused(status=404) if self.resource.is_optional:
                 return await self._absent(error)
+            case Refused(status=403) if self.resource.is_spare:
+                shared.report.say(logging.ERROR, str(error))
+                await self.intake.excuse()
+                cap_s = REFUSAL_S
             case Refused():
                 shared.report.failed(self.resource.name, error)
                 cap_s = REFUSAL_S if error.status in {401, 403, 404} else FAULT_S

@@ -80,7 +80,7 @@ class Api:
                     if shared.pace.is_due:
                         await shared.pace.rest()
                 batch.applied()
-                if not has_synced and all(one.intake.has_listed for one in watchers):
+                if not has_synced and all(map(_has_begun, watchers)):
                     has_synced = True
                     yield Synced()
         finally:
@@ -111,6 +111,10 @@ class Api:
             chance=self._chance,
             triggered=self._triggered,
         )
+
+
+def _has_begun(watcher: Watcher) -> bool:
+    return watcher.intake.has_listed or watcher.intake.is_excused
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

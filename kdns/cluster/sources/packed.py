@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from kdns.cluster.alike import name_of
-from kdns.cluster.objects import Object
+from kdns.cluster.objects import KINDS, Object
 from kdns.cluster.pace import Pace
 from kdns.cluster.packing import (
     Begin,
@@ -24,7 +24,6 @@ from kdns.cluster.packing import (
     Unpacker,
     Whole,
 )
-from kdns.cluster.snapshot import KINDS
 from kdns.cluster.store import Delete, Event, Prune, Put, Release, Synced
 
 Named = dict[type[Object], set[Name]]
@@ -40,7 +39,7 @@ class Reader:
     """True when what he has is newer than any snapshot."""
     hear: Callable[[News], None]
     """Takes what is to be known of the source."""
-    note: Callable[[tuple[int, int]], None]
+    note: Callable[[tuple[int, int, int]], None]
     """Takes the serials, when all of a frame has been applied."""
     ask: Callable[[], None]
     """Asks for the whole state again."""

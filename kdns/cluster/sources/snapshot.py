@@ -19,8 +19,8 @@ import msgspec
 from msgspec import msgpack
 from msgspec.structs import astuple
 
-from kdns.cluster.objects import Object
-from kdns.cluster.snapshot import DIGEST_BYTES, KINDS, LENGTH_BYTES, MAGIC, PAUSE_S, digest
+from kdns.cluster.objects import KINDS, Object
+from kdns.cluster.snapshot import DIGEST_BYTES, LENGTH_BYTES, MAGIC, PAUSE_S, digest
 from kdns.cluster.store import Event, Put, Synced
 
 _BITE = 1 << 18
