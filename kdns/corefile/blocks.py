@@ -100,18 +100,6 @@ def _missing(word: Word, known: Collection[str], implemented: Collection[str]) -
     return word.fail(f"unknown directive {name!r}", nearest(name, {*known, *implemented}))
 
 
-def check_transports(
-    blocks: Iterable[ServerBlock], errors: list[ConfigError], *, served: Collection[str]
-) -> None:
-    """Checks that every key names a transport that is there."""
-    errors.extend(
-        key.word.fail(f"{key.scheme}:// is not implemented yet")
-        for block in blocks
-        for key in block.keys
-        if key.is_first and key.scheme not in served
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Bound:
     """A server block with the addresses it listens on; none means all of them."""

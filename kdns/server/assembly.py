@@ -17,7 +17,6 @@ from kdns.corefile.blocks import (
     ServerBlock,
     check_names,
     check_overlap,
-    check_transports,
     read_blocks,
 )
 from kdns.corefile.options import Settings, check_all
@@ -27,9 +26,11 @@ from kdns.observe.counters import Counters
 from kdns.plugins import ORDER
 from kdns.plugins.base import Chooser, Life, Monitor, Observer, Plugin, Site, Stamps
 from kdns.server.chain import join
+from kdns.server.places import Place, check_ports
 from kdns.server.registry import implemented, plugin_class
 from kdns.server.router import Block, Router
 from kdns.server.siblings import Siblings
+from kdns.server.terms import Party, Terms, terms_of
 from kdns.server.version import version
 from kdns.wire import names, types
 from kdns.wire.names import ROOT
@@ -59,8 +60,10 @@ class Assembly:
 
     plugins: list[Plugin] = field(default_factory=list)
     """In the order they start."""
-    routers: dict[tuple[str, int], Router] = field(default_factory=dict)
-    """By the address and port to listen on; an empty host is every address."""
+    routers: dict[Place, Router] = field(default_factory=dict)
+    """By what is spoken where."""
+    terms: dict[Place, Terms] = field(default_factory=dict)
+    """What is to be kept to there."""
     served: list[str] = field(default_factory=list)
     """A line per zone, for the log at start."""
     version: str = ""
@@ -109,19 +112,25 @@ def build(
     blocks = read_blocks(parsed, errors, port=port, warn=warn)
     assembly = Assembly(kept=dict(services.shared), version=found, text=text, path=path)
     bound = []
-    zones: dict[tuple[str, int], list[Block]] = {}
+    zones: dict[Place, list[Block]] = {}
+    parties: dict[Place, list[Party]] = {}
     for block in blocks:
         hosts, plugins = _plugins(block, services, assembly, errors, warn)
         bound.append(Bound(block, hosts))
         assembly.plugins += plugins
         _serve(block, hosts, plugins, zones, assembly.served)
-    check_transports(blocks, errors, served=("dns",))
+        for place in _places(block, hosts):
+            parties.setdefault(place, []).append(Party(block.word, plugins))
     check_overlap(bound, errors)
+    check_ports(zones, errors, {place: found[0].word for place, found in parties.items()})
+    terms = {place: terms_of(place, found, errors) for place, found in parties.items()}
     errors.sort(key=lambda error: (error.file, error.line))
     strays = [one for one in assembly.plugins if isinstance(one, Observer) and one.wants_strays]
-    for address, served in zones.items():
+    for place, served in zones.items():
         recurses = _recurses(served)
-        assembly.routers[address] = Router(served, recurses=recurses, strays=tuple(strays[:1]))
+        router = Router(served, recurses=recurses, strays=tuple(strays[:1]))
+        address = place.seen_by(terms[place])
+        assembly.routers[address], assembly.terms[address] = router, terms[place]
     return assembly
 
 
@@ -214,7 +223,7 @@ def _serve(
     block: ServerBlock,
     hosts: Sequence[str],
     plugins: list[Plugin],
-    zones: dict[tuple[str, int], list[Block]],
+    zones: dict[Place, list[Block]],
     served: list[str],
 ) -> None:
     """Enters a block under each of its zones on each address it listens on."""
@@ -225,9 +234,17 @@ def _serve(
     for key in block.keys:
         runs = Block(key.zone, chain, tuple(plugins), observers, has_handlers, classes)
         for host in hosts or ("",):
-            zones.setdefault((host, key.port), []).append(runs)
+            zones.setdefault(Place(key.scheme, host, key.port), []).append(runs)
             where = f" on {host}" if host else ""
-            served.append(f"{names.format(key.zone)}:{key.port}{where}")
+            how = "" if key.scheme == "dns" else f"{key.scheme}://"
+            served.append(f"{how}{names.format(key.zone)}:{key.port}{where}")
+
+
+def _places(block: ServerBlock, hosts: Sequence[str]) -> dict[Place, None]:
+    """Where a block is served, each place once."""
+    return dict.fromkeys(
+        Place(key.scheme, host, key.port) for key in block.keys for host in hosts or ("",)
+    )
 
 
 def _classes(plugins: Sequence[Plugin]) -> frozenset[int] | None:

@@ -1,20 +1,27 @@
-"""One address of the Corefile: its UDP and TCP sockets, and a pipeline for each.
+"""One address of the Corefile: its sockets by what is spoken there, and a pipeline behind each.
 
 The sockets stay while a reload puts other server blocks behind them. What those blocks remember is
 dropped then: answers of the old ones are no longer right, and their Forks would pile up.
 """
 
 import asyncio
+import socket
 from collections.abc import Collection
+from functools import partial
+from importlib import import_module
+from typing import Any, Protocol
 
 from kdns.plugins.base import Client
 from kdns.server.assembly import Services
 from kdns.server.peers import address_of
 from kdns.server.pipeline import Pipeline
+from kdns.server.places import DATAGRAMS, PLAIN, PROXIED, Place
+from kdns.server.proxies import ProxiedUdpListener
 from kdns.server.router import Router
-from kdns.server.sockets import open_pair
+from kdns.server.sockets import open_datagram, open_pair, open_stream
 from kdns.server.stream import TcpListener
 from kdns.server.table import AnswerTable
+from kdns.server.terms import Terms
 from kdns.server.udp import UdpListener
 
 
@@ -26,55 +33,133 @@ def new_pipeline(router: Router, services: Services, *, whole: bool) -> Pipeline
         services.counters,
         services.clock,
         services.chance,
-        table=AnswerTable(services.stamps, services.chance, address_of, whole=whole),
+        table=AnswerTable(services.stamps, services.chance, address_of),
         whole=whole,
     )
+
+
+class Part(Protocol):
+    """One socket of a listener."""
+
+    sock: socket.socket
+    terms: Terms
+
+    @property
+    def heard_at(self) -> float:
+        """When a query was last read."""
+
+    async def start(self) -> None:
+        """Begins to read."""
+
+    async def stop(self, grace_s: float) -> None:
+        """Answers what was accepted, then closes."""
 
 
 class Listener:
     """Open from its making; reads once `start` was called."""
 
     def __init__(
-        self, host: str, port: int, router: Router, services: Services, ours: Collection[int] = ()
+        self,
+        place: Place,
+        router: Router,
+        services: Services,
+        terms: Terms,
+        ours: Collection[int] = (),
     ) -> None:
-        datagram, stream = open_pair(host, port, ours)
-        self.host = host
-        self.port: int = datagram.getsockname()[1]
+        self.host = place.host
+        self.pipelines: tuple[Pipeline, ...] = ()
+        self._parts = self._opened(place, router, services, terms, ours)
+        self.port: int = self._parts[0].sock.getsockname()[1]
         """The real one, where the Corefile says 0."""
-        self.pipelines = tuple(
-            new_pipeline(router, services, whole=whole) for whole in (False, True)
-        )
-        local = address_of(datagram.getsockname())
-        for pipeline, transport in zip(self.pipelines, ("udp", "tcp"), strict=True):
-            pipeline.stands_at(Client(b"", 0, transport, local, self.port))
-        self._udp = UdpListener(datagram, self.pipelines[0], services.clock)
-        self._tcp = TcpListener(stream, self.pipelines[1], services.clock)
         self._has_started = False
+
+    def _opened(
+        self,
+        place: Place,
+        router: Router,
+        services: Services,
+        terms: Terms,
+        ours: Collection[int],
+    ) -> tuple[Part, ...]:
+        """What is spoken there, on sockets of its own."""
+        scheme, host, port = place
+        clock = services.clock
+        pipeline = partial(self._pipeline, router, services)
+        if scheme in {PLAIN, PROXIED}:
+            datagram, stream = open_pair(host, port, ours)
+            udp = pipeline("udp", datagram)
+            tcp = TcpListener(stream, pipeline("tcp", stream), clock, terms=terms)
+            if terms.trust is not None:
+                return ProxiedUdpListener(datagram, udp, clock, terms), tcp
+            return Datagrams(UdpListener(datagram, udp, clock), terms), tcp
+        if scheme in DATAGRAMS:
+            sock = open_datagram(host, port, ours)
+            module: Any = import_module("kdns.server.quic")  # Any: there only with kdns[quic]
+            return (module.QuicListener(sock, pipeline(scheme, sock), clock, terms),)
+        sock = open_stream(host, port, ours)
+        if scheme == "tls":
+            return (
+                TcpListener(sock, pipeline(scheme, sock), clock, transport=scheme, terms=terms),
+            )
+        raise NotImplementedError
+
+    def _pipeline(
+        self, router: Router, services: Services, transport: str, sock: socket.socket
+    ) -> Pipeline:
+        pipeline = new_pipeline(router, services, whole=transport != "udp")
+        local: tuple[Any, ...] = sock.getsockname()  # Any: as the socket module has it
+        pipeline.stands_at(Client(b"", 0, transport, address_of(local), local[1]))
+        self.pipelines += (pipeline,)
+        return pipeline
 
     @property
     def heard_at(self) -> float:
         """When a query last came in."""
-        return max(self._udp.heard_at, self._tcp.heard_at)
+        return max(part.heard_at for part in self._parts)
 
     async def start(self) -> None:
         """Begins to read and to accept, the first time."""
         if not self._has_started:
             self._has_started = True
-            await self._tcp.start()
-            self._udp.start()
+            for part in reversed(self._parts):
+                await part.start()
 
-    def serve(self, router: Router) -> None:
-        """Puts other server blocks behind the sockets."""
+    def serve(self, router: Router, terms: Terms) -> None:
+        """Puts other server blocks behind the sockets, and keeps to other terms."""
         for pipeline in self.pipelines:
             if pipeline.router is not router:
                 pipeline.replace(router)
+        for part in self._parts:
+            part.terms = terms
 
     async def stop(self, grace_s: float) -> None:
         """Answers what was accepted, then closes."""
         if self._has_started:
-            await asyncio.gather(self._udp.stop(grace_s), self._tcp.stop(grace_s))
+            await asyncio.gather(*(part.stop(grace_s) for part in self._parts))
         else:
-            self._udp.sock.close()
-            self._tcp.sock.close()
+            for part in self._parts:
+                part.sock.close()
         for pipeline in self.pipelines:
             await pipeline.end()
+
+
+class Datagrams:
+    """A UDP socket for plain DNS, which has no terms to keep to."""
+
+    def __init__(self, listener: UdpListener, terms: Terms) -> None:
+        self.listener = listener
+        self.sock = listener.sock
+        self.terms = terms
+
+    @property
+    def heard_at(self) -> float:
+        """When packets were last read."""
+        return self.listener.heard_at
+
+    async def start(self) -> None:
+        """Begins to read."""
+        self.listener.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Answers what was accepted, then closes."""
+        await self.listener.stop(grace_s)

@@ -36,6 +36,12 @@ class Bound:
         address = ip_address(host).packed
         return cls(address, port, not any(address))
 
+    @property
+    def where(self) -> str:
+        """The same in words."""
+        host = "every address" if self.is_wildcard else str(ip_address(self.address))
+        return f"{host}, port {self.port}"
+
 
 def address_of(peer: Peer | bytes) -> bytes:
     """The packed address of a peer, of a socket or in a sockaddr; IPv4-mapped ones as IPv4."""
@@ -72,6 +78,16 @@ def ask_for_local_addresses(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     else:
         sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+
+
+def local_in(ancillary: Ancillary) -> bytes:
+    """The address of ours that was asked; empty where the kernel did not say."""
+    for level, kind, received in ancillary:
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            return unmapped(received[:16])
+        if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
+            return received[4:8]
+    return b""
 
 
 def from_local(ancillary: Ancillary) -> Ancillary:

@@ -17,6 +17,7 @@ from kdns.server.crew import Crew, Runners
 from kdns.server.http import Address, Offer
 from kdns.server.listener import Listener, new_pipeline
 from kdns.server.pipeline import Pipeline
+from kdns.server.places import Place
 from kdns.server.router import Router
 from kdns.server.sockets import StartError
 
@@ -46,7 +47,7 @@ class Service:
         self.assembly = assembly
         """What serves."""
         self.services = services
-        self._listeners: dict[Address, Listener] = {}
+        self._listeners: dict[Place, Listener] = {}
         self._http: dict[Address, Door] = {}
         self._pipelines: list[Pipeline] = []
         """Those without sockets."""
@@ -63,8 +64,8 @@ class Service:
 
     @property
     def ports(self) -> dict[Address, int]:
-        """The real port of each address of the Corefile."""
-        return {address: listener.port for address, listener in self._listeners.items()}
+        """The real port of each address of the Corefile; hosts as Place.name has them."""
+        return {(place.name, place.port): one.port for place, one in self._listeners.items()}
 
     def endpoint(self, address: Address, path: str) -> Endpoint | None:
         """What serves a path at an HTTP address."""
@@ -165,18 +166,21 @@ class Service:
 
     async def _open(self, crew: Crew) -> None:
         """Opens what a crew needs and is not open yet, and begins to serve there."""
-        dns = {listener.port for listener in self._listeners.values()}
+        dns = {one.port for place, one in self._listeners.items() if place.is_stream}
         web = {http.port for http in self._http.values()}
-        siblings = self.services.siblings
-        ours = dns | web | siblings.shared(map(siblings.port_of, crew.assembly.routers))
+        siblings, places = self.services.siblings, crew.assembly.routers
+        real = {place: siblings.port_of((place.name, place.port)) for place in places}
+        ours = {one.port for one in self._listeners.values()} | web | siblings.shared(real.values())
+        said = {place.port for place in places if place.is_stream}
         for address, offer in crew.offers.items():
-            _check_free(address, offer, dns | {port for _, port in crew.assembly.routers})
-        for (host, port), router in crew.assembly.routers.items():
-            if (host, port) not in self._listeners:
-                real = siblings.port_of((host, port))
-                listener = Listener(host, real, router, self.services, ours=ours)
-                self._listeners[host, port] = listener
-                ours.add(listener.port)
+            _check_free(address, offer, dns | said)
+        for place, router in places.items():
+            terms = crew.assembly.terms[place]
+            terms.check()
+            if place not in self._listeners:
+                where = place._replace(port=real[place])
+                self._listeners[place] = Listener(where, router, self.services, terms, ours)
+                ours.add(self._listeners[place].port)
         for address, offer in crew.offers.items():
             if address not in self._http:
                 self._http[address] = await siblings.open(address, offer, ours)
@@ -189,9 +193,9 @@ class Service:
     def _change_over(self, crew: Crew) -> None:
         """Puts the plugins of a crew behind the sockets."""
         self._crew, self.assembly = crew, crew.assembly
-        for address, listener in self._listeners.items():
-            if address in crew.assembly.routers:
-                listener.serve(crew.assembly.routers[address])
+        for place, listener in self._listeners.items():
+            if place in crew.assembly.routers:
+                listener.serve(crew.assembly.routers[place], crew.assembly.terms[place])
         for address, http in self._http.items():
             if address in crew.offers:
                 http.routes = crew.offers[address].routes
@@ -228,7 +232,7 @@ class Service:
         await old.stop()
 
     async def _close(
-        self, listeners: Iterable[Address], web: Iterable[Address], grace_s: float = GRACE_S
+        self, listeners: Iterable[Place], web: Iterable[Address], grace_s: float = GRACE_S
     ) -> None:
         closing = [self._listeners.pop(address).stop(grace_s) for address in listeners]
         closing += [self._http.pop(address).stop(HTTP_GRACE_S) for address in web]

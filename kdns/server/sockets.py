@@ -58,6 +58,14 @@ def open_stream(host: str, port: int, ours: Collection[int] = ()) -> socket.sock
     return stream
 
 
+def open_datagram(host: str, port: int, ours: Collection[int] = ()) -> socket.socket:
+    """A UDP socket."""
+    datagram, is_shared = _bound(host, port, socket.SOCK_DGRAM)
+    if is_shared and port not in ours:
+        _say_shared(host, port)
+    return datagram
+
+
 def turn_away(sock: socket.socket) -> None:
     """Makes the kernel give new packets to the other sockets on a port, if there are any.
 

@@ -1,45 +1,32 @@
 """TCP bytes become replies: length-prefixed messages, pipelined, answered as they are ready.
 
-RFC 7766: a connection carries many queries, replies may overtake each other, an idle one is closed.
-Bounds: connections, queries under way on each, seconds for a whole message. Time is kept by one
-sweep a second over all connections, never by a timer each.
+RFC 7766: a connection carries many queries, and replies may overtake each other. With TLS before
+it (server.secured) it is DNS over TLS (RFC 7858). Bounds: queries under way, octets of replies at
+once; connections and time are the listener's to bound (server.accepting).
 """
 
 import asyncio
 import socket
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import cast
 
 from kdns.plugins.base import Client
+from kdns.plugins.tls import DOT
+from kdns.server.accepting import StreamListener
 from kdns.server.drive import drive
 from kdns.server.peers import Peer, address_of
 from kdns.server.pipeline import Pipeline
 from kdns.server.replies import Flow, Reply
-from kdns.server.sockets import BACKLOG
+from kdns.server.terms import Terms
 
-MAX_CONNECTIONS = 4096
 MAX_UNDERWAY = 128
 """Queries under way on one connection; beyond it, its bytes stay in the kernel."""
-READ_S = 3.0
-"""A message begun must be whole by then; so must the first one of a connection (CoreDNS: 3 s)."""
-IDLE_S = 10.0
-LAST_TURNS = 8
-"""Turns the loop makes then in any case: that time may have passed while the machine did others'
-work, and from accepting to reading a loop needs some turns."""
 BATCH = 256
 """Messages of one connection answered before others get their turn."""
 REPLIES_BYTES = 1 << 16
 """Octets of replies after which they get it, too."""
-LOOKS = 64
-"""Connections that are looked at for one to give up."""
-WRITE_S = 5.0
-"""How long a client may take none of a reply of many messages."""
 POUR_S = 0.005
 """How often it is looked whether he does again."""
-LAST_READ_S = 0.02
-"""How long connections are still read at the stop: what lies in the kernel reaches us by then."""
 
 
 class Connection(asyncio.Protocol):
@@ -52,6 +39,7 @@ class Connection(asyncio.Protocol):
         "_is_in_batch",
         "_is_paused",
         "_replies",
+        "allowance",
         "is_closing",
         "is_idle",
         "is_v6",
@@ -63,10 +51,12 @@ class Connection(asyncio.Protocol):
         "waits_since",
     )
 
-    def __init__(self, listener: "TcpListener") -> None:
+    def __init__(self, listener: StreamListener) -> None:
         self.listener = listener
         self.pipeline = listener.pipeline
         self.underway = 0
+        self.allowance = listener.terms.max_queries
+        """How many more queries it may ask."""
         self.waits_since = listener.clock()
         """When the message that is being waited for began, or the connection fell idle."""
         self.is_idle = False
@@ -85,7 +75,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        if self.listener.is_wide:
+        if self.listener.is_wide or self.listener.terms.trust is not None:
             peer: Peer = transport.get_extra_info("peername") or ()
             self.is_v6 = bool(peer) and len(address_of(peer)) == 16
         self.listener.add(self)
@@ -132,7 +122,11 @@ class Connection(asyncio.Protocol):
         if read:
             listener.heard_at = now
         pipeline.tell_due()
-        if self._is_full or self.underway >= MAX_UNDERWAY:
+        if not self.allowance:
+            self._buffer = b""
+            self._hold()
+            self.close()
+        elif self._is_full or self.underway >= MAX_UNDERWAY:
             self._hold()
         elif not is_over:
             self._hold()
@@ -148,7 +142,7 @@ class Connection(asyncio.Protocol):
         pending = table.pending if table is not None else []
         generation = stamps.generation
         at, size, hits = 0, len(buffer), 0
-        left = BATCH if not self._is_full and self.underway < MAX_UNDERWAY else 0
+        begun = left = self._room()
         room = REPLIES_BYTES
         replies = self._replies
         while left and room > 0 and size - at >= 2:
@@ -180,8 +174,10 @@ class Connection(asyncio.Protocol):
                 room -= sum(map(len, replies[before:]))
                 generation = stamps.generation
                 if self._is_full or self.underway >= MAX_UNDERWAY:
-                    left = 0
+                    at = end
+                    break
             at = end
+        self.allowance -= begun - left
         self._buffer = buffer[at:]
         if hits:
             wants = pipeline.router.wants_callers
@@ -192,6 +188,11 @@ class Connection(asyncio.Protocol):
                 self.transport.write(b"".join(replies))
             replies.clear()
         return at, (left > 0 and room > 0) or size - at < 2
+
+    def _room(self) -> int:
+        """How many messages may be answered now."""
+        is_held = self._is_full or self.underway >= MAX_UNDERWAY
+        return 0 if is_held else min(BATCH, self.allowance)
 
     def _ask(self, packet: bytes, now: float) -> bool:
         """Has a packet answered, now or later; true when the table had the reply."""
@@ -221,8 +222,8 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
             return None
         here = address_of(local)
-        name = self.listener.transport
-        self._client = Client(address_of(self.peer), self.peer[1], name, here, local[1])
+        name, tlvs = self.listener.transport, self.transport.get_extra_info("tlvs", b"")
+        self._client = Client(address_of(self.peer), self.peer[1], name, here, local[1], tlvs)
         return self._client
 
     def _answered(self, reply: Reply) -> None:
@@ -249,7 +250,7 @@ class Connection(asyncio.Protocol):
         """Sends a reply of many messages, as fast as the client takes them."""
         try:
             for message in flow.messages:
-                took = asyncio.get_running_loop().time() + WRITE_S
+                took = asyncio.get_running_loop().time() + self.listener.terms.write_s
                 while self._is_full and not self.transport.is_closing():
                     if asyncio.get_running_loop().time() > took:
                         self.listener.pipeline.counters.add("kdns_connections_closed_total", "time")
@@ -269,117 +270,30 @@ class Connection(asyncio.Protocol):
 
     def _settle(self) -> None:
         """Goes on where there is room again; closes when nothing is left to say."""
+        is_held = self._is_paused and self.allowance
         has_room = not self._is_full and self.underway < MAX_UNDERWAY // 2
-        if self._is_paused and has_room and not self.transport.is_closing():
+        if is_held and has_room and not self.transport.is_closing():
             self._is_paused = False
             self._read()
             if not self._is_paused and not self.transport.is_closing():
                 self.transport.resume_reading()
-        if self.is_closing and not (self.underway or self._is_paused):
+        if self.is_closing and not (self.underway or (self._is_paused and self.allowance)):
             self.pipeline.tell_due()
             self.transport.close()
 
 
-class TcpListener:
-    """One listening TCP socket and its connections."""
+class TcpListener(StreamListener):
+    """One listening socket for DNS over TCP, or over TLS where its terms say so."""
 
-    transport = "tcp"
-    """What its clients came by, as Client has it."""
-
-    def __init__(self, sock: socket.socket, pipeline: Pipeline, clock: Callable[[], float]) -> None:
-        self.sock = sock
-        self.pipeline = pipeline
-        self.clock = clock
-        self.is_wide = sock.family == socket.AF_INET6
-        """Clients may come over IPv6."""
-        self.connections: OrderedDict[Connection, None] = OrderedDict()
-        """By how long they have been waited for, the longest first."""
-        self.heard_at = float("-inf")
-        """When a message was last read."""
-        self._server: asyncio.Server | None = None
-        self._sweeper: asyncio.TimerHandle | None = None
-        self._emptied: asyncio.Future[None] | None = None
-        self.pouring: set[asyncio.Task[None]] = set()
-        """Replies of many messages that are being sent."""
-
-    async def start(self) -> None:
-        """Begins to accept."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(partial(Connection, self), sock=self.sock)
-        self.sock.listen(BACKLOG)  # the loop has set it to the accepts it does at a time
-        self._sweeper = loop.call_later(1, self._sweep)
-
-    async def stop(self, grace_s: float) -> None:
-        """Stops accepting, answers what is under way, closes every connection.
-
-        A client whose connection was made, but not yet accepted, would find it reset: those are
-        taken in first. They, and whoever has just sent a query, are read once more.
-        """
-        if self._server is not None:
-            await self._accept_waiting()
-            self._server.close()
-        for connection in list(self.connections):
-            connection.close()
-        if self.connections:
-            self._emptied = asyncio.get_running_loop().create_future()
-            await asyncio.wait([self._emptied], timeout=grace_s)
-        for connection in list(self.connections):
-            connection.transport.abort()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-
-    async def _accept_waiting(self) -> None:
-        loop = asyncio.get_running_loop()
-        for _ in range(BACKLOG):
-            try:
-                sock, _ = self.sock.accept()
-            except OSError:
-                break
-            sock.setblocking(False)
-            await loop.connect_accepted_socket(partial(Connection, self), sock)
-        await asyncio.sleep(LAST_READ_S)
-        for _ in range(LAST_TURNS):
-            await asyncio.sleep(0)
-
-    def add(self, connection: Connection) -> None:
-        """Takes a connection in; at the bound the one that has waited longest makes room."""
-        if len(self.connections) >= MAX_CONNECTIONS:
-            oldest = self._longest_waiting()
-            self.pipeline.counters.add("kdns_connections_closed_total", "bound")
-            oldest.transport.abort()
-            self.drop(oldest)
-        self.connections[connection] = None
-
-    def _longest_waiting(self) -> Connection:
-        """The connection to give up: of those that are owed an answer only where many are."""
-        for _ in range(LOOKS):
-            oldest = next(iter(self.connections))
-            if not oldest.underway:
-                break
-            self.connections.move_to_end(oldest)
-        return oldest
-
-    def renew(self, connection: Connection) -> None:
-        """Notes that waiting for this one begins anew."""
-        if connection in self.connections:
-            self.connections.move_to_end(connection)
-
-    def drop(self, connection: Connection) -> None:
-        """Forgets a connection that was lost."""
-        self.connections.pop(connection, None)
-        if not self.connections and self._emptied is not None and not self._emptied.done():
-            self._emptied.set_result(None)
-
-    def _sweep(self) -> None:
-        """Closes what has been waited for too long."""
-        now = self.clock()
-        for connection in list(self.connections):
-            if connection.underway:
-                continue
-            allowed = IDLE_S if connection.is_idle else READ_S
-            if now - connection.waits_since >= allowed:
-                self.pipeline.counters.add("kdns_connections_closed_total", "time")
-                if connection.transport.is_closing():
-                    connection.transport.abort()  # it reads nothing: a close would wait for ever
-                connection.transport.close()
-        self._sweeper = asyncio.get_running_loop().call_later(1, self._sweep)
+    def __init__(
+        self,
+        sock: socket.socket,
+        pipeline: Pipeline,
+        clock: Callable[[], float],
+        *,
+        transport: str = "tcp",
+        terms: Terms | None = None,
+    ) -> None:
+        super().__init__(
+            sock, pipeline, clock, Connection, transport=transport, offers=DOT, terms=terms
+        )

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdns.corefile.blocks import check_transports
 from kdns.corefile.keys import expand_zone, is_preferred, read_key
-from kdns.corefile.tree import ConfigError, Word
+from kdns.corefile.tree import Word
 from kdns.wire import names
 from tests.corefile.corpus import Case, load
 
@@ -101,10 +100,3 @@ def test_an_odd_zone_is_a_warning():
     outcome = load(Case(". {\n}\n}\n"))
     assert outcome.errors == []
     assert outcome.warnings == ["Corefile:3: zone '}' is no ordinary domain name; is it meant?"]
-
-
-def test_transports_that_are_not_there_yet_are_errors():
-    errors: list[ConfigError] = []
-    blocks = load(Case("a tls://10.0.0.0/15\nwhoami\n")).blocks
-    check_transports(blocks, errors, served={"dns"})
-    assert list(map(str, errors)) == ["Corefile:1: tls:// is not implemented yet"]

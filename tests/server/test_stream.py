@@ -12,6 +12,7 @@ import pytest
 from kdns.server import stream as stream_module
 from kdns.server.sockets import BACKLOG, open_pair
 from kdns.server.stream import Connection, TcpListener
+from kdns.server.terms import Terms
 from tests.stubs import Told, Waits, World, addresses
 
 
@@ -30,15 +31,16 @@ async def message(reader: asyncio.StreamReader) -> dns.message.Message:
 class Served:
     """A TcpListener of a World, and connections to it."""
 
-    def __init__(self, world: World, host: str = "127.0.0.1") -> None:
+    def __init__(self, world: World, host: str = "127.0.0.1", **terms: object) -> None:
         self.world = world
         self.host = host
+        self.terms = Terms(**terms)
 
     async def __aenter__(self) -> "Served":
         datagram, sock = open_pair(self.host, 0)
         datagram.close()
         self.port = sock.getsockname()[1]
-        self.listener = TcpListener(sock, self.world.with_table, self.world.clock)
+        self.listener = TcpListener(sock, self.world.with_table, self.world.clock, terms=self.terms)
         await self.listener.start()
         return self
 
@@ -115,10 +117,10 @@ async def test_a_half_closed_connection_still_gets_its_answers() -> None:
 @pytest.mark.parametrize(
     ("sent", "lasts"),
     [
-        pytest.param(b"", stream_module.READ_S, id="nothing said"),
-        pytest.param(frame()[:7], stream_module.READ_S, id="half a message"),
-        pytest.param(frame(), stream_module.IDLE_S, id="idle after an answer"),
-        pytest.param(frame() + b"\0", stream_module.READ_S, id="half a message after an answer"),
+        pytest.param(b"", Terms().read_s, id="nothing said"),
+        pytest.param(frame()[:7], Terms().read_s, id="half a message"),
+        pytest.param(frame(), Terms().idle_s, id="idle after an answer"),
+        pytest.param(frame() + b"\0", Terms().read_s, id="half a message after an answer"),
     ],
 )
 async def test_what_is_waited_for_too_long_is_closed(sent: bytes, lasts: float) -> None:
@@ -152,12 +154,9 @@ async def test_a_slow_loris_cannot_keep_a_message_open() -> None:
         writer.close()
 
 
-async def test_at_the_bound_the_longest_idle_connection_makes_room(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(stream_module, "MAX_CONNECTIONS", 3)
+async def test_at_the_bound_the_longest_idle_connection_makes_room() -> None:
     world = plain()
-    async with Served(world) as served:
+    async with Served(world, max_connections=3) as served:
         clients = []
         for _ in range(5):
             clients.append(await served.connect())
@@ -171,11 +170,10 @@ async def test_at_the_bound_the_longest_idle_connection_makes_room(
             each.close()
 
 
-async def test_at_the_bound_who_is_owed_an_answer_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_module, "MAX_CONNECTIONS", 3)
+async def test_at_the_bound_who_is_owed_an_answer_stays() -> None:
     waits = Waits(lambda query: addresses(query, 1))
     world = World(waits, whole=True)
-    async with Served(world) as served:
+    async with Served(world, max_connections=3) as served:
         reader, writer = await served.connect()
         writer.write(frame())
         while not waits.gates:
@@ -200,12 +198,9 @@ async def test_at_the_bound_who_is_owed_an_answer_stays(monkeypatch: pytest.Monk
         writer.close()
 
 
-async def test_at_the_bound_one_makes_room_even_where_all_are_owed_an_answer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(stream_module, "MAX_CONNECTIONS", 3)
+async def test_at_the_bound_one_makes_room_even_where_all_are_owed_an_answer() -> None:
     waits = Waits(lambda query: addresses(query, 1))
-    async with Served(World(waits, whole=True)) as served:
+    async with Served(World(waits, whole=True), max_connections=3) as served:
         clients = []
         for at in range(4):
             clients.append(await served.connect())
@@ -418,4 +413,28 @@ async def test_what_was_just_sent_on_an_open_connection_is_answered_at_the_stop(
         await served.listener.stop(1)
         assert (await message(reader)).id == 2
         assert await reader.read() == b""
+        writer.close()
+
+
+async def test_after_the_last_query_it_may_ask_a_connection_is_closed() -> None:
+    async with Served(plain(), max_queries=3) as served:
+        reader, writer = await served.connect()
+        writer.write(b"".join(frame(f"n{at}", at) for at in range(3)))
+        assert [(await message(reader)).id for _ in range(3)] == [0, 1, 2]
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_what_comes_beyond_the_last_query_is_not_asked() -> None:
+    waits = Waits(lambda query: addresses(query, 1))
+    async with Served(World(waits, whole=True), max_queries=2) as served:
+        reader, writer = await served.connect()
+        writer.write(b"".join(frame(f"n{at}", at) for at in range(5)))
+        while len(waits.gates) < 2:
+            await asyncio.sleep(0.001)
+        writer.write(frame("late", 9))
+        await asyncio.sleep(0.01)
+        waits.open()
+        assert {(await message(reader)).id for _ in range(2)} == {0, 1}
+        assert len(waits.gates) == 2
         writer.close()
