@@ -16,6 +16,16 @@ MAX_IMPORTS = 10_000
 MAX_TOKENS = 1_000_000
 """In all imports together: several times what a ConfigMap of 1 MiB can hold."""
 
+PILLAR = re.compile(r"__PILLAR__[A-Z_]+?__(?![A-Z_])")
+"""What node-local-dns's manifest leaves to be filled in, some of it by its own start program."""
+_PILLARS = {
+    "__PILLAR__DNS__DOMAIN__": "the cluster domain, such as cluster.local",
+    "__PILLAR__LOCAL__DNS__": "the address the cache listens on, such as 169.254.20.10",
+    "__PILLAR__DNS__SERVER__": "the address of the Service kube-dns",
+    "__PILLAR__CLUSTER__DNS__": "the address of a Service of the cluster's own DNS servers",
+    "__PILLAR__UPSTREAM__SERVERS__": "/etc/resolv.conf, or the addresses of upstreams",
+}
+
 Read = Callable[[str], str]
 Glob = Callable[[str], list[str]]
 
@@ -32,7 +42,7 @@ class Feed:
         glob: Glob,
         warn: Callable[[str], None],
     ) -> None:
-        self._rest = tokens[::-1]
+        self._rest = filled_in(tokens)[::-1]
         """The next token is the last."""
         self._environ = environ
         self._read = read
@@ -125,7 +135,7 @@ class Feed:
     def _file(self, path: str, name: Word) -> list[Token]:
         self._count("file", name)
         if path not in self._files:
-            self._files[path] = list(scan(self._text(path, name), path))
+            self._files[path] = filled_in(list(scan(self._text(path, name), path)))
         return self._files[path]
 
     def _text(self, path: str, name: Word) -> str:
@@ -136,6 +146,17 @@ class Feed:
             raise name.fail(f"no snippet or file {name.text!r} to import", hint) from error
         except (OSError, ValueError) as error:
             raise name.fail(f"cannot import {path!r}: {_reason(error)}") from error
+
+
+def filled_in(tokens: list[Token]) -> list[Token]:
+    """The tokens, none of which may be left of a template that something was to fill in."""
+    for token in tokens:
+        if "__PILLAR__" in token.word.text and (found := PILLAR.search(token.word.text)):
+            what = _PILLARS.get(found[0], "what it stands for")
+            raise token.word.fail(
+                f"{found[0]} was never filled in", f"put {what} there: kdns fills in nothing"
+            )
+    return tokens
 
 
 def _bad_pattern(pattern: str) -> str:

@@ -1,6 +1,7 @@
 """Corefiles, good and deliberately wrong, of which each server says whether it takes them."""
 
 import io
+import re
 import tempfile
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -10,6 +11,9 @@ from tests.differential import peer
 
 BLOCKS = Path(__file__).with_name("blocks.txt")
 """The inside of one block per line; `|` ends a line there, URL_ is the line `endpoint URL`."""
+
+VENDORS = Path(__file__).with_name("vendors")
+"""The Corefiles that distributions and clouds ship, as they stand in their ConfigMaps."""
 
 WHOLE = (
     "",
@@ -79,7 +83,21 @@ WHOLE = (
 def corefiles() -> list[str]:
     """Every Corefile of both lists; the one-block ones are bound to loopback."""
     lines = BLOCKS.read_text().splitlines()
-    return [block(line) for line in lines] + list(WHOLE)
+    vendors = [on_loopback(path.read_text()) for path in sorted(VENDORS.glob("*.corefile"))]
+    return [block(line) for line in lines] + list(WHOLE) + vendors
+
+
+def on_loopback(corefile: str) -> str:
+    """A Corefile that can run here: other ports and addresses, and another cluster."""
+    for pattern, instead in (
+        (r":(?:53|5353) \{", ":PORT {"),
+        (r"^( *)bind .*", r"\1bind 127.0.0.1"),
+        (r"^( *)(health|ready|prometheus)( +[\d.]*:\d+)?( .*)?$", r"\1\2 127.0.0.1:0\4"),
+        (r"^( *kubernetes .*)\{$", r"\1{\n SOURCE"),
+        (r"/etc/coredns", "FOLDER"),
+    ):
+        corefile = re.sub(pattern, instead, corefile, flags=re.MULTILINE)
+    return corefile
 
 
 def block(line: str) -> str:
