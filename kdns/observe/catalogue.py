@@ -30,6 +30,13 @@ _KIND = ("server", "type", "zones", "view")
 _TEMPLATE = (*_BLOCK, "class", "type")
 
 METRICS: Final[dict[str, Metric]] = {
+    # Search paths
+    "coredns_autopath_success_total": Metric(
+        "counter", "Look-ups answered from further down the search path.", ("server",)
+    ),
+    "kdns_autopath_walks": Metric(
+        "gauge", "Walks of search paths that are kept.", ("server",)
+    ),
     # The server and its blocks, by the names of CoreDNS
     "coredns_build_info": Metric(
         "gauge",
