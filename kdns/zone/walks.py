@@ -1,12 +1,10 @@
 """Search paths as their askers walk them: queries that pass become Walks, learned or given up.
 
 A resolver asks `<base>.<ns>.svc.<zone>`, `<base>.svc.<zone>`, `<base>.<zone>`, its other suffixes,
-then `<base>`. One client's Walk is learned only from end to end: each step NXDOMAIN, the bare name
-positive. Nothing is guessed, and what one client did is never held for another.
-
-All names of a walk begin with the same two labels, its stem. Two kinds of Classifier keep the
-answer table out of the way of those who walk, and of them alone: Learner for the name of a first
-step, Stem for the others. Tables are bounded, time comes from a clock that is given.
+then `<base>`. A client's Walk is learned only from end to end: each step NXDOMAIN, the bare name
+positive; what one client did is never held for another. All its names begin with the same two
+labels, its stem. Two kinds of Classifier keep the answer table out of the way of those who walk,
+and of them alone: Learner for the name of a first step, Stem for the others.
 """
 
 from collections.abc import Callable, Hashable
