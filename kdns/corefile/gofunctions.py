@@ -6,7 +6,9 @@ Whatever cannot be done raises TemplateError, whose text says which function and
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from html import escape
+from math import isfinite
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -31,19 +33,28 @@ def format_value(value: Value) -> str:
     if isinstance(value, float):
         return _shortest(value)
     if isinstance(value, list):
-        return "[" + " ".join(map(format_value, value)) + "]"
+        return "[" + " ".join(map(_inner, value)) + "]"
     if isinstance(value, dict):
-        rows = (f"{key}:{format_value(value[key])}" for key in sorted(value))
+        rows = (f"{_inner(key)}:{_inner(value[key])}" for key in sorted(value, key=str))
         return "map[" + " ".join(rows) + "]"
     return str(value)
 
 
+def _inner(value: Value) -> str:
+    return "<nil>" if value is None else format_value(value)
+
+
 def _shortest(value: float) -> str:
-    text = repr(value)
-    mantissa, mark, exponent = text.partition("e")
-    if not mark:
-        return text.removesuffix(".0")
-    return f"{mantissa}e{exponent[0] if exponent[0] in '+-' else '+'}{exponent.lstrip('+-'):0>2}"
+    """The fewest digits that stand for a number, with an exponent below 1e-4 and from 1e6 on."""
+    if not isfinite(value):
+        return {"inf": "+Inf", "-inf": "-Inf"}.get(str(value), "NaN")
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    assert isinstance(exponent, int)
+    power = len(digits) + exponent - 1
+    if value and not -4 <= power < 6:
+        mantissa = str(digits[0]) + ("." + "".join(map(str, digits[1:])) if digits[1:] else "")
+        return f"{'-' * sign}{mantissa}e{power:+03d}"
+    return format(Decimal(repr(value)).normalize(), "f")
 
 
 def is_true(value: Value) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kdns.corefile.options import regex
+from kdns.corefile.patterns import Match, Pattern
 from kdns.wire import names, types
 from kdns.wire.rename import Rename
 
@@ -40,9 +41,9 @@ class Matcher:
 
     kind: str
     text: str
-    pattern: re.Pattern[str]
+    pattern: Pattern
 
-    def __call__(self, name: str) -> re.Match[str] | bool | None:
+    def __call__(self, name: str) -> Match | bool | None:
         """The match of a regular expression, or whether the name matches."""
         if self.kind == "exact":
             return name == self.text
@@ -74,7 +75,7 @@ class Expansion:
     labels: tuple[tuple[int, str], ...] = ()
     """Metadata labels, and the part each stands before."""
 
-    def __call__(self, match: re.Match[str], meta: Meta) -> str | None:
+    def __call__(self, match: Match, meta: Meta) -> str | None:
         """The name; None when a metadata label has no value."""
         values = {at: meta(label).lower() for at, label in self.labels}
         if not all(values.values()):
@@ -85,7 +86,7 @@ class Expansion:
         return out
 
 
-def expansion(word: str, pattern: re.Pattern[str], *, has_metadata: bool = False) -> Expansion:
+def expansion(word: str, pattern: Pattern, *, has_metadata: bool = False) -> Expansion:
     """Reads the TO of a rule with a regular expression."""
     text = word.rstrip(".") + "."
     parts: list[str | int] = []
@@ -130,7 +131,7 @@ class Renamer:
         if not found:
             return None
         kind, source, target = self.matches.kind, self.matches.text, self.target
-        if isinstance(found, re.Match) and self.expand:
+        if self.expand and not isinstance(found, bool):
             return self.expand(found, meta)
         if kind == "prefix":
             return target + name[len(source) :]

@@ -184,10 +184,10 @@ def rcode(word: str) -> int:
     return types.RCODES[word.upper()]
 
 
-def regex(max_length: int = 10_000) -> Callable[[str], re.Pattern[str]]:
+def regex(max_length: int = 10_000) -> Callable[[str], patterns.Pattern]:
     """A regular expression in the syntax of Go, compiled."""
 
-    def convert(word: str) -> re.Pattern[str]:
+    def convert(word: str) -> patterns.Pattern:
         if len(word) > max_length:
             raise ValueError(f"a regular expression of at most {max_length} characters")
         try:

@@ -6,11 +6,11 @@ with its first error and ends in one line. What is counted when the server stops
 
 import asyncio
 import logging
-import re
 from collections.abc import Sequence
 from math import floor
 
 from kdns.corefile.options import Line, Settings, Shape, Syntax, choice, duration, regex
+from kdns.corefile.patterns import Pattern
 from kdns.plugins.base import Observer, Seen, Site
 from kdns.wire import names, types
 from kdns.wire.scan import scan
@@ -28,7 +28,7 @@ LEVELS = {
 _PATTERN = regex()
 
 
-def _like(word: str) -> tuple[str, re.Pattern[str]]:
+def _like(word: str) -> tuple[str, Pattern]:
     """An expression as written, and compiled."""
     return word, _PATTERN(word)
 
@@ -38,7 +38,7 @@ class Tally:
 
     def __init__(self, line: Line) -> None:
         self.period_s: float
-        self.pattern: re.Pattern[str]
+        self.pattern: Pattern
         self.period_s, (self.like, self.pattern), *words = line.values
         if words[:1] == ["show_first"] and len(words) > 1:
             raise line.fail("errors: the level comes before show_first")

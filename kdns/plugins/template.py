@@ -6,7 +6,6 @@ makes the answer one for that asker alone; nothing else it can read changes betw
 """
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,7 @@ from kdns.corefile.options import (
     type_,
     zones,
 )
+from kdns.corefile.patterns import Match, Pattern, compile_go
 from kdns.observe.tally import Tally
 from kdns.plugins.base import (
     SKIP,
@@ -46,7 +46,7 @@ from kdns.wire.names import Key
 log = logging.getLogger("kdns.template")
 
 _ANY = types.ANY_CLASS
-_EVERYTHING = re.compile(r"[\s\S]*")
+_EVERYTHING = compile_go(r"(?s).*")
 _FIELDS = frozenset(
     ("Name", "Class", "Type", "Zone", "Match", "Group", "Message", "Question", "Remote", "Meta")
 )
@@ -139,7 +139,7 @@ class Template(Backend):
         self.cls, self.type, *given = settings.args
         self.zones = own_zones(settings, site, given)
         self.falls = fallthrough(settings)
-        self.matches: tuple[re.Pattern[str], ...] = settings.values("match") or (_EVERYTHING,)
+        self.matches: tuple[Pattern, ...] = settings.values("match") or (_EVERYTHING,)
         self.lines = tuple(one for line in settings.lines for one in _templates(line))
         self.rcode: int = settings.get("rcode", types.NOERROR)
         self.ede = tuple(
@@ -238,7 +238,7 @@ def _templates(line: Line) -> list[_Line]:
     return out
 
 
-def _filling(query: Query, words: tuple[str, str], zone: Key, match: re.Match[str]) -> _Object:
+def _filling(query: Query, words: tuple[str, str], zone: Key, match: Match) -> _Object:
     """All that a template may name; `words` are the class and type it answers for."""
 
     def remote() -> str:

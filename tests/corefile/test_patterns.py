@@ -55,7 +55,7 @@ def test_a_pattern_means_what_it_means_in_go(pattern, matches, others):
 
 
 def test_groups_keep_their_numbers_and_names():
-    match = compile_go(r"^(?i)(?P<a>x)(y|(?i)z(.))$").match("XZ1")
+    match = compile_go(r"^(?i)(?P<a>x)(y|(?i)z(.))$").search("XZ1")
     assert match is not None
     assert match.groups() == ("X", "Z1", "1")
     assert match["a"] == "X"
