@@ -25,7 +25,7 @@ class Served:
 
     def __init__(self, corefile: str, *, whole: bool = False, path: str = "Corefile") -> None:
         self.clock = Clock()
-        self.services = Services(clock=self.clock, chance=Random(1))
+        self.services = Services(clock=self.clock, wall=self.clock, chance=Random(1))
         self.errors: list[Exception] = []
         self.assembly = build(corefile, path, self.services, self.errors)
         assert not self.errors, self.errors
@@ -46,7 +46,9 @@ class Served:
         who = Client(records.address(address), 40000, self.transport, b"\x7f\0\0\1", 53)
         reply = self.pipeline.recall(packet, who.address, self.clock())
         if reply is None:
-            reply = await self.pipeline.respond(packet, who, self.clock())
+            return await self.pipeline.respond(packet, who, self.clock())
+        if self.pipeline.router.wants_each:
+            self.pipeline.recalled(packet, who.address, who, reply, self.clock())
         return reply
 
     async def ask(self, name: str, type_: str = "A", address: str = "127.0.0.1", **how: object):
