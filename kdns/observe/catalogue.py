@@ -217,6 +217,10 @@ METRICS: Final[dict[str, Metric]] = {
     "coredns_health_request_failures_total": Metric(
         "counter", "Health probes of its own that the server did not answer."
     ),
+    "kdns_dnstap_sent_bytes_total": Metric(
+        "counter", "Octets of dnstap messages that were written."
+    ),
+    "kdns_dnstap_dropped_total": Metric("counter", "Dnstap messages for which there was no room."),
     "coredns_reload_failed_total": Metric("counter", "Corefiles that were not taken over."),
     "coredns_reload_version_info": Metric(
         "gauge", "Always 1: the version of the Corefile that serves.", ("hash", "value")
