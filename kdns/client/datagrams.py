@@ -23,6 +23,7 @@ class Datagrams(Line):
     """A UDP socket. One ICMP error closes it: what is in flight fails at once."""
 
     transport = "udp"
+    busy = 192
 
     def __init__(self, host: str, port: int, source: str, lent: Lent) -> None:
         peer = address_text((host, port))

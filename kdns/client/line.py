@@ -106,6 +106,10 @@ class Line:
     """A connected socket. Subclasses send and receive; this keeps the books."""
 
     transport = ""
+    busy = 1
+    """Queries in flight from which another line is worth its price."""
+    is_established = True
+    """False while a handshake has to end before queries leave."""
 
     def __init__(self, sock: socket.socket, peer: str, lent: "Lent") -> None:
         self.lent = lent
@@ -119,6 +123,8 @@ class Line:
         self.is_retired = False
         self.ends = float("inf")
         self.most_uses = sys.maxsize
+        self.patience = 0.0
+        """How long a query may wait once the line is established, where that takes time."""
         self._sock: socket.socket | None = sock
 
     def ask(self, packet: bytes, question: bytes, until: float) -> Waiter:
@@ -169,6 +175,14 @@ class Line:
         """No reply came in time. Nothing new is asked here: a late reply may still come."""
         self.is_retired = True
         self.finish(waiter, UpstreamError(f"{self.reading()}: i/o timeout"))
+
+    def established(self) -> None:
+        """Queries can leave from now on: what waited for that has all its time again."""
+        self.is_established = True
+        wheel, until = self.lent.wheel, self.lent.loop.time() + self.patience
+        for waiter in self.pending.values():
+            wheel.drop(waiter)
+            wheel.add(waiter, until)
 
     def reading(self) -> str:
         """What this line does, in the words of CoreDNS's errors."""

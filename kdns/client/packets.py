@@ -1,5 +1,7 @@
 """The bytes of a query to an upstream, and what its reply says."""
 
+from functools import partial
+from os import urandom
 from struct import Struct
 
 from kdns.client.line import UpstreamError
@@ -7,9 +9,13 @@ from kdns.wire import types
 from kdns.wire.message import WireError
 from kdns.wire.parse import Message, parse
 
+_number = partial(int.from_bytes, byteorder="big")
 _HEAD = Struct("!HHHHHH").pack
 _TAIL = Struct("!HH").pack
 _OPT = Struct("!BHHIH").pack
+
+_CASES = bytes(0x20 if chr(at).isalpha() and at < 128 else 0 for at in range(256))
+"""The bit of each octet that is the case of a letter. No length of a label looks like a letter."""
 
 Asked = tuple[bytes, bytes]
 """A query, and the question in it."""
@@ -30,6 +36,16 @@ def asking(
     size, do, options = opt
     end = _OPT(0, types.OPT, size, 0x8000 if do else 0, len(options)) + options
     return _HEAD(0, flags, 1, 0, 0, 1) + question + end, question
+
+
+def mixed(asked: Asked) -> Asked:
+    """The same query with each letter of its name in a case drawn at random (0x20)."""
+    packet, question = asked
+    size = len(question) - 4
+    letters = _number(question[:size].translate(_CASES))
+    name = _number(question[:size]) ^ (letters & _number(urandom(size)))
+    drawn = name.to_bytes(size, "big") + question[size:]
+    return packet[:12] + drawn + packet[12 + len(question) :], drawn
 
 
 def read(reply: bytes, *, is_datagram: bool) -> Message:

@@ -2,14 +2,16 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from kdns.client.ask import ask
+from kdns.client.budget import Budget
 from kdns.client.figures import Figures
 from kdns.client.line import MiscasedError, MismatchError, Reply, UpstreamError, Waiter
 from kdns.client.packets import Asked, build, read
-from kdns.client.upstream import TCP, UDP, Upstream
+from kdns.client.upstream import TCP, UDP, WINDOW_S, Upstream
 from kdns.wire import types
-from kdns.wire.names import ROOT
+from kdns.wire.names import ROOT, Key, parse_key
 
 _PATIENCE_S = 1.0
 _SHORTEST_S = 0.005
@@ -26,7 +28,22 @@ class Probing:
     max_fails: int = 2
     """Failed probes in a row that make an upstream down; 0: never down, never probed."""
     recurses: bool = True
-    domain: bytes = ROOT
+    domain: Key = ROOT
+
+    @classmethod
+    def of(cls, words: tuple[Any, ...], max_fails: int) -> "Probing":
+        """From the words of `health_check`: an interval, `no_rec`, `domain NAME`."""
+        interval, *rest = words
+        recurses, domain = True, ROOT
+        while rest:
+            word = rest.pop(0)
+            if word == "no_rec":
+                recurses = False
+            elif word == "domain" and rest:
+                domain = parse_key(rest.pop(0))
+            else:
+                raise ValueError(f"expected no_rec or domain NAME, found {word!r}")
+        return cls(interval, max_fails, recurses, domain)
 
     def packet(self) -> bytes:
         """The probe."""
@@ -36,11 +53,16 @@ class Probing:
 class Peer:
     """An upstream and what the probes say of it."""
 
-    def __init__(self, upstream: Upstream, probing: Probing, figures: Figures) -> None:
+    def __init__(
+        self, upstream: Upstream, probing: Probing, figures: Figures, budget: Budget | None = None
+    ) -> None:
         self.upstream = upstream
+        self.budget = budget
         self.figures = figures
         self.text = upstream.text
         self.fails = 0
+        self.keeps_case = True
+        """False once it was seen to answer in another letter case than it was asked in."""
         self._probing = probing
         self._suspected = asyncio.Event()
 
@@ -59,9 +81,11 @@ class Peer:
         if self._probing.max_fails:
             self._suspected.set()
 
-    def send(self, asked: Asked, transport: str, patience_s: float) -> Waiter:
-        """Asks once."""
-        return self.upstream.send(asked[0], transport, patience_s, asked[1])
+    def send(
+        self, asked: Asked, transport: str, patience_s: float, left_s: float = WINDOW_S
+    ) -> Waiter:
+        """Asks once; `left_s` is what a connection may take that must be established first."""
+        return self.upstream.send(asked[0], transport, patience_s, asked[1], left_s)
 
     async def settle(
         self, asked: Asked, transport: str, patience_s: float, reply: Reply | None = None
@@ -71,13 +95,17 @@ class Peer:
         A kept connection that turns out closed is asked again, and so over TCP is a server that
         answered in another letter case.
         """
+        transport = self.upstream.over or transport
         for left in reversed(range(_MOST_STALE)):
             if reply is None:
                 reply = await self.send(asked, transport, patience_s)
             if isinstance(reply, bytes):
                 return reply, transport
             if isinstance(reply, MiscasedError) and transport == UDP:
-                return await self.settle(asked, TCP, patience_s)
+                found = await self.settle(asked, TCP, patience_s)
+                if not found[0].startswith(asked[1], 12):
+                    self.keeps_case = False
+                return found
             if isinstance(reply, MismatchError):
                 read(reply.reply, is_datagram=False)
             if not reply.is_stale or not left:
@@ -97,8 +125,12 @@ class Peer:
     async def probe(self) -> bool:
         """Sends one probe; any reply is a sign of life."""
         server = (self.upstream.host, self.upstream.port)
+        probe = self._probing.packet()
         try:
-            await ask(server, self._probing.packet(), UDP, _PATIENCE_S)
+            if self.upstream.over:
+                await self.upstream.ask(probe, self.upstream.over, _PATIENCE_S)
+            else:
+                await ask(server, probe, UDP, _PATIENCE_S)
         except MismatchError:
             pass
         except UpstreamError:

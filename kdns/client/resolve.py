@@ -4,17 +4,51 @@ Runs in an ordinary Task before anything is served. Names are absolute: no searc
 """
 
 import asyncio
+import logging
 import socket
 from pathlib import Path
 
 from kdns.client.ask import ask
 from kdns.client.line import UpstreamError
 from kdns.client.packets import build, read
+from kdns.client.targets import Place, Target, host_name, parse_nameservers
 from kdns.client.upstream import TCP, UDP
 from kdns.wire import names, types
 
+log = logging.getLogger("kdns.client")
+
 _PATIENCE_S = 2.0
 _LONGEST_S = 10.0
+
+
+async def locate(
+    place: Place,
+    resolvers: tuple[tuple[str, int], ...],
+    known: dict[str, list[str]],
+    *,
+    files_only: bool = False,
+) -> list[Target]:
+    """The servers a file or a host name stands for.
+
+    A host name that is not found now keeps the addresses it had, which `known` remembers. Raises
+    OSError or UnicodeError about a file, UpstreamError about a name.
+    """
+    content = await asyncio.to_thread(content_of, place.text)
+    if content is not None:
+        return [place.at(one) for one in parse_nameservers(content)]
+    if files_only:
+        raise UpstreamError("no such file")
+    try:
+        found = await resolve(host_name(place), resolvers)
+    except ValueError as error:
+        raise UpstreamError(str(error)) from error
+    except UpstreamError as error:
+        found = known.get(place.host, [])
+        if not found:
+            raise
+        log.warning("%s: %s; it keeps the addresses it had", place.text, error)
+    known[place.host] = found
+    return [place.at(one, place.host) for one in found]
 
 
 async def resolve(name: bytes, resolvers: tuple[tuple[str, int], ...]) -> list[str]:

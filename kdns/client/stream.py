@@ -1,4 +1,7 @@
-"""Queries over TCP: a connection that is kept, with queries pipelined on it (RFC 7766 §6.2.1)."""
+"""A TCP connection to an upstream, plain or TLS, that is kept; on it, pipelined DNS queries.
+
+Queries asked before it is established are sent as soon as it is (RFC 7766 §6.2.1, RFC 7858).
+"""
 
 import errno
 import socket
@@ -13,16 +16,20 @@ from kdns.client.line import (
     open_socket,
     strerror,
 )
+from kdns.client.security import Secure
 
 _CHUNK = 65536
 
 
 class Stream(Line):
-    """A TCP connection. Queries asked before it is established are sent as soon as it is."""
+    """A TCP connection that carries messages behind their lengths, as DNS over TCP and TLS."""
 
     transport = "tcp"
+    busy = 32
 
-    def __init__(self, host: str, port: int, source: str, lent: Lent) -> None:
+    def __init__(
+        self, host: str, port: int, source: str, lent: Lent, secure: Secure | None = None
+    ) -> None:
         peer = address_text((host, port))
         try:
             sock = open_socket(socket.SOCK_STREAM, host, source)
@@ -30,9 +37,13 @@ class Stream(Line):
             raise UpstreamError(f"dial tcp {peer}: {strerror(error)}") from error
         super().__init__(sock, peer, lent)
         self._open = sock
+        self._secure = secure
         self._in = bytearray()
+        self._early = bytearray()
+        """What waits for the end of the handshake."""
         self._out = bytearray()
         self._is_connected = False
+        self.is_established = False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         code = sock.connect_ex((host, port))
         if code not in (0, errno.EINPROGRESS):
@@ -43,17 +54,52 @@ class Stream(Line):
 
     def send(self, packet: bytes) -> None:
         """Queues a query behind its length."""
-        is_first = not self._out
-        self._out += len(packet).to_bytes(2, "big") + packet
-        if is_first and self._is_connected:
-            self._write()
+        self.write(len(packet).to_bytes(2, "big") + packet)
+
+    def write(self, plain: bytes) -> None:
+        """Queues octets."""
+        secure = self._secure
+        if secure is None:
+            self._queue(plain)
+        elif not secure.is_ready:
+            self._early += plain
+        else:
+            secure.send(plain)
+            self._queue(secure.out())
 
     def expire(self, waiter: Waiter) -> None:
         """Gives a query up; where nothing connected in time, the connection too."""
-        if self._is_connected:
+        if self.is_established:
             super().expire(waiter)
         else:
-            self.close(UpstreamError(f"dial tcp {self.peer}: i/o timeout"))
+            what = "dial tcp" if not self._is_connected else "tls handshake with"
+            self.close(UpstreamError(f"{what} {self.peer}: i/o timeout"))
+
+    def ready(self) -> None:
+        """The connection stands."""
+        if self._secure is None:
+            self.is_established = True
+        else:
+            self.established()
+
+    def received(self, plain: bytes) -> None:
+        """Takes every whole message out of what has come in."""
+        held = self._in
+        held += plain
+        at = 0
+        while len(held) - at >= 2:
+            end = at + 2 + (held[at] << 8 | held[at + 1])
+            if end > len(held):
+                break
+            self.take(bytes(held[at + 2 : end]))
+            at = end
+        del held[:at]
+
+    def _queue(self, octets: bytes) -> None:
+        is_first = not self._out
+        self._out += octets
+        if is_first and self._is_connected and octets:
+            self._write()
 
     def _connect(self) -> bool:
         code = self._open.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -63,6 +109,11 @@ class Stream(Line):
             return False
         self._is_connected = True
         self.lent.loop.add_reader(self._open, self._read)
+        if self._secure is None:
+            self.ready()
+        else:
+            self._secure.begin()
+            self._out += self._secure.out()
         return True
 
     def _write(self) -> None:
@@ -73,7 +124,7 @@ class Stream(Line):
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:
-            self._break(f"{self.reading()}: write: {strerror(error)}")
+            self.break_off(f"{self.reading()}: write: {strerror(error)}")
             return
         del self._out[:sent]
         if self._out:
@@ -87,26 +138,33 @@ class Stream(Line):
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._break(f"{self.reading()}: read: {strerror(error)}")
+            self.break_off(f"{self.reading()}: read: {strerror(error)}")
             return
         if not chunk:
-            self._break("EOF")
+            self.break_off("EOF")
             return
-        self._in += chunk
-        self._split()
+        try:
+            if self._secure is None:
+                self.received(chunk)
+            else:
+                self._decrypt(self._secure, chunk)
+        except UpstreamError as error:
+            self.break_off(str(error))
 
-    def _split(self) -> None:
-        """Takes every whole message out of what has come in."""
-        held = self._in
-        at = 0
-        while len(held) - at >= 2:
-            end = at + 2 + (held[at] << 8 | held[at + 1])
-            if end > len(held):
-                break
-            self.take(bytes(held[at + 2 : end]))
-            at = end
-        del held[:at]
+    def _decrypt(self, secure: Secure, chunk: bytes) -> None:
+        plain = secure.receive(chunk)
+        if secure.is_ready and not self.is_established:
+            self.ready()
+            if self._early:
+                secure.send(self._early)
+                self._early.clear()
+        if not self.is_closed:
+            self._queue(secure.out())
+        if plain:
+            self.received(plain)
+        if secure.is_over and not self.is_closed:
+            self.break_off("EOF")
 
-    def _break(self, why: str) -> None:
+    def break_off(self, why: str) -> None:
         """The peer is gone. A connection that has served before was merely kept too long."""
         self.close(StaleError(why) if self.answered else UpstreamError(why))

@@ -4,12 +4,14 @@ What is no address is a Place, a file or a host name, which only somebody with f
 can tell; both are looked up once, at start.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from kdns.wire import names
 
 PORTS = {"dns": 53, "tls": 853, "quic": 853, "https": 443}
+_GRPC_PORTS = {**PORTS, "grpc": 443}
 _NAMED = frozenset(("tls", "quic"))
 
 
@@ -22,6 +24,8 @@ class Target:
     port: int
     server_name: str = ""
     """Name the server must prove, `%name` behind the address."""
+    named: str = ""
+    """The host name it was looked up by: what it must prove where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +39,23 @@ class Place:
     port: int
     server_name: str = ""
 
-    def at(self, address: str) -> Target:
-        """The server at an address this place stands for."""
-        return Target(self.scheme, address, self.port, self.server_name)
+    def at(self, address: str, named: str = "") -> Target:
+        """The server at an address this place stands for, found under a name or in a file."""
+        is_plain = self.scheme == "dns"
+        return Target(self.scheme, address, self.port, self.server_name, "" if is_plain else named)
 
 
-def parse_target(word: str) -> Target | Place:
+def parse_grpc_target(word: str) -> Target | Place:
+    """Reads `[scheme://]address[:port]` or a path, for gRPC; the scheme only says a port."""
+    return parse_target(word, _GRPC_PORTS)
+
+
+def parse_target(word: str, ports: Mapping[str, int] = PORTS) -> Target | Place:
     """Reads `[scheme://]address[:port][%name]`, a path or a host name."""
     scheme, mark, rest = word.partition("://")
     if not mark:
         scheme, rest = "dns", word
-    if scheme not in PORTS:
+    if scheme not in ports:
         raise ValueError("a server as dns://, tls://, https:// or quic://")
     if scheme == "https" and "/" in rest:
         raise ValueError("https:// without a path, as /dns-query is always asked")
@@ -54,7 +64,7 @@ def parse_target(word: str) -> Target | Place:
         body, _, server_name = rest.partition("%")
     if scheme not in _NAMED:
         server_name = ""  # CoreDNS: a zone index or name behind the address is dropped
-    host, port = _split(body, PORTS[scheme])
+    host, port = _split(body, ports[scheme])
     if not host:
         raise ValueError("an IP address, a host name or a file of nameserver lines")
     try:

@@ -8,6 +8,7 @@ pipelined queries until they are busy.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from kdns.client.burst import Burst
@@ -21,11 +22,11 @@ from kdns.wire.scan import skip_name
 UDP: Final = "udp"
 TCP: Final = "tcp"
 
+WINDOW_S = 5.0
+"""No attempt for a query starts later than this after it came (CoreDNS)."""
 _SOCKETS = 4
 """UDP sockets kept while they are not busy."""
 _MOST_LINES = 64
-_BUSY = {UDP: 192, TCP: 32}
-"""Queries in flight from which another socket is worth its price."""
 _MOST_OCTETS = {UDP: 65_507, TCP: 65_535}
 """What a query may have: over IPv6 and TCP more can come than leaves over IPv4."""
 _TOGETHER = 64
@@ -53,6 +54,9 @@ def _unobserved(_transport: str, _is_kept: bool, _count: int) -> None:
 
 class Upstream:
     """A server at an address. All methods belong to the running loop's thread."""
+
+    over = ""
+    """The one way it is asked, whatever the way its askers came; empty for UDP and TCP."""
 
     def __init__(
         self,
@@ -87,7 +91,12 @@ class Upstream:
         return reply
 
     def send(
-        self, packet: bytes, transport: str, timeout: float, question: bytes | None = None
+        self,
+        packet: bytes,
+        transport: str,
+        timeout: float,
+        question: bytes | None = None,
+        _left_s: float = WINDOW_S,
     ) -> Waiter:
         """Sends a query; raises UpstreamError when no socket could be opened, or none can carry it.
 
@@ -112,7 +121,7 @@ class Upstream:
                     not line.is_retired
                     and line.uses < _MOST_USES
                     and now < line.ends
-                    and (waiting < _BUSY[UDP] if waiting else now - line.used < self._expire)
+                    and (waiting < Datagrams.busy if waiting else now - line.used < self._expire)
                 ):
                     self._kept += 1
                     return line.ask(packet, question, now + timeout)
@@ -121,6 +130,7 @@ class Upstream:
 
     def count(self, transport: str) -> int:
         """How many sockets are open."""
+        transport = self.over or transport
         leaving = sum(line.transport == transport for line in self._leaving)
         return len(self._lines[transport]) + leaving
 
@@ -132,7 +142,7 @@ class Upstream:
     def close(self) -> None:
         """Closes all sockets; queries in flight fail, and so do later ones."""
         self._is_closed = True
-        for line in (*self._lines[UDP], *self._lines[TCP], *self._leaving):
+        for line in (*chain.from_iterable(self._lines.values()), *self._leaving):
             line.close(UpstreamError("closed"))
         if self._sweep is not None:
             self._sweep.cancel()
@@ -166,8 +176,7 @@ class Upstream:
 
     def _open(self, transport: str, lent: Lent) -> Line:
         keeping = self._keeping
-        kind = Datagrams if transport == UDP else Stream
-        line = kind(self.host, self.port, keeping.source, lent)
+        line = self._dial(transport, lent)
         if keeping.max_age:
             line.ends = line.born + keeping.max_age
         if transport == UDP:
@@ -177,19 +186,23 @@ class Upstream:
         self._arm()
         return line
 
+    def _dial(self, transport: str, lent: Lent) -> Line:
+        kind = Datagrams if transport == UDP else Stream
+        return kind(self.host, self.port, self._keeping.source, lent)
+
     def _pick(self, transport: str, lent: Lent) -> Line | None:
         """A kept line, or None where a new one should be opened."""
         now = lent.loop.time()
         lines = self._lines[transport]
         while lines:
-            if transport == TCP:
+            if transport != UDP:
                 line = min(lines, key=_load) if len(lines) > 1 else lines[0]
             elif len(lines) < _SOCKETS:
                 return None
             else:
                 line = lines[lent.ids.next() % len(lines)]
             if self._is_usable(line, now):
-                is_busy = len(line.pending) >= _BUSY[transport] and len(lines) < _MOST_LINES
+                is_busy = len(line.pending) >= line.busy and len(lines) < _MOST_LINES
                 return None if is_busy else line
             if line in lines:
                 lines.remove(line)

@@ -34,9 +34,7 @@ METRICS: Final[dict[str, Metric]] = {
     "coredns_autopath_success_total": Metric(
         "counter", "Look-ups answered from further down the search path.", ("server",)
     ),
-    "kdns_autopath_walks": Metric(
-        "gauge", "Walks of search paths that are kept.", ("server",)
-    ),
+    "kdns_autopath_walks": Metric("gauge", "Walks of search paths that are kept.", ("server",)),
     # The server and its blocks, by the names of CoreDNS
     "coredns_build_info": Metric(
         "gauge",
@@ -183,9 +181,7 @@ METRICS: Final[dict[str, Metric]] = {
     "kdns_resyncs_total": Metric(
         "counter", "Lists read again because a watch could not go on.", ("resource", "reason")
     ),
-    "kdns_tsig_failures_total": Metric(
-        "counter", "Signed requests that were refused.", ("error",)
-    ),
+    "kdns_tsig_failures_total": Metric("counter", "Signed requests that were refused.", ("error",)),
     "kdns_workers": Metric("gauge", "Processes that serve, where several do."),
     "kdns_worker_restarts_total": Metric(
         "counter", "Workers that ended and were given a successor."
@@ -217,14 +213,14 @@ METRICS: Final[dict[str, Metric]] = {
     "coredns_health_request_failures_total": Metric(
         "counter", "Health probes of its own that the server did not answer."
     ),
-    "kdns_dnstap_sent_bytes_total": Metric(
-        "counter", "Octets of dnstap messages that were written."
-    ),
-    "kdns_dnstap_dropped_total": Metric("counter", "Dnstap messages for which there was no room."),
     "coredns_reload_failed_total": Metric("counter", "Corefiles that were not taken over."),
     "coredns_reload_version_info": Metric(
         "gauge", "Always 1: the version of the Corefile that serves.", ("hash", "value")
     ),
+    "kdns_dnstap_sent_bytes_total": Metric(
+        "counter", "Octets of dnstap messages that were written."
+    ),
+    "kdns_dnstap_dropped_total": Metric("counter", "Dnstap messages for which there was no room."),
     "kdns_loop_detected": Metric(
         "gauge", "1 while queries of the zone that are forwarded come back.", ("zone",)
     ),

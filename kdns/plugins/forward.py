@@ -11,19 +11,23 @@ from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
 
+from kdns.client.budget import Budget, network_of
 from kdns.client.choice import POLICIES, Choice
+from kdns.client.dialers import dialer, has_quic
+from kdns.client.exchange import Exchange, Manner
 from kdns.client.figures import Figures
-from kdns.client.line import MismatchError, Reply, UpstreamError, address_text
-from kdns.client.packets import Asked, asking, read
+from kdns.client.line import Reply, UpstreamError, address_text
+from kdns.client.packets import Asked, asking, mixed
 from kdns.client.peer import Peer, Probing
-from kdns.client.resolve import content_of, resolve
+from kdns.client.reading import carried, recased
+from kdns.client.resolve import locate
+from kdns.client.secured import Secured
+from kdns.client.security import Credentials
 from kdns.client.targets import (
     Place,
     Target,
     distinct,
-    host_name,
     parse_address,
-    parse_nameservers,
     parse_target,
 )
 from kdns.client.upstream import TCP, UDP, Keeping, Upstream
@@ -42,19 +46,17 @@ from kdns.corefile.options import (
 )
 from kdns.plugins.base import SKIP, Filter, Query, Result, Site, Soon, waiting, zone_of
 from kdns.wire import names, types
-from kdns.wire.carried import Carried, folded, screen
 from kdns.wire.message import Answer
-from kdns.wire.parse import Message
 
 _MOST_TARGETS = 15
-_WINDOW_S = 5.0
-"""No attempt starts later than this after the query came (CoreDNS)."""
-_PAUSE_S = 0.01
+_MOST_UNDERWAY = 8000
+"""Queries under way without `max_concurrent`: a listener has room for 10,000, and what others ask
+must find some while an upstream is dead."""
 _ALL_DOWN = "coredns_forward_healthcheck_broken_total"
-_Found = tuple[Answer, int]
-"""An answer, and the code the upstream gave."""
+_REJECTED = "coredns_forward_max_concurrent_rejects_total"
+_STAYS = "a name of the cluster must not leave it"
+_LEFT = "kdns_cluster_names_forwarded_total"
 _UNSIGNED = 2**32 - 1
-_KEPT = types.AA | types.TC | types.RA | types.AD
 
 
 def _positive(word: str) -> float:
@@ -99,6 +101,9 @@ class Forward(Filter):
             "tls": Shape(maybe=(text, text, text)),
             "tls_servername": Shape((text,)),
             "doh_method": Shape((choice("POST", "GET"),)),
+            "mixed_case": Shape(),
+            "budget": Shape((integer(1),)),
+            "cluster_names": Shape((choice("refuse"),)),
         },
         repeats=True,
     )
@@ -111,21 +116,33 @@ class Forward(Filter):
         self._places: tuple[Target | Place, ...] = settings.args[1:]
         self._except = tuple(chain.from_iterable(settings.values("except")))
         self._transport = TCP if settings.has("force_tcp") else ""
-        self._retries_over_tcp = settings.has("prefer_udp") and not self._transport
-        if self._retries_over_tcp:
+        retries_over_tcp = settings.has("prefer_udp") and not self._transport
+        if retries_over_tcp:
             self._transport = UDP
-        self._read_timeout: float = settings.get("read_timeout", 2.0)
-        self._attempts: int | None = settings.get("max_connect_attempts")
+        self._manner = Manner(
+            self.name,
+            site.clock,
+            settings.get("read_timeout", 2.0),
+            settings.get("max_connect_attempts"),
+            frozenset(settings.values("failover")),
+            retries_over_tcp,
+        )
+        self._patience_s = self._manner.patience_s
         self._most: int = settings.get("max_concurrent", 0)
         self._next = frozenset(settings.values("next"))
         self._has_next_on_nodata = settings.has("next_on_nodata")
-        self._failover = frozenset(settings.values("failover"))
-        self._is_simple = not (
-            self._next or self._has_next_on_nodata or self._failover or self._retries_over_tcp
-        )
+        self._hands_over = bool(self._next) or self._has_next_on_nodata
+        self._budget: int = settings.get("budget", 0)
+        self._is_simple = not (self._hands_over or self._manner.failover or retries_over_tcp)
         """True when the first reply is the answer, whatever it says."""
+        self._mixes_case = settings.has("mixed_case")
+        self._refuses_cluster_names = settings.has("cluster_names")
+        self._cluster: tuple[bytes, ...] = ()
+        """The labels of the cluster's zones, from start on; a name that has them anywhere is one
+        that leaves."""
         self._keeping = _keeping(settings)
         self._probing = _probing(settings)
+        self._credentials = _credentials(settings, site)
         _check(settings, self._places)
         self.peers: list[Peer] = []
         """The upstreams; known from start on."""
@@ -135,8 +152,18 @@ class Forward(Filter):
 
     # Start and stop
 
+    def look(self) -> None:
+        """Reads the certificates."""
+        if not self.settings.has("tls") and all(each.scheme == "dns" for each in self._places):
+            return
+        try:
+            self._credentials.context()
+        except (OSError, ValueError) as error:
+            line = next(iter(self.settings.all("tls")), self.settings)
+            raise line.fail(f"forward tls: cannot use the certificates: {error}") from error
+
     async def start(self) -> None:
-        """Reads resolv.conf files and looks up host names."""
+        """Reads resolv.conf files and certificates, and looks up host names."""
         found: list[Target] = []
         for place in self._places:
             found += [place] if isinstance(place, Target) else await self._locate(place)
@@ -144,8 +171,11 @@ class Forward(Filter):
             raise self.settings.fail("forward: no nameserver found in the given files")
         if len(found) > _MOST_TARGETS:
             raise self.settings.fail(f"forward: {len(found)} upstreams, at most 15 are allowed")
-        self.peers = [self._peer(target) for target in distinct(found)]
+        await asyncio.to_thread(self.look)
+        self.peers = [await self._peer(target) for target in distinct(found)]
         self._choice = self._among(self.peers)
+        zones_ = self.site.shared.get("cluster zones", ())
+        self._cluster = tuple(bytes(each[:-1]) for each in zones_ if each != names.ROOT)
         self._started.set()
 
     def _among(self, peers: list[Peer]) -> Choice:
@@ -159,24 +189,32 @@ class Forward(Filter):
 
     async def _locate(self, place: Place) -> list[Target]:
         """The servers a file or a host name stands for."""
+        known: dict[str, list[str]] = self.site.share("forward hosts", dict)
         try:
-            content = await asyncio.to_thread(content_of, place.text)
+            return await locate(place, self.settings.values("resolver"), known)
         except (OSError, UnicodeError) as error:
             raise self.settings.fail(f"forward: cannot read {place.text}: {error}") from error
-        if content is not None:
-            return [place.at(one) for one in parse_nameservers(content)]
-        try:
-            found = await resolve(host_name(place), self.settings.values("resolver"))
-        except (UpstreamError, ValueError) as error:
+        except UpstreamError as error:
             hint = "it is no file either, so it was taken for a host name"
             raise self.settings.fail(f"forward: {place.text}: {error}", hint) from error
-        return [place.at(one) for one in found]
 
-    def _peer(self, target: Target) -> Peer:
-        where = address_text((target.host, target.port))
-        figures = Figures(self.site.counters, self.name, where)
+    async def _peer(self, target: Target) -> Peer:
+        figures = Figures(self.site.counters, self.name, address_text((target.host, target.port)))
+        budget = Budget(self._budget) if self._budget else None
         upstream = Upstream(target.host, target.port, self._keeping, figures.count_line)
-        return Peer(upstream, self._probing, figures)
+        if target.scheme != "dns":
+            dial = await asyncio.to_thread(
+                dialer,
+                target,
+                self._credentials,
+                doh_method=self.settings.get("doh_method", "POST"),
+                idle_s=max(self._keeping.expire, self._patience_s),
+            )
+            is_patient = self._manner.attempts == 1
+            upstream = Secured(
+                target, dial, self._keeping, figures.count_line, is_patient=is_patient
+            )
+        return Peer(upstream, self._probing, figures, budget)
 
     def tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """The health checks."""
@@ -200,140 +238,98 @@ class Forward(Filter):
         if not is_ours or (self._except and zone_of(key, self._except) is not None):
             return next_(query)
         query.ledger.keep = False  # `forget`, at once
-        if self._most and self._running >= self._most:
-            self.site.counters.add("coredns_forward_max_concurrent_rejects_total")
-            why = f"concurrent queries exceeded maximum {self._most}"
-            return Answer(rcode=types.REFUSED, plugin=self.name, error=why)
+        for labels in self._cluster:
+            if key.find(labels) >= 0 and _holds(key, labels):
+                if self._refuses_cluster_names:
+                    return Answer(rcode=types.REFUSED, plugin=self.name, error=_STAYS)
+                self.site.counters.add(_LEFT)
+                break
+        if self._running >= (self._most or _MOST_UNDERWAY):
+            return self._rejected()
         return self._forwarded(query, next_)
+
+    def _rejected(self) -> Answer:
+        if not self._most:
+            why = f"more than {_MOST_UNDERWAY} queries wait for upstreams"
+            return Answer(rcode=types.SERVFAIL, plugin=self.name, error=why)
+        self.site.counters.add(_REJECTED)
+        why = f"concurrent queries exceeded maximum {self._most}"
+        return Answer(rcode=types.REFUSED, plugin=self.name, error=why)
 
     async def _forwarded(self, query: Query, next_: Soon) -> Result:
         """Asks the first upstream; what is more than its plain reply goes on from there."""
         self._running += 1
         try:
             asked = _packet(query)
+            plain = asked[1]
             transport = self._transport or (UDP if query.client.transport == UDP else TCP)
-            began = self.site.clock()
-            peer = self._choice.first()
-            reply, answer = None, None
+            clock = self.site.clock
+            began = clock()
+            peer = None if self._budget else self._choice.first()
+            reply: Reply | None = None
+            answer: Answer | None = None
             if peer is not None:
+                if self._mixes_case and peer.keeps_case:
+                    asked = mixed(asked)
                 try:
                     send = peer.upstream.send
-                    reply = await send(asked[0], transport, self._read_timeout, asked[1])
+                    reply = await send(asked[0], transport, self._patience_s, asked[1])
                 except UpstreamError as error:
                     reply = error
                 # perf: bench forward; one coroutine, one await
-                if type(reply) is bytes and self._is_simple:
-                    answer = self._carried(query, reply, len(asked[1]))
+                if type(reply) is bytes and self._is_simple and query.key == query.question.key:
+                    octets = recased(reply, plain) if self._mixes_case else reply
+                    answer = carried(octets, 12 + len(plain), query.key, self.name)
                     if answer is not None:
-                        self._note(query, peer, answer.rcode, began)
+                        peer.figures.count_reply(answer.rcode, clock() - began)
+                        query.note("forward/upstream", peer.format)
             if answer is None:
-                answer = await self._exchange(query, asked, transport, began, (peer, reply))
+                answer = await self._exchanged(query, (asked, plain, transport, began), peer, reply)
         finally:
             self._running -= 1
-        if self._is_simple or answer.error or not self._hands_over(answer):
+        if not self._hands_over or answer.error or not self._is_for_next(answer):
             return answer
         later = await waiting(next_)(query)
         return answer if later is SKIP or later.plugin != self.name else later
 
-    def _note(self, query: Query, peer: Peer, code: int, began: float) -> None:
-        peer.figures.count_reply(code, self.site.clock() - began)
-        query.note("forward/upstream", peer.format)
+    async def _exchanged(
+        self,
+        query: Query,
+        how: tuple[Asked, bytes, str, float],
+        peer: Peer | None,
+        reply: Reply | None,
+    ) -> Answer:
+        asked, plain, transport, began = how
+        exchange = Exchange(
+            self._manner,
+            self._choice,
+            query.question,
+            (query.key, query.type),
+            asked,
+            plain,
+            network_of(query.client.address),
+            transport,
+            began,
+        )
+        answer = await exchange.run(peer, reply)
+        if exchange.peer is not None:
+            query.note("forward/upstream", exchange.peer.format)
+        return answer
 
-    def _hands_over(self, answer: Answer) -> bool:
+    def _is_for_next(self, answer: Answer) -> bool:
         if answer.rcode in self._next:
             return True
         return self._has_next_on_nodata and answer.rcode == types.NOERROR and not answer.answer
 
-    async def _exchange(
-        self,
-        query: Query,
-        asked: Asked,
-        transport: str,
-        began: float,
-        first: tuple[Peer | None, Reply | None],
-    ) -> Answer:
-        """Asks upstreams in turn until one answers, time or attempts are over.
 
-        The first attempt was made already, if there is a reply (or an error) to begin with.
-        """
-        count = len(self.peers)
-        deadline = began + _WINDOW_S
-        left = 2 * count if self._attempts is None else self._attempts or -1
-        passed = 0
-        outcome = self._failed("no healthy proxies")
-        reply = first[1]
-        for peer in self._choice.picks(first[0]):
-            try:
-                if reply is None:
-                    began = self.site.clock()
-                    if not left or began >= deadline:
-                        break
-                    reply = await peer.send(asked, transport, self._read_timeout)
-                found, reply = await self._repeated(query, peer, asked, transport, reply), None
-            except MismatchError:
-                return Answer(rcode=types.FORMERR, plugin=self.name)
-            except UpstreamError as error:
-                reply = None
-                left -= 1
-                peer.suspect()
-                outcome = self._failed(str(error))
-                if left < 0:  # without limit: what fails at once must not spin
-                    await asyncio.sleep(_PAUSE_S)
-                continue
-            outcome, code = found
-            self._note(query, peer, code, began)
-            passed += code in self._failover
-            if code not in self._failover or passed >= count:
-                break
-        return outcome
-
-    async def _repeated(
-        self, query: Query, peer: Peer, asked: Asked, transport: str, reply: Reply
-    ) -> _Found:
-        """What the upstream says in the end, with all that does not count as another attempt."""
-        patience_s = self._read_timeout
-        message, transport = await peer.settle(asked, transport, patience_s, reply)
-        found = self._read(query, message, len(asked[1]), transport)
-        if found[0].flags & types.TC and transport == UDP and self._retries_over_tcp:
-            message, transport = await peer.settle(asked, TCP, patience_s)
-            return self._read(query, message, len(asked[1]), transport)
-        return found
-
-    def _read(self, query: Query, reply: bytes, asked: int, transport: str) -> _Found:
-        """The reply as an Answer, and the code in it."""
-        carried = self._carried(query, reply, asked)
-        if carried is not None:
-            return carried, carried.rcode
-        message = read(reply, is_datagram=transport == UDP)
-        return self._answer(query, message), message.rcode
-
-    def _carried(self, query: Query, reply: bytes, asked: int) -> Answer | None:
-        """The reply as it came, where it is plain."""
-        key = query.key
-        cargo = screen(reply, 12 + asked, key) if key == query.question.key else None
-        if cargo is None:
-            return None
-        flags = reply[2] << 8 | reply[3]
-        kept, options = flags & _KEPT, cargo.options
-        return Carried(flags & 0xF, flags=kept, options=options, plugin=self.name, cargo=cargo)
-
-    def _answer(self, query: Query, message: Message) -> Answer:
-        """The reply as an Answer; its EDNS options stay, those of the asker never reach here."""
-        code = message.rcode
-        if code > 15 and not query.question.has_opt:
-            return self._failed(f"extended code {types.rcode_name(code)} in reply without EDNS")
-        return Answer(
-            code,
-            folded(message.answer, query.question.name, query.key),
-            folded(message.authority, query.question.name, query.key),
-            message.additional,
-            message.flags & _KEPT,
-            options=message.options,
-            plugin=self.name,
-        )
-
-    def _failed(self, why: str) -> Answer:
-        return Answer(rcode=types.SERVFAIL, plugin=self.name, error=why)
+def _holds(key: names.Key, labels: bytes) -> bool:
+    """True when labels stand together somewhere in a name."""
+    at = 0
+    while key[at]:
+        if key.startswith(labels, at):
+            return True
+        at += key[at] + 1
+    return False
 
 
 def _packet(query: Query) -> Asked:
@@ -363,21 +359,15 @@ def _probing(settings: Settings) -> Probing:
     if not settings.has("health_check"):
         return Probing(max_fails=most)
     line = settings.all("health_check")[-1]
-    words = list(line.values[1:])
-    recurses, domain = True, names.ROOT
-    while words:
-        word = words.pop(0)
-        if word == "no_rec":
-            recurses = False
-        elif word == "domain" and words:
-            try:
-                domain = names.parse_key(words.pop(0))
-            except ValueError as error:
-                raise line.fail(f"forward health_check: {error}") from error
-        else:
-            why = "expected no_rec or domain NAME"
-            raise line.fail(f"forward health_check: {why}, found {word!r}")
-    return Probing(line.values[0], most, recurses, domain)
+    try:
+        return Probing.of(line.values, most)
+    except ValueError as error:
+        raise line.fail(f"forward health_check: {error}") from error
+
+
+def _credentials(settings: Settings, site: Site) -> Credentials:
+    words = settings.all("tls")[-1].values if settings.has("tls") else ()
+    return Credentials.of(words, site.root, settings.get("tls_servername", ""))
 
 
 def _check(settings: Settings, places: tuple[Target | Place, ...]) -> None:
@@ -390,11 +380,5 @@ def _check(settings: Settings, places: tuple[Target | Place, ...]) -> None:
             raise settings.fail(
                 f"forward: {place.server_name!r} and tls_servername {name!r} name one server twice"
             )
-    for option in ("tls", "tls_servername", "doh_method"):
-        for line in settings.all(option):
-            raise line.fail(f"forward: {option} is not implemented yet", "remove it")
-    for place in places:
-        if place.scheme != "dns":
-            raise settings.fail(
-                f"forward: {place.scheme}:// is not implemented yet", "use dns:// upstreams"
-            )
+        if place.scheme == "quic" and not has_quic():
+            raise settings.fail("forward: quic:// needs aioquic", "install kdns[quic]")

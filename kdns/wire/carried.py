@@ -236,19 +236,9 @@ def _single(message: bytes, start: int, key: Key) -> Cargo | None:
         if given is None:
             return None
         options = given
+    at = (start + 6,)
     return Cargo(
-        key,
-        message,
-        start,
-        end,
-        _COUNTED,
-        (start + 6,),
-        ttl,
-        True,
-        _FOUND[type_],
-        (),
-        None,
-        options,
+        key, message, start, end, _COUNTED, at, ttl, True, _FOUND[type_], (), None, options
     )
 
 
@@ -299,6 +289,8 @@ class _Sight:
         self.types: tuple[list[int], list[int], list[int]] = ([], [], [])
         self.run: tuple[int, int, int] | None = None
         self.run_head = b""
+        self.way = {12}
+        """Offsets of the names that the question and its CNAMEs lead to."""
         self.names = {12: len(key)}
         """Octets of the name that begins at an offset, for all that pointers may lead to."""
 
@@ -311,11 +303,15 @@ class _Sight:
             at = self.name(at)
             if at < 0 or message[at - 2] < 0xC0:
                 return -1  # written out, in a letter case that may be one asker's
+        if not section and (at - begin != 2 or self._pointed(begin) not in self.way):
+            return -1  # not on the way from the question, or not plainly
         type_, cls, ttl, length = _FIXED(message, at)
         end = at + 10 + length
         if cls != types.IN or type_ in _ODD or ttl > _LONGEST or end > len(message):
             return -1
         self.type = type_
+        if type_ == types.CNAME and not section:
+            self.way.add(self._pointed(at + 10))
         self.types[section].append(type_)
         self.ttl_at.append(at + 4)
         self.ttls.append(ttl)
@@ -325,6 +321,11 @@ class _Sight:
             )
             return end if is_right else -1
         return end if type_ not in _NAMED or self._is_named(type_, at + 10, end) else -1
+
+    def _pointed(self, at: int) -> int:
+        """Where the name at an offset stands, if it is no more than a pointer."""
+        size, rest = self.message[at : at + 2]
+        return (size & 0x3F) << 8 | rest if size >= 0xC0 else at
 
     def _runs_on(self, begin: int, at: int, end: int) -> bool:
         """True while the addresses of the answer section are of one set, one behind the other."""

@@ -721,12 +721,9 @@ MANY = " ".join(f"10.0.0.{n}" for n in range(1, 17))
         ("forward . 10.0.0.1 {\ntls a b c d\n}", "unexpected 'd'"),
         ("forward . 10.0.0.1 {\nprefer_upd\n}", "unknown option 'prefer_upd'"),
         ("forward . tls://10.0.0.1%a {\ntls_servername b\n}", "name one server twice"),
-        ("forward . tls://10.0.0.1", "Corefile:2: forward: tls:// is not implemented yet"),
-        ("forward . https://10.0.0.1", "https:// is not implemented yet"),
-        ("forward . quic://10.0.0.1", "quic:// is not implemented yet"),
-        ("forward . 10.0.0.1 {\ntls\n}", "Corefile:3: forward: tls is not implemented yet"),
-        ("forward . 10.0.0.1 {\ntls_servername a\n}", "tls_servername is not implemented yet"),
-        ("forward . 10.0.0.1 {\ndoh_method GET\n}", "doh_method is not implemented yet"),
+        ("forward . 10.0.0.1 {\nbudget 0\n}", "budget: expected a whole number"),
+        ("forward . 10.0.0.1 {\ncluster_names keep\n}", "cluster_names: expected refuse"),
+        ("forward . 10.0.0.1 {\nmixed_case yes\n}", "unexpected 'yes'"),
     ],
 )
 def test_what_cannot_be_meant_is_an_error(directive, why):
