@@ -33,8 +33,10 @@ class Spoken(Protocol):
     underway: int
     """Queries that are not answered yet."""
     waits_since: float
-    is_idle: bool
-    """Nothing has begun that is to be over soon."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing has begun that is to be over soon."""
 
     def close(self) -> None:
         """Takes no more queries; closes when all that were taken are answered."""

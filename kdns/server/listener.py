@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from kdns.plugins.base import Client
+from kdns.plugins.tls import GRPC, WEB
+from kdns.server.accepting import StreamListener
 from kdns.server.assembly import Services
 from kdns.server.peers import address_of
 from kdns.server.pipeline import Pipeline
@@ -23,6 +25,8 @@ from kdns.server.stream import TcpListener
 from kdns.server.table import AnswerTable
 from kdns.server.terms import Terms
 from kdns.server.udp import UdpListener
+from kdns.server.web import Web
+from kdns.server.webservices import Doh, Grpc
 
 
 def new_pipeline(router: Router, services: Services, *, whole: bool) -> Pipeline:
@@ -101,7 +105,17 @@ class Listener:
             return (
                 TcpListener(sock, pipeline(scheme, sock), clock, transport=scheme, terms=terms),
             )
-        raise NotImplementedError
+        service = Grpc() if scheme == "grpc" else Doh("https")
+        web = StreamListener(
+            sock,
+            pipeline(scheme, sock),
+            clock,
+            lambda listener: Web(listener, service),
+            transport=scheme,
+            offers=GRPC if scheme == "grpc" else WEB,
+            terms=terms,
+        )
+        return (web,)
 
     def _pipeline(
         self, router: Router, services: Services, transport: str, sock: socket.socket

@@ -78,8 +78,9 @@ def stripped(
 ) -> tuple[Header, bytes] | None:
     """Whose a datagram is, and what he sent; None where it is not to be answered."""
     policy = trust.policy(address_of(peer))
+    if policy != "skip" and packet.startswith(proxied.TEXT):
+        return None  # version 1 is for streams alone
     if policy == "skip" or not packet.startswith(proxied.SIGNATURE):
-        # A header of version 1 is for streams alone, and no DNS either.
         return (sessions.find(peer, now, trust) if policy == "use" else proxied.NONE), packet
     try:
         header = proxied.read(packet)

@@ -1,0 +1,192 @@
+"""HTTP/1.1 for DNS over HTTPS: requests one after the other, each answered before the next is read.
+
+A client may send the next ones early; they wait in the kernel. Bounds: octets of a head and of a
+body. What cannot be told from the start of another request ends the connection (RFC 9112 §6.3).
+"""
+
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from kdns.server.forwarded import forwarded
+from kdns.server.webservices import Request, Response
+
+if TYPE_CHECKING:
+    from kdns.server.web import Web
+
+MAX_HEAD: Final = 16_384
+"""Octets of a request's line and fields."""
+MAX_CHUNK_LINE: Final = 64
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LENGTH: Final = re.compile(r"[0-9]{1,9}")
+_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,8}")
+
+Head = tuple[Request, int, bool, bool]
+"""A request without its body, the length of that (-1 for chunks), whether the connection stays, and
+whether the client waits for a word before he sends it."""
+
+
+class Broken(Exception):
+    """No request, and the status that says why; the connection ends."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Http1:
+    """The server's side of one connection."""
+
+    def __init__(self, web: "Web") -> None:
+        self._web = web
+        self._buffer = b""
+        self._head: Head | None = None
+        """Of the request whose body is not whole."""
+        self._body = b""
+        self._stays = True
+        self._is_busy = False
+        self._is_in_turn = False
+
+    @property
+    def is_idle(self) -> bool:
+        """No request has begun."""
+        return not self._buffer and self._head is None and not self._web.is_full
+
+    @property
+    def is_over(self) -> bool:
+        """No request is being answered."""
+        return not self._is_busy
+
+    def close(self) -> None:
+        """Takes no more requests."""
+        self._stays = False
+
+    def end(self) -> None:
+        """The end of the stream says so."""
+
+    def receive(self, octets: bytes) -> None:
+        """Reads; one request at a time, those that are answered at once in one turn."""
+        if self.is_idle and octets:
+            self._web.renew()
+        self._buffer += octets
+        if self._is_in_turn:
+            return
+        self._is_in_turn = True
+        try:
+            while self._stays and not self._is_busy and not self._web.is_full and self._next():
+                pass
+        except Broken as error:
+            self._stays = False
+            self._buffer, self._head = b"", None
+            self._is_busy = True
+            self._web.refuse(error.status, self._respond)
+        finally:
+            self._is_in_turn = False
+        if self._is_busy or not self._stays:
+            self._web.hold()
+
+    def _next(self) -> bool:
+        """Has the next request answered, if it is whole."""
+        if self._head is None:
+            end = self._buffer.find(b"\r\n\r\n", 0, MAX_HEAD)
+            if end < 0:
+                if len(self._buffer) >= MAX_HEAD:
+                    raise Broken(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+                return False
+            self._head = parse(self._buffer[:end])
+            self._buffer, self._body = self._buffer[end + 4 :], b""
+            if self._head[1] > self._web.service.max_body:
+                raise Broken(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            if self._head[3]:
+                self._web.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request, length, stays, _ = self._head
+        if not (self._chunked() if length < 0 else self._counted(length)):
+            return False
+        self._head, self._stays, self._is_busy = None, stays and self._stays, True
+        request.body = self._body
+        self._web.serve(request, self._respond)
+        return True
+
+    def _counted(self, length: int) -> bool:
+        if len(self._buffer) < length:
+            return False
+        self._body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return True
+
+    def _chunked(self) -> bool:
+        """Reads chunks (RFC 9112 §7.1); true after the last one."""
+        while True:
+            end = self._buffer.find(b"\r\n", 0, MAX_CHUNK_LINE)
+            if end < 0:
+                if len(self._buffer) >= MAX_CHUNK_LINE:
+                    raise Broken(HTTPStatus.BAD_REQUEST)
+                return False
+            word = self._buffer[:end].partition(b";")[0].strip()
+            if not _SIZE.fullmatch(word):
+                raise Broken(HTTPStatus.BAD_REQUEST)
+            size = int(word, 16)
+            if len(self._body) + size > self._web.service.max_body:
+                raise Broken(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            rest = self._buffer[end + 2 :]
+            if len(rest) < size + 2:
+                return False
+            if rest[size : size + 2] != b"\r\n":  # trailers are not for us either
+                raise Broken(HTTPStatus.BAD_REQUEST)
+            self._body, self._buffer = self._body + rest[:size], rest[size + 2 :]
+            if not size:
+                return True
+
+    def _respond(self, response: Response) -> None:
+        self._is_busy = False
+        lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in response.fields]
+        lines.append(f"content-length: {len(response.body)}")
+        if not self._stays:
+            lines.append("connection: close")
+            self._web.is_closing = True
+        self._web.write("\r\n".join((*lines, "", "")).encode("latin-1") + response.body)
+        if self._stays and not self._is_in_turn:
+            self._web.release()
+        self._web.settle()
+
+
+def parse(head: bytes) -> Head:
+    """Reads a request's line and fields; raises Broken."""
+    lines = head.decode("latin-1").lstrip("\r\n").split("\r\n")
+    words = lines[0].split(" ")
+    if len(words) != 3 or not _TOKEN.fullmatch(words[0]):
+        raise Broken(HTTPStatus.BAD_REQUEST)
+    method, target, version = words
+    if version not in {"HTTP/1.1", "HTTP/1.0"}:
+        raise Broken(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+    fields = [_field(line) for line in lines[1:]]
+    kinds = [value for name, value in fields if name == "content-type"]
+    type_ = kinds[0].partition(";")[0].strip().lower() if kinds else ""
+    length = _length(fields)
+    said = ",".join(value for name, value in fields if name == "connection").lower()
+    stays = "close" not in said if version == "HTTP/1.1" else "keep-alive" in said
+    waits = any(name == "expect" and value.lower() == "100-continue" for name, value in fields)
+    request = Request(method, target, type_, forwarded(fields))
+    return request, length, stays, waits and length != 0
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or not _TOKEN.fullmatch(name):
+        raise Broken(HTTPStatus.BAD_REQUEST)
+    return name.lower(), value.strip(" \t")
+
+
+def _length(fields: list[tuple[str, str]]) -> int:
+    """The length of the body, -1 for chunks; one of both kinds at most (RFC 9112 §6.1)."""
+    codings = [value.lower() for name, value in fields if name == "transfer-encoding"]
+    lengths = {value for name, value in fields if name == "content-length"}
+    if codings:
+        if lengths or codings != ["chunked"]:
+            raise Broken(HTTPStatus.BAD_REQUEST)
+        return -1
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or not _LENGTH.fullmatch(min(lengths)):
+        raise Broken(HTTPStatus.BAD_REQUEST)
+    return int(min(lengths))

@@ -1,0 +1,185 @@
+"""One client's connection for HTTP: which version is spoken, who asks, and what became of it.
+
+The first octets say the version, with TLS before it or without. Requests become queries here, and
+replies go back to whoever speaks the version. Bounds: queries under way, and the listener's time.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol, cast
+
+from kdns.plugins.base import Client
+from kdns.server.accepting import StreamListener
+from kdns.server.asking import ask
+from kdns.server.forwarded import asker
+from kdns.server.peers import Peer, address_of
+from kdns.server.webservices import Refusal, Request, Response, Service
+
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+class Speaker(Protocol):
+    """A version of HTTP."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing has begun that is to be over soon."""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing is owed to the client, nor asked by him."""
+
+    def receive(self, octets: bytes) -> None:
+        """Reads."""
+
+    def close(self) -> None:
+        """Takes no more requests."""
+
+    def end(self) -> None:
+        """Says that the connection ends."""
+
+
+class Web(asyncio.Protocol):
+    """A connection, from its first octet to its last."""
+
+    def __init__(self, listener: StreamListener, service: Service) -> None:
+        self.listener = listener
+        self.service = service
+        self.underway = 0
+        self.waits_since = listener.clock()
+        self.is_closing = False
+        self.is_full = False
+        """The client does not read what is written."""
+        self._speaker: Speaker | None = None
+        self._early = b""
+        self._peer: Peer = ()
+        self._local: Peer = ()
+        self._is_held = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing has begun that is to be over soon."""
+        return self._speaker is not None and self._speaker.is_idle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._peer = transport.get_extra_info("peername") or ()
+        self._local = transport.get_extra_info("sockname") or ()
+        if not self._peer or not self._local:
+            self.transport.abort()
+            return
+        self.listener.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closing = True
+        self.listener.drop(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._speaker is None:
+            self._early += data
+            if PREFACE.startswith(self._early) and len(self._early) < len(PREFACE):
+                return
+            data, self._early = self._early, b""
+            self._speaker = self._begun(data)
+        self._speaker.receive(data)
+        self.settle()
+
+    def _begun(self, data: bytes) -> Speaker:
+        if data.startswith(PREFACE) or self.service.transport == "grpc":
+            from kdns.server.http2 import Http2  # noqa: PLC0415 - not loaded where nobody uses it
+
+            return Http2(self)
+        from kdns.server.http1 import Http1  # noqa: PLC0415 - as above
+
+        return Http1(self)
+
+    def eof_received(self) -> bool:
+        """The client says no more; what was asked is still answered."""
+        self.close()
+        return self.transport.can_write_eof()
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+        self.hold()
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        asyncio.get_running_loop().call_soon(self.release)
+
+    def close(self) -> None:
+        """Takes no more requests; closes when all that were taken are answered."""
+        self.is_closing = True
+        if self._speaker is not None:
+            self._speaker.close()
+        self.settle()
+
+    def settle(self) -> None:
+        """Closes when nothing is left to say."""
+        is_over = self._speaker is None or self._speaker.is_over
+        if self.is_closing and is_over and not self.transport.is_closing():
+            if self._speaker is not None:
+                self._speaker.end()
+            self.transport.close()
+
+    def hold(self) -> None:
+        """Reads no more for now."""
+        if not self._is_held and not self.transport.is_closing():
+            self._is_held = True
+            self.transport.pause_reading()
+
+    def release(self) -> None:
+        """Reads again, where there is room."""
+        if self._is_held and not self.is_full and not self.transport.is_closing():
+            self._is_held = False
+            self.transport.resume_reading()
+            if self._speaker is not None:
+                self._speaker.receive(b"")
+
+    def write(self, octets: bytes) -> None:
+        """Sends."""
+        if octets and not self.transport.is_closing():
+            self.transport.write(octets)
+
+    def renew(self) -> None:
+        """Notes that what is waited for has come a step nearer."""
+        self.waits_since = self.listener.clock()
+        self.listener.renew(self)
+
+    def serve(self, request: Request, done: Callable[[Response], None]) -> None:
+        """Has a request answered, now or later."""
+        listener = self.listener
+        listener.heard_at = listener.clock()
+        self.renew()
+        try:
+            packet = self.service.query(request)
+        except Refusal as refusal:
+            self._respond(done, refusal.response)
+            return
+        client, peer = self._client(request)
+        self.underway += 1
+        ask(listener.pipeline, packet, client, peer, partial(self._answered, done))
+
+    def refuse(self, status: int, done: Callable[[Response], None]) -> None:
+        """Answers where there is no request to speak of."""
+        self._respond(done, self.service.refusal(status))
+
+    def _answered(self, done: Callable[[Response], None], reply: bytes | None) -> None:
+        self.underway -= 1
+        self.renew()
+        self._respond(done, self.service.response(reply))
+        self.settle()
+
+    def _respond(self, done: Callable[[Response], None], response: Response) -> None:
+        listener = self.listener
+        self.service.count(listener.pipeline.counters, listener.terms.label, response)
+        done(response)
+
+    def _client(self, request: Request) -> tuple[Client, Peer]:
+        """Who asks: the peer, or whom proxies say that are to be believed."""
+        address, port, peer = asker(self._peer, request.forwarded, self.listener.terms.forwarded)
+        here, tlvs = address_of(self._local), self.transport.get_extra_info("tlvs", b"")
+        name = self.listener.transport
+        return Client(address, port, name, here, self._local[1], tlvs), peer
