@@ -1,8 +1,13 @@
 """What an object is called, and what two objects of the same name have in common."""
 
+from typing import TypeVar
+
 from msgspec.structs import astuple
 
 from kdns.cluster.objects import Namespace, Node, Object
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 def sharing(old: Object, new: Object) -> Object:
@@ -14,3 +19,11 @@ def sharing(old: Object, new: Object) -> Object:
 def name_of(thing: Object) -> tuple[str, str]:
     """Namespace, empty for what has none, and name."""
     return ("" if isinstance(thing, Namespace | Node) else thing.namespace, thing.name)
+
+
+def swap(table: dict[K, T], key: K, new: T | None) -> T | None:
+    """Sets or, with None, takes out an entry; returns what was there."""
+    old = table.pop(key, None)
+    if new is not None:
+        table[key] = new
+    return old

@@ -36,6 +36,12 @@ class SliceTable:
         self._due: float | None = None
         self._settled_at = float("-inf")
 
+    def frozen(self) -> "SliceTable":
+        """The slices of all services as they are now, to be found by service alone."""
+        kept = SliceTable()
+        kept._local, kept._imported = dict(self._local), dict(self._imported)
+        return kept
+
     def get(self, namespace: str, name: str) -> Slice | None:
         """The slice of this name."""
         number = self._numbers.get(namespace, {}).get(name)

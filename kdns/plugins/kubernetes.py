@@ -7,7 +7,7 @@ and the one look-up that must be waited for: the target of an ExternalName servi
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -34,8 +34,9 @@ from kdns.plugins.base import (
     zone_of,
 )
 from kdns.wire import names, types
-from kdns.wire.message import Answer
+from kdns.wire.message import Answer, RRset
 from kdns.wire.names import Key
+from kdns.zone import listing
 from kdns.zone.answers import Outcome, answer, plain
 from kdns.zone.clients import Clients, parse_search, search_path
 from kdns.zone.external import Alias
@@ -81,6 +82,8 @@ class Kubernetes(Backend):
         site.counters.ask("kdns_data_stale", partial(_stale, site.life))
         beside.setdefault("metadata", []).append(self.offer)
         beside["cluster"] = self._view
+        self.on_change: list[Callable[[Key], None]] = []
+        beside.setdefault("transfer", []).append(self)
         forward = {zone.key for zone in self._view.zones if not zone.is_reverse}
         site.shared.setdefault("cluster zones", set()).update(forward)
         if self._view.pods == "verified":
@@ -261,6 +264,25 @@ class Kubernetes(Backend):
             return self._marked(zone.at_present().nodata)
         found = positive(*alias.cnames, *as_of_now(query, reply).answer)
         return self._marked(found.but(flags=found.flags | reply.flags & types.TC))
+
+    # What `transfer` asks for
+
+    @property
+    def zones(self) -> tuple[Key, ...]:
+        """The apexes of its zones."""
+        return tuple(zone.key for zone in self._view.zones)
+
+    def serial(self, zone: Key) -> int | None:
+        """The serial of a zone; None before the cluster is known."""
+        found = next(one for one in self._view.zones if one.key == zone)
+        return found.serial if self._view.store.has_synced else None
+
+    def records(self, zone: Key) -> Iterator[RRset]:
+        """All records of a zone."""
+        found = next(one for one in self._view.zones if one.key == zone)
+        return listing.records(self._view, found)
+
+    # What others ask for
 
     def search(self, query: Query) -> tuple[Key, ...] | None:
         """The search path of the asker's pod, for the zone he asks in; None when it is unknown."""

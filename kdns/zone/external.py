@@ -37,7 +37,7 @@ def answer(
     view: View, zone: Zone, key: Key, service: Service, type_: int, ask: Ask
 ) -> Answer | Alias | None:
     """Answers for the name of an ExternalName service; None when its target is no name."""
-    target = _target(service.external_name)
+    target = target_of(service.external_name)
     if target is None:
         return None
     if type_ == types.CNAME:
@@ -58,12 +58,12 @@ def answer(
         found = ask(there, at[1])
         if not isinstance(found, Service):
             return positive(*cnames, *found.answer) if found and found.answer else zone.nodata
-        owner, target = there, _target(found.external_name)
+        owner, target = there, target_of(found.external_name)
     return zone.nodata
 
 
 @lru_cache(maxsize=512)
-def _target(text: str) -> bytes | None:
+def target_of(text: str) -> bytes | None:
     """The name as the service spells it; None when it is an address or cannot be a name."""
     try:
         ip_address(text.removesuffix("."))

@@ -33,8 +33,8 @@ Host = tuple[bytes | None, bytes, Sequence[Port]]
 """An SRV target, an address of it, and its ports."""
 
 WIDTHS = {types.A: 4, types.AAAA: 16}
-_FIXED = Struct("!HHH").pack
-_PORTLESS: tuple[Port, ...] = (Port("", -1, ""),)
+FIXED = Struct("!HHH").pack
+PORTLESS: tuple[Port, ...] = (Port("", -1, ""),)
 """CoreDNS: an object without ports counts as one port that makes no SRV (facts B.2, B.5)."""
 
 
@@ -93,12 +93,12 @@ def _cluster(
     type_: int,
 ) -> Answer | None:
     """Answers with the ClusterIPs."""
-    ports = service.ports or _PORTLESS
+    ports = service.ports or PORTLESS
     if pick is not ALL:
-        ports = () if pick.zone else _matching(ports, pick)
+        ports = () if pick.zone else matching(ports, pick)
     if not ports:
         return None
-    if view.ignore_empty and not any(map(_ready, view.slices(zone, service.key))):
+    if view.ignore_empty and not any(map(ready, view.slices(zone, service.key))):
         return None
     addresses = service.addresses
     if type_ == types.SRV:
@@ -133,7 +133,7 @@ def _endpoints(
     slices = view.slices(zone, service.key)
     if pick is ALL and type_ in WIDTHS:
         return _all_addresses(view, zone, key, slices, type_)
-    chosen = _choose(view, slices, pick)
+    chosen = choose(view, slices, pick)
     if pick.zone:
         chosen = _zonal(chosen, pick)
     elif not chosen:
@@ -159,7 +159,7 @@ def _all_addresses(
     columns: list[Iterable[bytes]] = []
     for slice_ in slices:
         if slice_.unready:
-            endpoints = _ready(slice_)
+            endpoints = ready(slice_)
             column = _addresses(slice_, endpoints) if endpoints else ()
         else:
             column = _column(slice_.width, slice_.addresses)
@@ -173,26 +173,26 @@ def _all_addresses(
     return _addressed(view, zone, key, type_, tuple(found))
 
 
-def _choose(view: View, slices: Iterable[Slice], pick: Pick) -> list[Chosen]:
+def choose(view: View, slices: Iterable[Slice], pick: Pick) -> list[Chosen]:
     chosen: list[Chosen] = []
     wanted, is_port = pick.endpoint, pick.port or pick.protocol
     address = parse_exact(wanted) if wanted else None
     for slice_ in slices:
         endpoints: Sequence[int] = ()
         if not wanted:
-            endpoints = _ready(slice_)
+            endpoints = ready(slice_)
         elif pick.cluster == slice_.cluster:
             endpoints = _named(view, slice_, wanted, address)
         if endpoints:
-            ports = slice_.ports or _PORTLESS
+            ports = slice_.ports or PORTLESS
             if is_port:
-                ports = _matching(ports, pick)
+                ports = matching(ports, pick)
             if ports:
                 chosen.append((slice_, endpoints, ports))
     return chosen
 
 
-def _ready(slice_: Slice) -> Sequence[int]:
+def ready(slice_: Slice) -> Sequence[int]:
     """The endpoints of a slice that are answered."""
     endpoints = range(slice_.count)
     if not slice_.unready:
@@ -230,7 +230,7 @@ def _named(view: View, slice_: Slice, wanted: str, address: bytes | None) -> lis
     ]
 
 
-def _matching(ports: tuple[Port, ...], pick: Pick) -> tuple[Port, ...]:
+def matching(ports: tuple[Port, ...], pick: Pick) -> tuple[Port, ...]:
     name, protocol = pick.port, pick.protocol
     found = []
     for port in ports:
@@ -251,14 +251,14 @@ def _zonal(chosen: list[Chosen], pick: Pick) -> list[Chosen]:
 
 def _is_above(service: Service | ServiceImport, slices: Iterable[Slice], pick: Pick) -> bool:
     """True for `_tcp` or a cluster before a service, with names below it (RFC 8020 §2)."""
-    ready = [slice_ for slice_ in slices if _ready(slice_)]
-    if any(slice_.cluster and slice_.cluster == pick.endpoint for slice_ in ready):
+    known = [slice_ for slice_ in slices if ready(slice_)]
+    if any(slice_.cluster and slice_.cluster == pick.endpoint for slice_ in known):
         return not pick.cluster
     if pick.endpoint[:1] != "_":
         return False
     ports = service.ports
     if service.is_headless:
-        ports = tuple(chain.from_iterable(slice_.ports for slice_ in ready))
+        ports = tuple(chain.from_iterable(slice_.ports for slice_ in known))
     return any(port.name and port.protocol == pick.endpoint[1:] for port in ports)
 
 
@@ -303,7 +303,7 @@ def _located(view: View, zone: Zone, key: Key, hosts: Sequence[Host]) -> Answer:
     for target, address, ports in hosts:
         if ports is not before:
             before = ports
-            fixed = [_FIXED(0, weight, port.number) for port in ports if port.number >= 0]
+            fixed = [FIXED(0, weight, port.number) for port in ports if port.number >= 0]
         if target is None or not fixed:
             continue
         for one in fixed:
@@ -333,7 +333,7 @@ def _located_at(
     rdatas: dict[bytes, None] = {}
     for port in ports:
         if port.number >= 0 and target is not None:
-            rdatas[_FIXED(0, max(1, 100 // len(ports)), port.number) + target] = None
+            rdatas[FIXED(0, max(1, 100 // len(ports)), port.number) + target] = None
     if target is None or not rdatas:
         return zone.nodata
     glue = RRset(target, family, ttl, (address,))

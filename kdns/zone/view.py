@@ -7,6 +7,7 @@ serials into the ones it remembers.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
+from typing import ClassVar
 
 from kdns.cluster.objects import Slice
 from kdns.cluster.store import Store
@@ -16,7 +17,6 @@ from kdns.wire.names import IN_ADDR, IP6, LONGEST, Key, is_below, parse_reverse
 from kdns.zone.names import Labels, label
 
 _TIMERS = (7200, 1800, 86400)
-_BEFORE = (b"\x02ns\x03dns", b"\x0ahostmaster")
 _MOST_ENDS = 2048
 """Half a megabyte at most."""
 
@@ -38,7 +38,15 @@ class ImportSerial:
 class Zone:
     """A zone of the stanza, with its SOA and what is answered without other records."""
 
-    def __init__(self, key: Key, ttl: int, serial: Serial, *, is_multicluster: bool) -> None:
+    before: ClassVar[tuple[bytes, bytes]] = (b"\x02ns\x03dns", b"\x0ahostmaster")
+    """What stands before the zone in the names of its server and its keeper."""
+    plugin: ClassVar[str] = "kubernetes"
+    longest_ttl: ClassVar[int] = 300
+    """Of the SOA itself."""
+
+    def __init__(
+        self, key: Key, ttl: int, serial: Serial, *, is_multicluster: bool = False
+    ) -> None:
         self.key = key
         self.is_reverse = is_below(key, IN_ADDR) or is_below(key, IP6)
         self.has_reverse = self.is_reverse or is_below(IN_ADDR, key)
@@ -51,8 +59,8 @@ class Zone:
 
     def _renew(self) -> None:
         self._made = serial = self._serial.serial
-        ttl = min(self._ttl, 300)
-        rrset = records.soa_set(self.key, ttl, _BEFORE, serial, _TIMERS, self._ttl)
+        ttl = min(self._ttl, self.longest_ttl)
+        rrset = records.soa_set(self.key, ttl, self.before, serial, _TIMERS, self._ttl)
         self.soa = self._answer(types.NOERROR, answer=(rrset,))
         self.nodata = self._answer(types.NOERROR, authority=(rrset,))
         """The name exists, but no such records."""
@@ -64,8 +72,13 @@ class Zone:
         self, rcode: int, answer: tuple[RRset, ...] = (), authority: tuple[RRset, ...] = ()
     ) -> Answer:
         return Answer(
-            rcode, answer, authority, (), types.AA, self._serial, plugin="kubernetes", live=True
+            rcode, answer, authority, (), types.AA, self._serial, plugin=self.plugin, live=True
         )
+
+    @property
+    def serial(self) -> int:
+        """The serial as of now."""
+        return self._serial.serial
 
     def at_present(self) -> "Zone":
         """This zone, with its answers made anew if the serial has moved."""
