@@ -320,7 +320,8 @@ class Pipeline:
             query.forget()
             if block is not None and query.opcode not in (types.NOTIFY, *block.opcodes):
                 return NOT_ADMITTED
-        if question.cls != types.IN and not (block and block.takes(question.cls)):
+        is_admitted = block is not None and query.opcode in block.opcodes
+        if question.cls != types.IN and not (is_admitted or (block and block.takes(question.cls))):
             return REFUSED
         if question.version:
             query.forget()

@@ -118,7 +118,7 @@ def _section(
             opt = (cls, ttl, _options(message[at:end]))
             at = end
             continue
-        rdata = _rdata(message, at, end, (type_, cls), known)
+        rdata = read_rdata(message, at, end, (type_, cls), known)
         at = end
         if ttl > 0x7FFFFFFF:
             ttl = 0  # RFC 2181 §8
@@ -143,9 +143,10 @@ def _options(block: bytes) -> bytes:
     return block
 
 
-def _rdata(
+def read_rdata(
     message: bytes, at: int, end: int, kind: tuple[int, int], known: dict[int, bytes]
 ) -> bytes:
+    """The uncompressed rdata of a type and class between two offsets."""
     type_, cls = kind
     shape = _NAMED.get(type_)
     if shape is None:
