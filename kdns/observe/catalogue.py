@@ -181,6 +181,9 @@ METRICS: Final[dict[str, Metric]] = {
     "kdns_resyncs_total": Metric(
         "counter", "Lists read again because a watch could not go on.", ("resource", "reason")
     ),
+    "kdns_dynupdate_updates_total": Metric(
+        "counter", "Updates, by what was answered.", ("rcode",)
+    ),
     "kdns_tsig_failures_total": Metric("counter", "Signed requests that were refused.", ("error",)),
     "kdns_workers": Metric("gauge", "Processes that serve, where several do."),
     "kdns_worker_restarts_total": Metric(
