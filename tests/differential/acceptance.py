@@ -108,7 +108,15 @@ def block(line: str) -> str:
     return f". {{\n{inside}\n}}\n"
 
 
-FILES = {"block": ". {\n whoami\n}\n", "resolv.conf": "nameserver 127.0.0.1\n"}
+FILES = {
+    "block": ". {\n whoami\n}\n",
+    "resolv.conf": "nameserver 127.0.0.1\n",
+    "example.zone": "$ORIGIN example.org.\n@ 60 IN SOA ns h 5 7200 1800 86400 60\n"
+    "@ 60 IN NS ns\nns 60 IN A 192.0.2.1\n",
+    "zero.zone": "example.org. 60 IN SOA ns.example.org. h.example.org. 0 7200 1800 86400 60\n",
+    "keys": 'key "k.example." {\n  algorithm hmac-sha256;\n  secret "pRZgBrBvI4NAHZYhxmhs/Q==";\n};\n',
+    "bad.keys": 'key "k.example." {\n};\n',
+}
 """More files that these Corefiles name."""
 
 
