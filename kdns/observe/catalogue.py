@@ -47,6 +47,26 @@ METRICS: Final[dict[str, Metric]] = {
         ("service_kind",),
         tuple(0.001 * 2**n for n in range(20)),
     ),
+    "coredns_dns_https_responses_total": Metric(
+        "counter", "Requests answered over HTTPS, by HTTP status.", ("server", "status")
+    ),
+    "coredns_dns_https3_responses_total": Metric(
+        "counter", "Requests answered over HTTP/3, by HTTP status.", ("server", "status")
+    ),
+    "coredns_dns_quic_responses_total": Metric(
+        "counter",
+        "Streams over QUIC that were answered or abandoned, by code of RFC 9250.",
+        ("server", "status"),
+    ),
+    "kdns_tls_failures_total": Metric(
+        "counter",
+        "TLS handshakes that failed: no protocol in common, or no certificate that the"
+        " listener takes.",
+        ("server",),
+    ),
+    "kdns_proxy_headers_refused_total": Metric(
+        "counter", "Connections and datagrams refused for their PROXY header.", ("server",)
+    ),
     "coredns_panics_total": Metric("counter", "Plugins that failed; each cost one SERVFAIL."),
     "coredns_plugin_enabled": Metric(
         "gauge", "1 for each plugin of a block that is counted.", (*_BLOCK, "name")
@@ -139,6 +159,11 @@ METRICS: Final[dict[str, Metric]] = {
     "coredns_template_rr_failures_total": Metric(
         "counter", "Filled templates that are no record.", (*_TEMPLATE, "section", "template")
     ),
+    "coredns_shed_dropped_total": Metric(
+        "counter",
+        "Queries and replies dropped because too many replies wait.",
+        ("server", "reason"),
+    ),
     # Ours
     "kdns_build_info": Metric("gauge", "Always 1: what runs.", ("version", "python")),
     "kdns_packets_rejected_total": Metric(
@@ -181,9 +206,7 @@ METRICS: Final[dict[str, Metric]] = {
     "kdns_resyncs_total": Metric(
         "counter", "Lists read again because a watch could not go on.", ("resource", "reason")
     ),
-    "kdns_dynupdate_updates_total": Metric(
-        "counter", "Updates, by what was answered.", ("rcode",)
-    ),
+    "kdns_dynupdate_updates_total": Metric("counter", "Updates, by what was answered.", ("rcode",)),
     "kdns_tsig_failures_total": Metric("counter", "Signed requests that were refused.", ("error",)),
     "kdns_workers": Metric("gauge", "Processes that serve, where several do."),
     "kdns_worker_restarts_total": Metric(

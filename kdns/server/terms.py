@@ -49,6 +49,8 @@ class Terms:
     """On one connection, in all its life."""
     max_connections: int = CONNECTIONS
     max_streams: int = 256
+    pool: int = 1024
+    """Queries under way of all connections; more wait (CoreDNS: the workers of `quic`)."""
     label: str = ""
     """The listener as metrics name it."""
 
@@ -104,6 +106,8 @@ def _bounds(plugin: Plugin) -> dict[str, Any]:  # Any: as above
         for name in ("max_connections", "max_streams")
         if settings.has(name)
     }
+    if settings.has("worker_pool_size"):
+        found["pool"] = settings.get("worker_pool_size")
     if settings.has("trust_forwarded"):
         found["forwarded"] = Nets(settings.values("trust_forwarded"))
     return found

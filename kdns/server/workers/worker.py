@@ -267,7 +267,7 @@ class Worker:
         while True:
             plugins = service.assembly.plugins
             served = tuple(service.assembly.served)
-            ports = {host: port for (host, said), port in service.ports.items() if not said}
+            ports = {name: port for (name, said), port in service.ports.items() if not said}
             self._say(standing(plugins, ports, served))
             if is_ready(plugins):
                 return
