@@ -132,6 +132,8 @@ class Endpoint:
     port: int
     path: str
     serve: Callable[[Mapping[str, str]], Awaitable[HttpReply]]
+    web: str = ""
+    """Path of the web configuration file that says how TLS is spoken there; empty for none."""
 
 
 class Runner(Protocol):

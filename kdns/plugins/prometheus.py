@@ -6,10 +6,12 @@ and transport. Labels are put together only when somebody asks for the page.
 """
 
 import asyncio
+import logging
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from kdns.corefile.options import Settings, Shape, Syntax, host_port, text
@@ -31,6 +33,8 @@ from kdns.plugins.base import (
 )
 from kdns.wire import names, types
 from kdns.wire.names import Key
+
+log = logging.getLogger("kdns.prometheus")
 
 TYPES: Final = (
     "A", "AAAA", "CNAME", "DNSKEY", "DS", "MX", "NSEC3", "NSEC", "NS", "PTR", "RRSIG", "SOA", "SRV",
@@ -213,9 +217,9 @@ class Prometheus(Observer):
 
     def __init__(self, settings: Settings, site: Site) -> None:
         super().__init__(settings, site)
-        for line in settings.all("tls"):
-            hint = "put a proxy with TLS before an address on localhost"
-            raise line.fail("prometheus: tls is not implemented", hint)
+        web = settings.get("tls", "")
+        self.web = str(Path(site.root, web)) if web else ""
+        self._is_served = True
         self.address: tuple[str, int] = settings.args[0] if settings.args else ("localhost", 9153)
         self._exchanges = site.share("exchanges", lambda: Exchanges(site.counters))
         site.share("pauses", lambda: Pauses(site.counters, site.clock))
@@ -225,12 +229,29 @@ class Prometheus(Observer):
 
     async def start(self) -> None:
         """Publishes what is known of the process and of the plugins that serve."""
+        if self.web:
+            self._check_web()
         process.publish(self.site.counters, runtime=self.settings.has("runtime_metrics"))
         self.site.counters.ask("coredns_plugin_enabled", partial(_enabled, self.site.life))
 
     def endpoints(self) -> Sequence[Endpoint]:
         """The page itself."""
-        return (Endpoint(*self.address, "/metrics", self._serve),)
+        if not self._is_served:
+            return ()
+        return (Endpoint(*self.address, "/metrics", self._serve, self.web),)
+
+    def _check_web(self) -> None:
+        """CoreDNS: without a web configuration that will do there is no page, but there is DNS."""
+        from kdns.observe import webfile  # noqa: PLC0415 - YAML is read by few
+
+        try:
+            if webfile.read(self.web) is not None:
+                webfile.secured(self.web)
+            else:
+                log.warning("%s asks for no TLS: the page is served without", self.web)
+        except webfile.WebError as error:
+            self._is_served = False
+            log.error("metrics are not served: %s", error)  # noqa: TRY400 - foreseeable
 
     async def _serve(self, _parameters: Mapping[str, str]) -> HttpReply:
         async with self._exchanges.turn:

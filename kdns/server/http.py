@@ -8,6 +8,7 @@ sends thousands at once delays his own replies, not DNS.
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -57,6 +58,11 @@ class Offer:
     directive: str
     routes: dict[str, Endpoint]
 
+    @property
+    def web(self) -> str:
+        """The web configuration file that some endpoint has, if any."""
+        return next((one.web for one in self.routes.values() if one.web), "")
+
 
 def offers(plugins: Iterable[Plugin]) -> dict[Address, Offer]:
     """What plugins serve, by address. Of two with the same path the first one answers."""
@@ -81,6 +87,7 @@ class HttpListener:
         self.port: int = self.sock.getsockname()[1]
         """The real one, where the Corefile says 0."""
         self.routes = offer.routes
+        self._web = offer.web
         self.connections: dict[Connection, None] = {}
         self._server: asyncio.Server | None = None
         self._turn = asyncio.Lock()
@@ -94,8 +101,13 @@ class HttpListener:
         """Begins to accept, the first time."""
         if self._server is not None:
             return
+        context = _secured(self._web) if self._web else None
         self._server = await asyncio.start_server(
-            self._accept, sock=self.sock, limit=MAX_HEAD_BYTES
+            self._accept,
+            sock=self.sock,
+            limit=MAX_HEAD_BYTES,
+            ssl=context,
+            ssl_handshake_timeout=REQUEST_S if context else None,
         )
 
     async def stop(self, grace_s: float) -> None:
@@ -210,6 +222,16 @@ class Connection:
             for at in range(CHUNK_BYTES, len(body), CHUNK_BYTES):
                 self._writer.write(bytes(body[at : at + CHUNK_BYTES]))
                 await self._writer.drain()
+
+
+def _secured(web: str) -> ssl.SSLContext | None:
+    """What connections speak, by a web configuration file."""
+    from kdns.observe import webfile  # noqa: PLC0415 - YAML is read by few
+
+    try:
+        return webfile.secured(web)
+    except webfile.WebError as error:
+        raise StartError(str(error)) from error
 
 
 def parse(head: bytes) -> Request:

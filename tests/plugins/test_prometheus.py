@@ -7,12 +7,12 @@ import pytest
 from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
-from kdns.corefile.tree import ConfigError
 from kdns.observe import exposition
 from kdns.plugins.base import Seen
 from kdns.plugins.prometheus import Prometheus
 from kdns.server.assembly import Services, build
 from kdns.server.pipeline import Pipeline
+from kdns.server.places import Place
 from kdns.wire import types
 from kdns.wire.encode import encode
 from kdns.wire.message import Answer
@@ -86,11 +86,6 @@ async def scraped(plugin, name):
 def test_the_page_is_served_on_the_address(options, expected):
     one = made(options).endpoints()[0]
     assert (one.host, one.port, one.path) == (*expected, "/metrics")
-
-
-def test_tls_is_an_error_that_says_so():
-    with pytest.raises(ConfigError, match="tls is not implemented"):
-        made("{\ntls web.yml\n}")
 
 
 async def test_pages_asked_for_at_once_are_written_one_after_the_other(monkeypatch):
@@ -218,7 +213,7 @@ class Asker:
         self.prometheus = next(one for one in self.assembly.plugins if isinstance(one, Prometheus))
 
     async def ask(self, name, type_="A", *, host="", port=5300, **q):
-        services, router = self.services, self.assembly.routers[host, port]
+        services, router = self.services, self.assembly.routers[Place("dns", host, port)]
         pipeline = Pipeline(
             router, services.stamps, services.counters, services.clock, services.chance, table=None
         )
@@ -317,3 +312,17 @@ async def test_a_listener_of_one_address_is_named_by_it():
     plugin.observe([seen(zone=zone, who=v6)])
     servers = {labels[2] for labels in await scraped(plugin, "coredns_dns_requests_total")}
     assert servers == {"dns://127.0.0.1:53", "dns://[::1]:53"}
+
+
+async def test_a_web_configuration_that_will_not_do_costs_the_page_not_the_server(tmp_path, caplog):
+    plugin = made(f"127.0.0.1:0 {{\n tls {tmp_path}/absent\n}}")
+    await plugin.start()
+    assert plugin.endpoints() == ()
+    assert "metrics are not served" in caplog.text
+
+
+async def test_the_web_configuration_is_beside_what_root_says(tmp_path):
+    (tmp_path / "web.yml").write_text("")
+    plugin = made("127.0.0.1:0 {\n tls web.yml\n}", root=str(tmp_path))
+    await plugin.start()
+    assert [one.web for one in plugin.endpoints()] == [f"{tmp_path}/web.yml"]

@@ -43,7 +43,7 @@ class Front:
         """Opens an address, or puts other paths behind one that is open."""
         address = offer.address
         routes = {
-            path: Endpoint(*address, path, partial(self._serve, address, path))
+            path: Endpoint(*address, path, partial(self._serve, address, path), offer.web)
             for path in offer.paths
         }
         door = self._doors.get(address)

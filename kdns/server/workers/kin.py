@@ -102,7 +102,7 @@ class Kin(Siblings):
         id_ = next(self._ids)
         asked: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
         self._asked[id_] = asked
-        self._say(Offer(id_, address, offer.directive, tuple(offer.routes)))
+        self._say(Offer(id_, address, offer.directive, tuple(offer.routes), offer.web))
         return await asked
 
     async def agree(self, assembly: Assembly) -> None:

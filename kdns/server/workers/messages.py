@@ -126,6 +126,7 @@ class Offer(Struct, tag=True, array_like=True):
     address: Address
     directive: str
     paths: tuple[str, ...]
+    web: str = ""
 
 
 class Withdraw(Struct, tag=True, array_like=True):
