@@ -5,7 +5,7 @@ packets go through the pipeline. What one packet of a batch does costs only its 
 """
 
 import socket
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from itertools import count as counting
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +14,7 @@ from kdns.plugins.base import Client
 from kdns.server.late import Late
 from kdns.server.mmsg import COUNT, Slots
 from kdns.server.outbox import Outbox
+from kdns.server.overload import Overload
 from kdns.server.peers import Bound, address_of, peer_of, unmapped
 from kdns.server.pipeline import Pipeline
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 Origin = tuple[bytes, bytes]
 """Who sent a packet and which of our addresses he asked, as the kernel wrote it."""
+
+Places = Iterator[tuple[int, int, int]]
+"""Slots, where their packets begin, and how long these are."""
+Sift = Callable[[list[bytes]], Sequence[int]]
 
 _SHORTEST = DURATIONS[0]
 
@@ -34,10 +39,12 @@ class Batches:
         sock: socket.socket,
         pipeline: Pipeline,
         outbox: Outbox,
+        overload: Overload,
         clock: Callable[[], float],
         sent: Callable[[], None],
     ) -> None:
         self.late = Late[Origin](self._send_late, sent)
+        self._overload = overload
         self._pipeline = pipeline
         self._outbox = outbox
         self._clock = clock
@@ -116,7 +123,9 @@ class Batches:
         """Answers the packets in the first slots, and tells of it."""
         slots, pipeline = self._slots, self._pipeline
         self._missed = 0
-        places = zip(counting(), slots.starts, slots.sizes[:count].tolist())
+        places: Places = zip(counting(), slots.starts, slots.sizes[:count].tolist())
+        if self._overload.sift is not None:
+            places = self._sifted(places, self._overload.sift, count)
         try:
             self._answer(places, slots.are_v6(count), now)
         finally:
@@ -127,9 +136,7 @@ class Batches:
             pipeline.served(count - self._missed, now, caller)
         pipeline.tell_due()
 
-    def _answer(
-        self, places: Iterator[tuple[int, int, int]], are_v6: list[bool] | None, now: float
-    ) -> None:
+    def _answer(self, places: Places, are_v6: list[bool] | None, now: float) -> None:
         """Writes answers into the slots of packets, those from the table without a detour."""
         pipeline, slots = self._pipeline, self._slots
         table, stamps, generation = pipeline.table, pipeline.stamps, pipeline.stamps.generation
@@ -175,6 +182,18 @@ class Batches:
             slots.skip(slot)
             self._answer(places, are_v6, now)  # its failure is not the next one's
             raise
+
+    def _sifted(self, places: Places, sift: Sift, count: int) -> Places:
+        """Leaves out the packets of those who send more than their share."""
+        data, at, end = self._data, *((8, 24) if self._is_v6 else (4, 8))
+        gone = sift([data[name + at : name + end] for name in self._names[:count]])
+        if not gone:
+            return places
+        self._missed = len(gone)
+        for slot in gone:
+            self._slots.skip(slot)
+        left = set(range(count)).difference(gone)
+        return iter([place for place in places if place[0] in left])
 
     def _recall(
         self, slot: int, packet: bytes, are_v6: list[bool] | None, now: float

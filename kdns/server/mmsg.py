@@ -74,7 +74,7 @@ class Slots:
         prefixes = whole.cast("H")[(_CONTROLS + _ADDRESS6_AT) // 2 : _DATA // 2 : _CONTROL // 2]
         self._prefixes = prefixes[:COUNT]
         self._zeros = memoryview(bytes(4 * COUNT)).cast("I")
-        self._skipped: list[int] = []
+        self._skipped: set[int] = set()
         self._headers = whole[_HEADERS:_NAMES]
         self._restored = self._template()
         self.restore()
@@ -168,7 +168,7 @@ class Slots:
 
     def skip(self, slot: int) -> None:
         """Leaves a packet without an answer."""
-        self._skipped.append(slot)
+        self._skipped.add(slot)
 
     def send(self, count: int) -> tuple[int, list[int]]:
         """Sends the answers in the first slots.

@@ -5,20 +5,21 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from kdns.observe.counters import Counters
+from kdns.plugins.shed import Shed
 from kdns.server.peers import Ancillary, Peer, from_local
+from kdns.server.pipeline import Pipeline
 
 
 class Outbox:
     """What leaves a UDP socket one by one."""
 
     def __init__(
-        self, sock: socket.socket, counters: Counters, emptied: Callable[[], None]
+        self, sock: socket.socket, pipeline: Pipeline, emptied: Callable[[], None]
     ) -> None:
         self.waiting: deque[tuple[bytes, Peer, Ancillary]] = deque()
         """Replies without room, the first to go first; `emptied` is called when they have gone."""
         self._sock = sock
-        self._counters = counters
+        self._pipeline = pipeline
         self._emptied = emptied
         self._loop = asyncio.get_running_loop()
 
@@ -36,13 +37,16 @@ class Outbox:
 
     def keep(self, reply: bytes, peer: Peer, ancillary: Ancillary) -> None:
         """Sends a reply when there is room."""
+        shed = self._pipeline.router.first(Shed) if self.waiting else None
+        if shed is not None and not shed.takes(len(self.waiting)):
+            return
         if not self.waiting:
             self._loop.add_writer(self._sock, self._flush)
         self.waiting.append((reply, peer, ancillary))
 
     def fail(self, count: int = 1) -> None:
         """Counts replies that could not be sent."""
-        self._counters.add("kdns_send_failures_total", "udp", by=count)
+        self._pipeline.counters.add("kdns_send_failures_total", "udp", by=count)
 
     def close(self) -> None:
         """Gives up what waits."""

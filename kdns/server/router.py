@@ -7,6 +7,7 @@ first match (facts C.1).
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from kdns.plugins.base import (
     DROP,
@@ -25,6 +26,8 @@ from kdns.wire import types
 from kdns.wire.message import Answer, Question
 from kdns.wire.names import ROOT, Key
 from kdns.wire.scan import options
+
+P = TypeVar("P", bound=Plugin)
 
 NO_NEXT = Answer(rcode=types.SERVFAIL, error="no next plugin found")
 REFUSED = Answer(rcode=types.REFUSED)
@@ -120,6 +123,11 @@ class Router:
             one.wants_callers for block in self.blocks for one in block.summing
         )
         """Somebody lists clients."""
+
+    def first(self, kind: type[P]) -> P | None:
+        """The first plugin of a kind, whichever block it stands in."""
+        plugins = (one for block in self.blocks for one in block.plugins)
+        return next((one for one in plugins if isinstance(one, kind)), None)
 
     def choose(self, key: Key, type_: int) -> Block | None:
         """The block that answers a name, None when no zone holds it."""

@@ -10,6 +10,7 @@ from typing import cast
 from kdns.plugins.base import Client
 from kdns.server.late import Late
 from kdns.server.outbox import Outbox
+from kdns.server.overload import Overload
 from kdns.server.peers import (
     IP_PKTINFO,
     Ancillary,
@@ -33,6 +34,7 @@ class Singly:
         sock: socket.socket,
         pipeline: Pipeline,
         outbox: Outbox,
+        overload: Overload,
         clock: Callable[[], float],
         sent: Callable[[], None],
     ) -> None:
@@ -40,6 +42,7 @@ class Singly:
         self._sock = sock
         self._pipeline = pipeline
         self._outbox = outbox
+        self._overload = overload
         self._clock = clock
         self._bound = Bound.of(sock)
 
@@ -61,6 +64,9 @@ class Singly:
                 continue
             count += 1
             peer = origin[0]
+            sift = self._overload.sift
+            if sift is not None and sift([address_of(peer)]):
+                continue
             hits += self._answer(packet, origin, now)
         if hits:
             caller = address_of(peer) if self._pipeline.router.wants_callers else b""

@@ -15,6 +15,7 @@ from functools import cache
 from kdns.server.batches import Batches
 from kdns.server.mmsg import COUNT, refusal
 from kdns.server.outbox import Outbox
+from kdns.server.overload import Overload
 from kdns.server.peers import Bound, ask_for_local_addresses
 from kdns.server.pipeline import Pipeline
 from kdns.server.singly import Singly
@@ -42,14 +43,18 @@ class UdpListener:
         self.heard_at = float("-inf")
         """When packets were last read."""
         self._loop = asyncio.get_running_loop()
-        self._outbox = Outbox(sock, pipeline.counters, self._resume)
+        self._outbox = Outbox(sock, pipeline, self._resume)
         self._waiting = self._outbox.waiting
+        bound = Bound.of(sock)
+        self._overload = Overload(sock, pipeline, clock, bound.where)
         self._is_reading = False
         self._stopped: asyncio.Future[None] | None = None
-        if Bound.of(sock).is_wildcard:
+        if bound.is_wildcard:
             ask_for_local_addresses(sock)
         way = Batches if _fits() else Singly
-        self._way: Batches | Singly = way(sock, pipeline, self._outbox, clock, self._sent)
+        self._way: Batches | Singly = way(
+            sock, pipeline, self._outbox, self._overload, clock, self._sent
+        )
         self._late = self._way.late
         self._one = self._way.one
         self._is_busy = False
@@ -85,6 +90,7 @@ class UdpListener:
             left_s = began + grace_s - self._loop.time()
             await asyncio.wait([self._stopped], timeout=max(left_s, 0))
         self._outbox.close()
+        self._overload.close()
         self.sock.close()
 
     def _wake(self) -> None:
@@ -111,9 +117,11 @@ class UdpListener:
             total += count
             if count < COUNT:
                 break
+        else:
+            self._overload.full(now)
         if total:
             self.heard_at = now
-        self._is_busy = total > 1
+        self._is_busy = total > 1 or self._overload.sift is not None  # which is to see each
         return total
 
     def _room(self) -> int:
