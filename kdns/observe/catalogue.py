@@ -31,6 +31,11 @@ _TEMPLATE = (*_BLOCK, "class", "type")
 
 METRICS: Final[dict[str, Metric]] = {
     # Search paths
+    "kdns_aaaa_suppressed_total": Metric(
+        "counter",
+        "Replies without the records of a family that the cluster cannot use.",
+        ("server",),
+    ),
     "coredns_autopath_success_total": Metric(
         "counter", "Look-ups answered from further down the search path.", ("server",)
     ),
