@@ -264,6 +264,8 @@ ACCEPTANCE: dict[str, tuple[str, ...]] = {
         "kubernetes cluster.local { | URL_ | ignore | }",
         "kubernetes cluster.local { | URL_ | labels b in () | }",
         "hosts { | no_reverse x | }",
+        "k8s_external example.org { | ttl 5 6 | } | kubernetes cluster.local { | URL_ | }",
+        "k8s_external example.org { | apex a b | } | kubernetes cluster.local { | URL_ | }",
         'template IN A { | answer "{{ .Nme }} IN A 1.2.3.4" | }',
         "forward . 127.0.0.1:99999",
         "forward . 127.0.0.1:x",
@@ -286,6 +288,12 @@ ACCEPTANCE: dict[str, tuple[str, ...]] = {
         "kubernetes .",
         "kubernetes in-addr.arpa",
         "kubernetes cluster.local 10.0.0.0/33",
+    ),
+    "odd-zones: what CoreDNS takes for k8s_external, and then has no names or two sorts of them": (
+        "k8s_external example..org | kubernetes cluster.local { | URL_ | }",
+        "k8s_external example.org { | apex a.b | } | kubernetes cluster.local { | URL_ | }",
+        "k8s_external example.org | k8s_external example.net | kubernetes cluster.local "
+        "{ | URL_ | }",
     ),
     "not-yet: encrypted upstreams come with a later release": (
         "forward . 127.0.0.1 { | tls_servername x | }",

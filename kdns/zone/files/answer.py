@@ -19,6 +19,7 @@ from kdns.zone.files.zone import Node, Zone
 LONGEST_CHAIN = 16
 """Names of one chain in a zone (CoreDNS: 8)."""
 YXDOMAIN = 6
+_ITSELF = ((0, "a CNAME that points to itself"),)
 _STAR = b"\x01*"
 _TARGETS = {types.NS: 0, types.MX: 2, types.SRV: 6}
 """Types whose targets' addresses go along, and where the target begins in the data."""
@@ -37,6 +38,20 @@ class Alias(Struct, frozen=True, gc=False):
 
 
 Outcome = Answer | Alias
+_FAILED = frozenset((types.REFUSED, types.NOTIMP))
+
+
+def ended(alias: Alias, there: Answer | None) -> Answer:
+    """A chain that left the zone, with what the server said of its end.
+
+    The code is that of the last name (RFC 6604 §3); where nobody serves that one, the chain is the
+    answer (CoreDNS).
+    """
+    if there is None or there.rcode in _FAILED:
+        return Answer(types.NOERROR, alias.answer, alias.authority, flags=types.AA)
+    authority = alias.authority if there.answer and not there.rcode else there.authority
+    answer = (*alias.answer, *there.answer)
+    return Answer(there.rcode, answer, authority or alias.authority, flags=types.AA)
 
 
 def find(zone: Zone, key: Key, type_: int, *, do: bool = False) -> Outcome:
@@ -66,7 +81,7 @@ class _Search:
             goal = names.fold(at)
             if goal == key:
                 # CoreDNS: nobody is to be sent round by what can only be a mistake.
-                return Answer(types.SERVFAIL, ede=((0, "a CNAME that points to itself"),))
+                return Answer(types.SERVFAIL, ede=_ITSELF, plugin=self.zone.plugin)
             if goal in seen or len(seen) >= LONGEST_CHAIN:
                 return self._positive(())
             if not is_below(goal, self.zone.apex):
@@ -127,7 +142,13 @@ class _Search:
         self.chain += self._signed(hider, dname, hider.key)
         target = key[: len(key) - len(hider.key)] + dname.rdatas[0]
         if len(target) > LONGEST:
-            return Answer(YXDOMAIN, tuple(self.chain), tuple(self.proofs), flags=types.AA)
+            return Answer(
+                YXDOMAIN,
+                tuple(self.chain),
+                tuple(self.proofs),
+                flags=types.AA,
+                plugin=self.zone.plugin,
+            )
         self.chain.append(RRset(key, types.CNAME, dname.ttl, (target,)))
         return self._positive(()) if self.type in _NO_CHASE else target
 
@@ -140,19 +161,34 @@ class _Search:
             authority += delegated(self.zone, cut) if ds is None else self._signed(cut, ds, cut.key)
         flags = types.AA if self.chain else 0  # RFC 1034 §4.1.1: it speaks of the first name
         glue = self._glue(authority)
-        return Answer(types.NOERROR, tuple(self.chain), (*authority, *self.proofs), glue, flags)
+        return Answer(
+            types.NOERROR,
+            tuple(self.chain),
+            (*authority, *self.proofs),
+            glue,
+            flags,
+            plugin=self.zone.plugin,
+        )
 
     def _positive(self, rrsets: Iterable[RRset]) -> Answer:
         answer = (*self.chain, *rrsets)
         is_apex_ns = any(one is self.zone.ns for one in answer)
         authority = (*(() if is_apex_ns else self._ns()), *self.proofs)
-        return Answer(types.NOERROR, answer, authority, self._glue(answer), types.AA)
+        return Answer(
+            types.NOERROR, answer, authority, self._glue(answer), types.AA, plugin=self.zone.plugin
+        )
 
     def _negative(self, rcode: int) -> Answer:
         soa = self.zone.denial
         sig = self.zone.top.sig(types.SOA) if self.signed else None
         authority = (soa,) if sig is None else (soa, replace(sig, ttl=soa.ttl))
-        return Answer(rcode, tuple(self.chain), (*authority, *self.proofs), flags=types.AA)
+        return Answer(
+            rcode,
+            tuple(self.chain),
+            (*authority, *self.proofs),
+            flags=types.AA,
+            plugin=self.zone.plugin,
+        )
 
     def _ns(self) -> Section:
         """The zone's own servers, which CoreDNS names in every positive answer."""

@@ -66,6 +66,8 @@ class Zone:
         soa = top.get(types.SOA)
         assert soa is not None
         self.apex = apex
+        self.plugin = ""
+        """Who answers from it, as answers say; set by who holds it."""
         self.nodes = nodes
         self.hashes = hashes
         """What has NSEC3 and nothing else: no names that could be asked for (RFC 5155 §7.2.8)."""

@@ -1,0 +1,123 @@
+"""k8s_external: names for services as they are reached from outside the cluster.
+
+The answers are made in kdns.zone.outside, over the cluster of the block's `kubernetes`. Here stand
+the options, what becomes of a name that is not found, and the look-ups for names of load balancers.
+CoreDNS: nobody waits for the cluster; before it is known its names do not exist.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import ClassVar
+
+from kdns.corefile.options import Settings, Shape, Syntax, integer, text, zones
+from kdns.plugins.base import (
+    SKIP,
+    Backend,
+    Query,
+    Result,
+    Site,
+    as_of_now,
+    fallthrough,
+    own_zones,
+    zone_of,
+)
+from kdns.wire import names, types
+from kdns.wire.message import Answer, RRset
+from kdns.wire.names import Key
+from kdns.zone import outside, outside_listing
+from kdns.zone.names import label
+from kdns.zone.outer import OuterSerial, complete, zone_in
+from kdns.zone.outside import Names, OutsideZone
+from kdns.zone.view import View
+
+
+class K8sExternal(Backend):
+    """Answers names of services with their external addresses."""
+
+    name = "k8s_external"
+    is_live = True
+    syntax: ClassVar[Syntax] = Syntax(
+        args=Shape(rest=zones),
+        options={
+            "apex": Shape((text,)),
+            "ttl": Shape((integer(0, 3600),)),
+            "headless": Shape(),
+            "fallthrough": Shape(rest=zones),
+        },
+    )
+
+    def __init__(self, settings: Settings, site: Site) -> None:
+        super().__init__(settings, site)
+        ttl, apex = settings.get("ttl", 5), settings.get("apex", "dns").lower()
+        if not label(apex) or "." in apex:
+            raise settings.all("apex")[-1].fail("k8s_external: apex is one label, such as dns")
+        keys = tuple(dict.fromkeys(own_zones(settings, site, settings.args)))
+        self._serial = OuterSerial()
+        made = (OutsideZone(key, ttl, self._serial, apex) for key in keys)
+        self._zones = tuple(sorted(made, key=lambda zone: -len(zone.key)))
+        self._fallthrough = fallthrough(settings)
+        forward = (key for key in keys if not names.is_reverse(key))
+        self._names = Names(next(forward, keys[0]), ttl, settings.has("headless"))
+        self.on_change: list[Callable[[Key], None]] = []
+        site.beside.setdefault("transfer", []).append(self)
+
+    def look(self) -> None:
+        """Learns of the cluster of the block; raises ConfigError where there is none."""
+        view = self._view
+        if view is None:
+            raise self.settings.fail(
+                "k8s_external: this server block has no kubernetes, whose services it would name",
+                "add a kubernetes directive to the block",
+            )
+        self._serial.store = view.store
+
+    async def start(self) -> None:
+        """Learns of the cluster of the block."""
+        self.look()
+
+    @property
+    def _view(self) -> View | None:
+        """The cluster, which `kubernetes` of the same block has."""
+        view: View | None = self.site.beside.get("cluster")
+        return view
+
+    def at_once(self, query: Query) -> Result | Awaitable[Result]:
+        """Answers names of the plugin's zones; only a load balancer's name has to be waited for."""
+        key, view = query.key, self._view
+        zone = zone_in(self._zones, key)
+        if view is None or not isinstance(zone, OutsideZone):
+            return SKIP
+        if not view.store.has_synced:
+            query.forget()
+        found = outside.answer(self._names, view, zone, key, query.type, query.toucher())
+        if found is None:
+            return SKIP if zone_of(key, self._fallthrough) is not None else zone.nxdomain
+        if isinstance(found, Answer):
+            return found
+        return complete(zone, found, query.type, partial(_ask, query))
+
+    # What `transfer` asks for
+
+    @property
+    def zones(self) -> tuple[Key, ...]:
+        """The apexes of its zones."""
+        return tuple(zone.key for zone in self._zones) if self._view is not None else ()
+
+    def serial(self, zone: Key) -> int | None:
+        """The serial of a zone, the same for all of them."""
+        view = self._view
+        return self._serial.serial if view is not None and view.store.has_synced else None
+
+    def records(self, zone: Key) -> Iterator[RRset]:
+        """All records of a zone."""
+        view = self._view
+        found = next(one for one in self._zones if one.key == zone)
+        return outside_listing.records(self._names, view, found) if view else iter(())
+
+
+async def _ask(query: Query, key: Key, type_: int) -> Answer | None:
+    """What this server says of a name, with TTLs as of now; nothing where it failed."""
+    reply = await query.lookup(key, type_)
+    if reply is None or reply.rcode not in {types.NOERROR, types.NXDOMAIN}:
+        return None
+    return as_of_now(query, reply)
