@@ -31,6 +31,12 @@ _TEMPLATE = (*_BLOCK, "class", "type")
 
 METRICS: Final[dict[str, Metric]] = {
     # Search paths
+    "kdns_guard_answers_total": Metric(
+        "counter", "Replies with names of services that shadow others.", ("server", "action")
+    ),
+    "kdns_guard_shadowing_services": Metric(
+        "gauge", "Services that public names are taken for.", ("server",)
+    ),
     "kdns_aaaa_suppressed_total": Metric(
         "counter",
         "Replies without the records of a family that the cluster cannot use.",
