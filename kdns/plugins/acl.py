@@ -2,20 +2,22 @@
 
 All `acl` directives of a block make one list. An answer depends on its asker only where a rule with
 `net` was looked at, and then only on which nets hold him: that set, as a bit mask, is his class.
-Judged are the name and type as rewritten so far, for the client that asked, before `cache`.
+Judged are the name and type as rewritten so far, for the client that asked, before `cache`; and of
+the answer every name that CNAMEs have led to.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any
+from typing import Any, cast
 
 from kdns.corefile.options import Line, Settings, Shape, Syntax, network, text, type_, zones
 from kdns.corefile.tree import nearest
 from kdns.observe.tally import Tally
-from kdns.plugins.base import DROP, Filter, Next, Query, Result, Site, own_zones, zone_of
+from kdns.plugins.base import DROP, SKIP, Filter, Query, Result, Site, Soon, own_zones, zone_of
 from kdns.wire import names, types
-from kdns.wire.message import Answer
+from kdns.wire.carried import Carried
+from kdns.wire.message import Answer, RRset, Transfer
 from kdns.wire.names import Key
 
 ACTIONS = {
@@ -83,29 +85,78 @@ class Acl(Filter):
         super().__init__(settings, site)
         self.rules: list[Rule] = site.beside.setdefault("acl rules", [])
         self.nets: Nets = site.beside.setdefault("acl nets", Nets())
+        self._is_narrow = True
         first = site.beside.setdefault("acl", self)
         self._judges = first is self
         self._tallies: dict[tuple[str, Key], Tally] = {}
         own = own_zones(settings, site, settings.args)
         self.rules += [_rule(line, own, self.nets) for line in settings.lines]
 
-    async def around(self, query: Query, next_: Next) -> Result:
+    async def start(self) -> None:
+        """Sees, now that all rules are known, whether some are for certain names only."""
+        self._is_narrow = any(names.ROOT not in rule.zones for rule in self.rules)
+
+    def at_once(self, query: Query, next_: Soon) -> Result | Awaitable[Result]:
         """Goes on, or answers as the first matching rule says."""
         if not self._judges:
-            return await next_(query)
-        action, zone = self._judged(query)
+            return next_(query)
+        action, zone = self._judged(query, query.key, query.type)
+        if ACTIONS[action] is not None:
+            return self._done(query, action, zone)
+        answer = next_(query)
+        if type(answer) is Answer:
+            return self._let(query, answer, zone)
+        if answer is SKIP:
+            self._count(query, action, zone)
+            return SKIP
+        return self._later(query, cast("Awaitable[Result]", answer), zone)
+
+    async def _later(self, query: Query, waited: Awaitable[Result], zone: Key) -> Result:
+        answer = await waited
+        if answer is SKIP or isinstance(answer, Transfer):
+            self._count(query, "allow", zone)
+            return answer
+        return self._let(query, answer, zone)
+
+    def _let(self, query: Query, answer: Answer, zone: Key) -> Answer:
+        """The answer, if its asker may have all that a chain of CNAMEs has led to.
+
+        Addresses that only go along are left out where he may not have them.
+        """
+        if self._is_narrow and answer is not DROP:
+            for name in _led_to(query, answer):
+                action, where = self._judged(query, name, query.type)
+                if action != "allow":
+                    return self._done(query, action, where)
+            more = answer.additional if _has_more(answer) else ()
+            kept = tuple(one for one in more if self._is_free(query, one))
+            if len(kept) != len(more):
+                answer = answer.but(additional=kept)
+        self._count(query, "allow", zone)
+        return answer
+
+    def _is_free(self, query: Query, rrset: RRset) -> bool:
+        owner = names.fold(rrset.owner)
+        return owner == query.key or self._judged(query, owner, rrset.type)[0] == "allow"
+
+    def _done(self, query: Query, action: str, zone: Key) -> Answer:
+        """What an action other than `allow` answers."""
+        self._count(query, action, zone)
+        answer = ACTIONS[action]
+        assert answer is not None
+        return answer
+
+    def _count(self, query: Query, action: str, zone: Key) -> None:
         tally = self._tally(action, zone)
         tally.hits += 1
         query.credit(tally)
-        answer = ACTIONS[action]
-        return await next_(query) if answer is None else answer
 
-    def _judged(self, query: Query) -> tuple[str, Key]:
+    def _judged(self, query: Query, name: Key, type_: int) -> tuple[str, Key]:
         """The action of the first rule that matches, and the zone it was given for."""
         for rule in self.rules:
-            if rule.types is not None and query.type not in rule.types:
+            if rule.types is not None and type_ not in rule.types:
                 continue
-            zone = zone_of(query.key, rule.zones)
+            zone = zone_of(name, rule.zones)
             if zone is None:
                 continue
             if rule.nets is None:
@@ -125,6 +176,21 @@ class Acl(Filter):
                 labels.append(names.format(zone))
             tally = self._tallies[action, zone] = Tally(self.site.counters, *labels, "")
         return tally
+
+
+def _led_to(query: Query, answer: Answer) -> Iterator[Key]:
+    """The names in an answer beside the one that was asked: where CNAMEs lead."""
+    if isinstance(answer, Carried) and types.CNAME not in answer.cargo.found:
+        return  # nothing is parsed for it
+    for rrset in answer.answer:
+        owner = names.fold(rrset.owner)
+        if owner != query.key:
+            yield owner
+
+
+def _has_more(answer: Answer) -> bool:
+    """True when records go along in the additional section."""
+    return bool(answer.cargo.counts[2] if isinstance(answer, Carried) else answer.additional)
 
 
 def _rule(line: Line, own: tuple[Key, ...], nets: Nets) -> Rule:

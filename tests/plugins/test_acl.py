@@ -273,3 +273,50 @@ def said(reply: bytes | None) -> str | None:
     if message.rcode():
         return message.rcode().name
     return " ".join(str(rdata) for rrset in message.answer for rdata in rrset)
+
+
+class Chained(Backend):
+    """A CNAME to another name with its address, and an address that goes along."""
+
+    name = "chained"
+
+    async def answer(self, query):
+        target, beside = (names.parse_key(name) for name in ("inner.example", "beside.example"))
+        if query.type == types.SRV:
+            rdata = b"\0\0\0\0\0\x50" + beside
+            along = RRset(beside, types.A, 60, (records.address("9.9.9.9"),))
+            return Answer(answer=(RRset(query.key, types.SRV, 60, (rdata,)),), additional=(along,))
+        cname = RRset(query.key, types.CNAME, 60, (target,))
+        return Answer(answer=(cname, RRset(target, types.A, 60, (records.address("9.9.9.9"),))))
+
+
+@pytest.mark.parametrize(
+    ("rules", "address", "expected"),
+    [
+        ("acl inner.example {\n block net 10.0.0.1\n}", LOCAL, "REFUSED"),
+        ("acl inner.example {\n block net 10.0.0.1\n}", OTHER, "NOERROR"),
+        ("acl inner.example {\n filter type A\n}", OTHER, "empty"),
+        ("acl inner.example {\n drop\n}", OTHER, "dropped"),
+        ("acl inner.example {\n block type AAAA\n}", OTHER, "NOERROR"),
+        ("acl outer.example {\n block net 10.0.0.1\n}", OTHER, "NOERROR"),
+    ],
+)
+async def test_where_a_chain_leads_is_judged_too(rules: str, address: str, expected: str) -> None:
+    made = fakes.chain(rules + "\nchained", Acl, Chained)
+    answer = await made.ask("outer.example", "A", fakes.client(address))
+    if answer is DROP:
+        assert expected == "dropped"
+    else:
+        name = types.rcode_name(answer.rcode)
+        assert (name if answer.rcode or answer.answer else "empty") == expected
+    if "net" in rules:
+        assert made.ledger.audience
+
+
+async def test_addresses_that_go_along_are_left_out_where_they_are_barred() -> None:
+    made = fakes.chain("acl beside.example {\n block net 10.0.0.1\n}\nchained", Acl, Chained)
+    for address, count in ((LOCAL, 0), (OTHER, 1), (LOCAL, 0)):
+        answer = await made.ask("outer.example", "SRV", fakes.client(address))
+        assert isinstance(answer, Answer)
+        assert (len(answer.answer), len(answer.additional)) == (1, count)
+        assert made.ledger.audience
