@@ -5,10 +5,13 @@ budget, two get a third each, and whoever else comes still finds room.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from kdns.client.line import UpstreamError
+
+T = TypeVar("T")
 
 _NETWORK = {4: 3, 16: 7}
 """Octets of an address that are its network: /24 and /56."""
@@ -45,6 +48,11 @@ class Budget:
             self._by_network[network] -= 1
             if not self._by_network[network]:
                 del self._by_network[network]
+
+    async def through(self, network: bytes, work: Coroutine[Any, Any, T]) -> T:
+        """Does work as one that is under way; owed before: `takes`."""
+        with self.spent(network):
+            return await work
 
 
 def network_of(address: bytes) -> bytes:

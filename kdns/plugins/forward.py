@@ -149,6 +149,8 @@ class Forward(Filter):
         self._choice = self._among([])
         self._started = asyncio.Event()
         self._running = 0
+        self._crowded = self._most or _MOST_UNDERWAY // 4  # from then on clients are counted
+        self._shares = Budget(_MOST_UNDERWAY)
 
     # Start and stop
 
@@ -241,20 +243,29 @@ class Forward(Filter):
         for labels in self._cluster:
             if key.find(labels) >= 0 and _holds(key, labels):
                 if self._refuses_cluster_names:
-                    return Answer(rcode=types.REFUSED, plugin=self.name, error=_STAYS)
+                    return _answer(types.REFUSED, _STAYS, types.EDE_BLOCKED)
                 self.site.counters.add(_LEFT)
                 break
-        if self._running >= (self._most or _MOST_UNDERWAY):
-            return self._rejected()
+        if self._running >= self._crowded:
+            return self._shared(query, next_)
         return self._forwarded(query, next_)
+
+    def _shared(self, query: Query, next_: Soon) -> Result | Awaitable[Result]:
+        """The same while many queries wait: a client network gets no more places than are free."""
+        places, network = self._shares, network_of(query.client.address)
+        places.spent_now = self._running
+        if self._most or not places.takes(network):
+            query.reads_client()
+            return self._rejected()
+        return places.through(network, self._forwarded(query, next_))
 
     def _rejected(self) -> Answer:
         if not self._most:
-            why = f"more than {_MOST_UNDERWAY} queries wait for upstreams"
-            return Answer(rcode=types.SERVFAIL, plugin=self.name, error=why)
+            why = "too many queries wait for upstreams, of this client's network or of all"
+            return _answer(types.SERVFAIL, why, types.EDE_OTHER)
         self.site.counters.add(_REJECTED)
         why = f"concurrent queries exceeded maximum {self._most}"
-        return Answer(rcode=types.REFUSED, plugin=self.name, error=why)
+        return _answer(types.REFUSED, why, types.EDE_OTHER)
 
     async def _forwarded(self, query: Query, next_: Soon) -> Result:
         """Asks the first upstream; what is more than its plain reply goes on from there."""
@@ -382,3 +393,8 @@ def _check(settings: Settings, places: tuple[Target | Place, ...]) -> None:
             )
         if place.scheme == "quic" and not has_quic():
             raise settings.fail("forward: quic:// needs aioquic", "install kdns[quic]")
+
+
+def _answer(rcode: int, why: str, code: int) -> Answer:
+    """What is said without asking anybody."""
+    return Answer(rcode=rcode, plugin=Forward.name, error=why, ede=((code, why),))
