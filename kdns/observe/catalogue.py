@@ -31,6 +31,9 @@ _TEMPLATE = (*_BLOCK, "class", "type")
 
 METRICS: Final[dict[str, Metric]] = {
     # Search paths
+    "kdns_tenant_denied_total": Metric(
+        "counter", "Replies that a rule on namespaces denied.", ("server",)
+    ),
     "kdns_guard_answers_total": Metric(
         "counter", "Replies with names of services that shadow others.", ("server", "action")
     ),
