@@ -17,7 +17,6 @@ from kdns.corefile.exprvalues import (
     ANY,
     BINARY,
     BOOL,
-    FLOAT,
     INT,
     STRING,
     Kind,
@@ -30,8 +29,8 @@ from kdns.corefile.exprvalues import (
 )
 from kdns.corefile.patterns import compile_go
 
-__all__ = ["ANY", "BOOL", "FLOAT", "INT", "STRING", "Environment", "ExprError", "Expression",
-           "Kind", "Signature", "Value", "parse"]  # fmt: skip
+__all__ = ["ANY", "BOOL", "INT", "STRING", "Environment", "ExprError", "Expression", "Kind",
+           "Signature", "Value", "parse"]  # fmt: skip
 
 _STEPS = 10_000
 """Elements looked at and characters made by one evaluation; CoreDNS allows a million."""

@@ -107,6 +107,12 @@ METRICS: Final[dict[str, Metric]] = {
     "coredns_local_localhost_requests_total": Metric(
         "counter", "Questions for names around localhost."
     ),
+    "coredns_dns64_requests_translated_total": Metric(
+        "counter", "Answers with AAAA records made of A records.", ("server",)
+    ),
+    "coredns_siit_requests_translated_total": Metric(
+        "counter", "Answers with A records made of AAAA records.", ("server",)
+    ),
     "coredns_acl_allowed_requests_total": Metric(
         "counter", "Questions that no rule was against.", ("server", "view")
     ),
@@ -189,6 +195,9 @@ METRICS: Final[dict[str, Metric]] = {
         "counter",
         "Packets of clients beyond their share in an overload, by what dropped them.",
         ("proto", "by"),
+    ),
+    "kdns_busy_total": Metric(
+        "counter", "Questions turned away because too many wait for answers.", ("proto",)
     ),
     "kdns_send_failures_total": Metric(
         "counter", "Replies that the system did not take.", ("proto",)

@@ -17,12 +17,17 @@ class Metadata(Filter):
     def __init__(self, settings: Settings, site: Site) -> None:
         super().__init__(settings, site)
         self.zones = own_zones(settings, site, settings.args)
+        site.beside["metadata labels"] = self.collect
 
     async def around(self, query: Query, next_: Next) -> Result:
+        """Passes the query on with its labels."""
+        self.collect(query)
+        return await next_(query)
+
+    def collect(self, query: Query) -> None:
         """Offers the ledger a place for labels when the name is in one of the zones."""
         ledger = query.ledger
         if ledger.metadata is None and zone_of(query.key, self.zones) is not None:
             ledger.metadata = {}
             for offer in self.site.beside.get("metadata", ()):
                 offer(query)
-        return await next_(query)
