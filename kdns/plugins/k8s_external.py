@@ -53,7 +53,7 @@ class K8sExternal(Backend):
             raise settings.all("apex")[-1].fail("k8s_external: apex is one label, such as dns")
         keys = tuple(dict.fromkeys(own_zones(settings, site, settings.args)))
         self._serial = OuterSerial()
-        made = (OutsideZone(key, ttl, self._serial, apex) for key in keys)
+        made = (OutsideZone(key, ttl, self._serial, self.name, apex) for key in keys)
         self._zones = tuple(sorted(made, key=lambda zone: -len(zone.key)))
         self._fallthrough = fallthrough(settings)
         forward = (key for key in keys if not names.is_reverse(key))

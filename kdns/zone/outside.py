@@ -20,14 +20,16 @@ from kdns.zone.view import View, Zone, below
 
 
 class OutsideZone(Zone):
-    """A zone of `k8s_external`."""
+    """A zone of names beyond the cluster, for one of the plugins that have such names."""
 
-    plugin: ClassVar[str] = "k8s_external"
     longest_ttl: ClassVar[int] = 1 << 31
 
-    def __init__(self, key: Key, ttl: int, serial: OuterSerial, apex: str) -> None:
+    def __init__(
+        self, key: Key, ttl: int, serial: OuterSerial, plugin: str, apex: str = "dns"
+    ) -> None:
         held = label(apex)
         self.apex = apex
+        self.plugin = plugin  # type: ignore[misc]  # one of its own
         self.before = (b"\x03ns1" + held, b"\x0ahostmaster" + held)  # type: ignore[misc]  # one of its own
         self.server = Key(self.before[0] + key)
         self.ttl = ttl
@@ -55,7 +57,7 @@ def answer(
         if address is not None:
             return _reverse(names, view, zone, key, address, type_, touch)
     if parts[-1] == zone.apex:
-        return _server(view, zone, key, parts, type_, touch)
+        return server(view, zone, key, parts, type_, touch)
     namespace = parts[-1]
     if len(parts) > 4:
         return None
@@ -74,7 +76,7 @@ def apex(view: View, zone: OutsideZone, type_: int, touch: Touch) -> Answer:
     return positive(zone, RRset(zone.key, type_, zone.ttl, (zone.server,)), additional=extra)
 
 
-def _server(
+def server(
     view: View, zone: OutsideZone, key: Key, parts: Sequence[str], type_: int, touch: Touch
 ) -> Answer | None:
     """`dns` and `ns1.dns`, the name of the zone's server."""

@@ -236,3 +236,48 @@ def say(where: View, name: str, type_: str = "A") -> str:
     if isinstance(found, Alias):
         return f"outside {names.format(found.target)}"
     return told(dig(where, name, type_))
+
+
+# What names beyond the cluster are made from
+
+
+def ingress(
+    name: str, *hosts: str, ips: Iterable[str] = (), names: Iterable[str] = (), ns: str = "a"
+) -> Document:
+    """An Ingress with a rule for each host, reached at addresses and names."""
+    reached = [{"ip": ip} for ip in ips] + [{"hostname": host} for host in names]
+    return {
+        "kind": "Ingress",
+        "metadata": meta(name, ns),
+        "spec": {"rules": [{"host": host} for host in hosts]},
+        "status": {"loadBalancer": {"ingress": reached}},
+    }
+
+
+def gateway(name: str, *hosts: str, ips: Iterable[str] = (), ns: str = "a") -> Document:
+    """A Gateway with a listener for each host."""
+    return {
+        "kind": "Gateway",
+        "metadata": meta(name, ns),
+        "spec": {"listeners": [{"hostname": host} for host in hosts]},
+        "status": {"addresses": [{"type": "IPAddress", "value": ip} for ip in ips]},
+    }
+
+
+def route(name: str, *hosts: str, to: str, ns: str = "a") -> Document:
+    """An HTTPRoute that names a gateway."""
+    spec = {"hostnames": list(hosts), "parentRefs": [{"name": to}]}
+    return {"kind": "HTTPRoute", "metadata": meta(name, ns), "spec": spec}
+
+
+def node(name: str, *ips: str, zone: str = "", pods: str = "", ready: bool = True) -> Document:
+    """A Node; `pods` is the net of its pods."""
+    return {
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone} if zone else {}},
+        "spec": {"podCIDRs": [pods]} if pods else {},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": ip} for ip in ips],
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+        },
+    }
