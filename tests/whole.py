@@ -12,6 +12,7 @@ from kdns.plugins.base import Client
 from kdns.server.assembly import Services, build
 from kdns.server.pipeline import Pipeline
 from kdns.server.service import Service
+from kdns.wire.names import format_address
 from tests.fakes import Clock
 
 WALL = 1_700_000_000.0
@@ -60,7 +61,8 @@ class Whole:
 
     async def ask(self, packet: bytes, address: bytes, port: int = 4000) -> bytes | None:
         """As a transport asks: the table first, then the chain."""
-        now, peer = self.clock(), (".".join(map(str, address)), port)
+        now, host = self.clock(), format_address(address)
+        peer = (host, port) if len(address) == 4 else (host, port, 0, 0)
         reply = self.pipeline.recall(packet, peer, now)
         if reply is None:
             client = Client(address, port, "udp", b"\x7f\0\0\1", 53)
