@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kdns.observe.catalogue import DURATIONS
 from kdns.plugins.base import Client
-from kdns.server.late import Late
+from kdns.server.late import Late, busy
 from kdns.server.mmsg import COUNT, Slots
 from kdns.server.outbox import Outbox
 from kdns.server.overload import Overload
@@ -209,6 +209,9 @@ class Batches:
     def _ask(self, slot: int, packet: bytes, now: float) -> bytes | None:
         """What the chain says to a packet; None when that is nothing, or comes later."""
         self._missed += 1
+        if self.late.underway >= self.late.most:
+            self._pipeline.counters.add("kdns_busy_total", "udp")
+            return busy(packet, now)
         said = self._pipeline.reply(packet, self._client(slot), now)
         if said is None or type(said) is bytes:
             return said

@@ -1,5 +1,8 @@
 """Answers that had to be waited for become replies, all those of a turn of the loop together.
 
+Where too many are waited for, packets that the table knows nothing of are turned away (`busy`): the
+socket is read on, so that what it does know still goes out.
+
 perf: forward. A reply that leaves alone wakes its asker, who takes the processor from us, and then
 the next one does; together they cost one system call.
 """
@@ -9,6 +12,15 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from kdns.server.drive import drive
+from kdns.server.replies import KEPT
+from kdns.wire import types
+from kdns.wire.encode import encode
+from kdns.wire.message import Answer, WireError
+from kdns.wire.scan import scan
+
+MAX_UNDERWAY = 10_000
+"""Packets of a socket whose answers may be waited for at once."""
+BUSY = Answer(types.SERVFAIL, ede=((types.EDE_OTHER, "too many questions wait for answers"),))
 
 Origin = TypeVar("Origin")
 """What a way of sending needs to know of a packet to answer it later."""
@@ -22,6 +34,7 @@ class Late(Generic[Origin]):
     ) -> None:
         self.underway = 0
         """Packets without their reply; one whose reply waits for the end of the turn is."""
+        self.most = MAX_UNDERWAY
         self._send_all = send
         self._sent = sent
         self._loop = asyncio.get_running_loop()
@@ -69,3 +82,13 @@ class _Asked(Generic[Origin]):
         self.has_come = True
         if self.late is not None:
             self.late.take(self)
+
+
+def busy(packet: bytes, now: float) -> bytes | None:
+    """What is said to a packet for whose answer there is no room to wait."""
+    try:
+        question = scan(packet)
+    except WireError:
+        return None
+    flags = types.QR | question.flags & KEPT
+    return encode(question, BUSY, flags, now=now, turn=0.0).wire

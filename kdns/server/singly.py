@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from kdns.plugins.base import Client
-from kdns.server.late import Late
+from kdns.server.late import Late, busy
 from kdns.server.outbox import Outbox
 from kdns.server.overload import Overload
 from kdns.server.peers import (
@@ -79,7 +79,10 @@ class Singly:
         pipeline, peer = self._pipeline, origin[0]
         reply = pipeline.recall(packet, peer, now, is_v6=is_over_v6(peer))
         is_hit = reply is not None
-        if reply is None:
+        if reply is None and self.late.underway >= self.late.most:
+            pipeline.counters.add("kdns_busy_total", "udp")
+            reply = busy(packet, now)
+        elif reply is None:
             said = pipeline.reply(packet, self._client(origin), now)
             if said is None or isinstance(said, bytes):
                 reply = said

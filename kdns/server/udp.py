@@ -29,8 +29,6 @@ LONG_S = 0.0005
 SELDOM = 16
 """A wake-up takes one packet, and looks whether another waits when the one before was so long ago
 (the loop was away, or there is time), and else once in so many times."""
-MAX_UNDERWAY = 10_000
-"""Packets that may wait for an answer at once; beyond it, packets stay in the kernel's queue."""
 
 
 class UdpListener:
@@ -96,7 +94,7 @@ class UdpListener:
     def _wake(self) -> None:
         """Takes one packet and goes back to sleep, or many while there are many."""
         # perf: paced. A wake-up finds its caches cold, so it does little and looks seldom.
-        if self._is_busy or self._waiting or self._late.underway >= MAX_UNDERWAY:
+        if self._is_busy or self._waiting:
             self._read()
             return
         now = self.clock()
@@ -126,11 +124,10 @@ class UdpListener:
 
     def _room(self) -> int:
         """How many packets may be read; none while a reply waits, and then reading pauses."""
-        room = 0 if self._waiting else MAX_UNDERWAY - self.underway
-        if room <= 0:
+        if self._waiting:
             self._pause()
             return 0
-        return min(room, COUNT)
+        return COUNT
 
     def _pause(self) -> None:
         if self._is_reading:
@@ -150,7 +147,7 @@ class UdpListener:
         if self._stopped is not None:
             if not self.underway and not self._waiting and not self._stopped.done():
                 self._stopped.set_result(None)
-        elif not self._waiting and self.underway < MAX_UNDERWAY:
+        elif not self._waiting:
             self.start()
 
 

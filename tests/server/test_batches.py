@@ -184,25 +184,45 @@ async def test_what_waits_leaves_holes_and_is_answered_later(asker: Asker) -> No
     await one.stop(1)
 
 
-async def test_no_more_packets_are_read_than_may_be_under_way(
-    asker: Asker, monkeypatch: pytest.MonkeyPatch
+async def test_what_has_no_room_to_wait_is_told_so_and_what_is_known_goes_out(
+    asker: Asker, way: str
 ) -> None:
-    monkeypatch.setattr(udp, "MAX_UNDERWAY", 70)
     waits = Waits(lambda query: addresses(query, 1))
-    one, port = busy(World(waits))
-    one.start()
+    world = World(waits)
+    one, port = busy(world)
+    one._late.most = 70
+    for _ in range(3):
+        asker.sock.sendto(packet("hot"), (HOME, port))
+        one._read()
+        waits.open()
+        await asker.reply()
     for at in range(100):
         asker.sock.sendto(packet(f"n{at}", at), (HOME, port))
-    one._is_busy = True
-    assert one._read() == 70
+        asker.sock.sendto(packet("hot", 100 + at), (HOME, port))
+    while one._read():
+        pass
     assert one.underway == 70
-    assert one._read() == 0
-    assert not one._is_reading
-    for _ in range(200):
+    got = [dns.message.from_wire(reply) for reply in replies(asker.sock)]
+    assert [one.id for one in got if not one.rcode()] == list(range(100, 200))
+    assert [one.id for one in got if one.rcode() == 2] == list(range(70, 100))
+    assert world.counters.values["kdns_busy_total", "udp"] == 30
+    for _ in range(3):
         waits.open()
         await asyncio.sleep(0)
-    assert ids([(await asker.reply())[0] for _ in range(100)]) == list(range(100))
+    assert ids([(await asker.reply())[0] for _ in range(70)]) == list(range(70))
     await one.stop(1)
+
+
+async def test_who_has_edns_is_told_why(asker: Asker, way: str) -> None:
+    one, port = busy(World(Waits(lambda query: addresses(query, 1))))
+    one._late.most = 0
+    asker.sock.sendto(dns.message.make_query("x", "A", use_edns=0).to_wire(), (HOME, port))
+    asker.sock.sendto(b"no packet", (HOME, port))
+    one._read()
+    [reply] = replies(asker.sock)
+    [option] = dns.message.from_wire(reply).options
+    assert option.text == "too many questions wait for answers"
+    await one.stop(0)
 
 
 # Addresses
