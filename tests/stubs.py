@@ -66,8 +66,8 @@ class Rotates(Filter):
 
 
 def addresses(query: Query, *last: int, ttl: int = 5, **changes: object) -> Answer:
-    """An answer with addresses 10.0.0.x at the name asked."""
-    rdatas = tuple(bytes((10, 0, 0, at)) for at in last)
+    """An answer with addresses 10.0.x.y at the name asked."""
+    rdatas = tuple(bytes((10, 0, at >> 8, at & 255)) for at in last)
     return Answer(
         answer=(RRset(query.key, types.A, ttl, rdatas),), flags=types.AA, plugin="told"
     ).but(**changes)
