@@ -89,7 +89,7 @@ def _nets(node: Node | None) -> list[tuple[tuple[int, int], int]]:
 
 
 def _reached(node: Node | None) -> object:
-    return node and (node.addresses, node.is_ready)
+    return node.addresses if node is not None and node.is_ready else None
 
 
 def _placed(node: Node | None) -> object:
