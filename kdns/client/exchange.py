@@ -17,6 +17,8 @@ from kdns.wire.message import Answer, Question
 from kdns.wire.names import Key
 
 _PAUSE_S = 0.01
+_UNREACHED = ((types.EDE_NO_REACHABLE, ""),)
+"""The addresses of upstreams are nothing that askers need to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +128,4 @@ class Exchange:
         return answered(reply, question, self.asked, plugin, is_datagram=is_datagram)
 
     def _failed(self, why: str) -> Answer:
-        return Answer(rcode=types.SERVFAIL, plugin=self.manner.plugin, error=why)
+        return Answer(types.SERVFAIL, ede=_UNREACHED, plugin=self.manner.plugin, error=why)

@@ -6,6 +6,7 @@ are full. A stream that fails fails alone.
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import h2.config
@@ -13,6 +14,7 @@ import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
+import h2.settings
 
 from kdns.client.line import StaleError, UpstreamError
 
@@ -20,6 +22,8 @@ Headers = Sequence[tuple[str, str]]
 _MOST_BODY = 70_000
 """A message of 65,535 octets and what frames it."""
 _MOST_STREAMS = 100
+_STREAM_WINDOW = 1 << 17
+"""Octets of one reply that may come unasked: more than the longest has."""
 _WINDOW = 1 << 24
 """Octets of all replies together that the other side may send before we say more."""
 
@@ -52,6 +56,10 @@ class Http2:
         config = h2.config.H2Configuration(client_side=True, header_encoding=None)
         self._link = h2.connection.H2Connection(config)
         self._link.initiate_connection()
+        codes = h2.settings.SettingCodes
+        self._link.update_settings(
+            {codes.INITIAL_WINDOW_SIZE: _STREAM_WINDOW, codes.ENABLE_PUSH: 0}
+        )
         self._link.increment_flow_control_window(_WINDOW)
         self._waiting: deque[tuple[int, Headers, bytes]] = deque()
         self._bodies: dict[int, memoryview] = {}
@@ -61,9 +69,15 @@ class Http2:
         """True once the other side takes no more requests."""
 
     def ask(self, number: int, headers: Headers, body: bytes) -> None:
-        """Takes a request; its octets are in `out` as soon as there is room for it."""
+        """Takes a request; its octets are in `out` as soon as there is room for it.
+
+        Raises UpstreamError where the connection is at its end.
+        """
         self._waiting.append((number, headers, body))
-        self._pump()
+        try:
+            self._pump()
+        except h2.exceptions.H2Error as error:
+            raise UpstreamError(f"http2: {error}") from error
 
     def cancel(self, number: int) -> None:
         """Nobody waits for a response any more."""
@@ -72,7 +86,8 @@ class Http2:
             if mine == number:
                 self._reset(stream, h2.errors.ErrorCodes.CANCEL)
                 break
-        self._pump()
+        with suppress(h2.exceptions.H2Error):  # the next octets will say it again
+            self._pump()
 
     def out(self) -> bytes:
         """What is to be written now."""
@@ -104,7 +119,7 @@ class Http2:
             kind = StaleError if refused else UpstreamError
             self._end(event.stream_id, kind(f"http2: stream reset, code {code}"), come)
         elif isinstance(event, h2.events.ConnectionTerminated):
-            self._leave(event, come)
+            self._leave(come)
 
     def _take_data(self, event: h2.events.DataReceived, come: Come) -> None:
         held = self._streams.get(event.stream_id)
@@ -117,12 +132,10 @@ class Http2:
             self._reset(event.stream_id, h2.errors.ErrorCodes.CANCEL)
             come.append((held[0], UpstreamError("http2: response too long")))
 
-    def _leave(self, event: h2.events.ConnectionTerminated, come: Come) -> None:
-        """GOAWAY: what it did not take may be asked elsewhere; the rest still comes."""
+    def _leave(self, come: Come) -> None:
+        """GOAWAY: all is asked elsewhere, for h2 takes nothing more from then on."""
         self.is_over = True
-        last = event.last_stream_id or 0
-        gone = [stream for stream in self._streams if stream > last or event.error_code]
-        for stream in gone:
+        for stream in tuple(self._streams):
             self._end(stream, StaleError("http2: going away"), come)
         come += [(number, StaleError("http2: going away")) for number, _, _ in self._waiting]
         self._waiting.clear()
@@ -138,8 +151,8 @@ class Http2:
         self._bodies.pop(stream, None)
         try:
             self._link.reset_stream(stream, code)
-        except h2.exceptions.StreamClosedError:
-            return
+        except h2.exceptions.H2Error:
+            return  # it is closed already
 
     def _pump(self) -> None:
         """Sends what there is room for now."""

@@ -41,7 +41,8 @@ def answered(
     code, (key, type_) = message.rcode, asked
     if code > 15 and not question.has_opt:
         why = f"extended code {types.rcode_name(code)} in reply without EDNS"
-        return Answer(rcode=types.SERVFAIL, plugin=plugin, error=why), code
+        ede = ((types.EDE_OTHER, why),)
+        return Answer(rcode=types.SERVFAIL, plugin=plugin, error=why, ede=ede), code
     answer = folded(message.answer, question.name, key)
     if type_ not in _ALL:
         answer = on_the_way(answer, key)

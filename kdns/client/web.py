@@ -62,7 +62,11 @@ class Web(Stream):
         if codec is None:
             self._queued.append(packet)
             return
-        codec.ask(packet[0] << 8 | packet[1], *self._dialect.request(b"\0\0" + packet[2:]))
+        try:
+            codec.ask(packet[0] << 8 | packet[1], *self._dialect.request(b"\0\0" + packet[2:]))
+        except UpstreamError as error:
+            self.is_retired = True
+            self.lent.loop.call_soon(self.break_off, str(error))
         self._flush()
 
     def received(self, plain: bytes) -> None:
@@ -72,15 +76,14 @@ class Web(Stream):
         if codec is None:
             return
         come = codec.receive(plain)
+        self.is_retired |= codec.is_over
         self._flush()
         for number, outcome in come:
             waiter = self.pending.get(number)
             if waiter is not None:
                 self._answer(waiter, outcome)
-        if codec.is_over and not self.is_closed:
-            self.is_retired = True
-            if not self.pending:
-                self.lent.rest(self)
+        if codec.is_over and not self.is_closed and not self.pending:
+            self.lent.rest(self)
 
     def expire(self, waiter: Waiter) -> None:
         """Gives one request up, and the connection where nothing at all came meanwhile."""
