@@ -6,14 +6,13 @@ as it stands first: only where it does not exist is there anything to walk, so w
 shared by all askers. What the server asks itself is never walked.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from functools import lru_cache, partial
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any, Final
 
+from kdns.client.reread import Reread
 from kdns.corefile.options import Settings, Shape, Syntax, network, text, zones
 from kdns.observe.counters import Labels
 from kdns.observe.tally import Tally
@@ -40,16 +39,26 @@ from kdns.zone.walks import PLAIN, First, Learner, Stem, Steps, Walks, first_ste
 log = logging.getLogger("kdns.autopath")
 
 LEARNED: Final = "learned"
-REREAD_S: Final = 5.0
-MOST_BYTES: Final = 65536
-"""Of a resolv.conf."""
 MOST_DOMAINS: Final = 32
+"""Of a resolv.conf."""
 
 _OPCODE = 0x7800
 _UNSHORTENED = frozenset((types.CNAME, types.ANY, types.AXFR, types.IXFR))
 """A CNAME would answer the first of them, which the plain walk does not."""
 _UNWRITTEN = frozenset(("", "hosts"))
 """Whose failures CoreDNS does not see written, and passes over."""
+
+
+def _zone(settings: Settings, word: str) -> tuple[Key, ...]:
+    if word.startswith("@"):
+        raise settings.fail(f"autopath: {word} is no zone", "the zones come first, then the source")
+    try:
+        return zones(word)
+    except ValueError as error:
+        raise settings.fail(f"autopath: expected {error}, found {word!r}") from None
+
+
+Ask = Callable[[Query, Soon], Result | Awaitable[Result]]
 
 
 class Autopath(Filter):
@@ -59,17 +68,15 @@ class Autopath(Filter):
     syntax = Syntax(
         args=Shape(rest=text, at_least=1),
         options={"except": Shape(rest=network, at_least=1, repeats=True)},
+        repeats=True,
     )
 
     def __init__(self, settings: Settings, site: Site) -> None:
         super().__init__(settings, site)
         *words, source = settings.args
-        try:
-            given = [zones(word) for word in words]
-        except ValueError as error:
-            raise settings.fail(f"autopath: expected {error}") from None
-        self._zones = own_zones(settings, site, given)
+        self._zones = own_zones(settings, site, [_zone(settings, word) for word in words])
         self._has_root = ROOT in self._zones
+        site.beside["autopath"] = self  # CoreDNS: of several in a block the last one counts
         self.learning: _Learned | None = None
         self._file: _File | None = None
         for line in settings.all("except"):
@@ -81,7 +88,7 @@ class Autopath(Filter):
         tally = Tally(site.counters, "coredns_autopath_success_total", site.label)
         if source == LEARNED:
             self.learning = _Learned(site, settings.values("except"), tally)
-            self._ask = self.learning.ask
+            self._ask: Ask = self.learning.ask
             site.counters.ask("kdns_autopath_walks", partial(_walks, site.life))
             return
         if not source.startswith("@"):
@@ -93,10 +100,10 @@ class Autopath(Filter):
         """Reads the resolv.conf, which must be there (CoreDNS)."""
         if self._file:
             try:
-                await self._file.refresh()
+                await self._file.file.refresh()
             except OSError as error:
                 raise self.settings.fail(
-                    f"autopath: cannot read {self._file.path}: {error.strerror}"
+                    f"autopath: cannot read {self._file.file.path}: {error.strerror}"
                 ) from error
         if self.learning and not self.site.shared.get("cluster zones"):
             raise self.settings.fail(
@@ -106,12 +113,13 @@ class Autopath(Filter):
 
     def tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Reads the file again when it is another."""
-        return (self._file.poll(),) if self._file else ()
+        return (self._file.file.follow(self._file.moved),) if self._file else ()
 
     def at_once(self, query: Query, next_: Soon) -> Result | Awaitable[Result]:
         """What the rest of the chain answers, or what the search path leads to."""
         is_ours = self._has_root or zone_of(query.key, self._zones) is not None
-        if query.depth or not is_ours:
+        last: object = self.site.beside["autopath"]
+        if query.depth or not is_ours or last is not self:
             return next_(query)
         return self._ask(query, next_)
 
@@ -208,52 +216,21 @@ class _Plugin:
 
 
 class _File:
-    """The path of a resolv.conf, as it was last read."""
+    """The path of a resolv.conf."""
 
     def __init__(self, path: str, site: Site) -> None:
-        self.path = path
-        self._site = site
+        self.file = Reread(path, parse_search, log)
         self._fact = ("autopath", path)
-        self._domains: tuple[Key, ...] = ()
-        self._seen: tuple[int, ...] = ()
-        self._trouble = ""
+        self._site = site
 
     def search(self, query: Query) -> tuple[Key, ...] | None:
         """Its domains, then the name as it is; None where it names no domain."""
         query.touch(self._fact)
-        return (*self._domains, ROOT) if self._domains else None
+        return (*self.file.value[:MOST_DOMAINS], ROOT) if self.file.value else None
 
-    async def poll(self) -> None:
-        """Keeps what was last read while the file cannot be."""
-        while True:
-            await asyncio.sleep(REREAD_S)
-            try:
-                await self.refresh()
-                self._trouble = ""
-            except OSError as error:
-                if str(error) != self._trouble:
-                    self._trouble = str(error)
-                    log.warning("cannot read %s: %s; the last search path is kept",
-                                self.path, error.strerror)  # fmt: skip
-
-    async def refresh(self) -> None:
-        """Reads the file if it is not the one that was last read."""
-        read = await asyncio.to_thread(self._read, self._seen)
-        if read is None:
-            return
-        self._seen, found = read
-        if found == self._domains:
-            return
-        self._domains = found
+    def moved(self) -> None:
+        """Forgets what was found with the path as it was."""
         self._site.stamps.bump((self._fact,))
-
-    def _read(self, seen: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[Key, ...]] | None:
-        stat = Path(self.path).stat()
-        now = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if now == seen:
-            return None
-        with open(self.path, encoding="utf-8", errors="replace") as file:
-            return now, parse_search(file.read(MOST_BYTES))[:MOST_DOMAINS]
 
 
 def _is_missing(found: Result) -> bool:

@@ -1,9 +1,11 @@
 """autopath with a path that is given: what CoreDNS 1.15.0 answered, and whose path it was."""
 
+import asyncio
 import os
 
 import pytest
 
+from kdns.client import reread
 from kdns.cluster.store import Delete, Put
 from kdns.corefile.tree import ConfigError
 from kdns.plugins.autopath import Autopath
@@ -89,21 +91,56 @@ async def test_the_cname_lasts_as_long_as_what_it_leads_to(resolv):
     assert reply.answer[0].name == reply.question[0].name
 
 
-async def test_the_file_is_read_again_and_a_broken_one_keeps_the_last_path(resolv, caplog):
+async def test_another_file_is_another_path_and_a_broken_one_keeps_the_last(resolv):
     plugin = resolv.plugins[0]
+    watched = plugin._file.file
     await resolv.ask("sec.one.test")
     before = resolv.ledger
-    path = plugin._file.path
-    os.rename(path, f"{path}.gone")
+    os.rename(watched.path, f"{watched.path}.gone")
     with pytest.raises(OSError, match="No such file"):
-        await plugin._file.refresh()
+        await watched.refresh()
     assert (await resolv.ask("sec.one.test")).answer
     assert before.is_right()
-    with open(path, "w", encoding="utf-8") as file:
+    with open(watched.path, "w", encoding="utf-8") as file:
         file.write("search other.test\n")
-    await plugin._file.refresh()
+    assert await watched.refresh()
+    plugin._file.moved()
     assert not before.is_right()
     assert (await resolv.ask("sec.one.test")).rcode == types.NXDOMAIN
+
+
+async def test_the_file_is_followed(resolv, monkeypatch, caplog):
+    monkeypatch.setattr(reread, "EVERY_S", 0.001)
+    path = resolv.plugins[0]._file.file.path
+    await resolv.ask("sec.one.test")
+    before = resolv.ledger
+    [work] = resolv.plugins[0].tasks()
+    task = asyncio.ensure_future(work)
+    os.rename(path, f"{path}.gone")
+    await until(lambda: "cannot read" in caplog.text)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("search other.test\n")
+    await until(lambda: not before.is_right())
+    task.cancel()
+    assert caplog.text.count("cannot read") == 1
+
+
+async def until(holds) -> None:
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+async def test_of_several_in_a_block_the_last_one_counts(tmp_path):
+    for name, line in (("one", "one.test two.test"), ("three", "three.test two.test")):
+        (tmp_path / name).write_text(f"search {line}\n")
+    text = f"autopath {tmp_path}/one\nautopath {tmp_path}/three\noutside"
+    made = fakes.chain(text, Autopath, Outside)
+    for plugin in made.plugins:
+        await plugin.start()
+    made.plugins[2].set("x.two.test", "192.0.2.1")
+    assert (await made.ask("x.one.test")).rcode == types.NXDOMAIN
+    assert (await made.ask("x.three.test")).answer
 
 
 async def test_a_file_that_is_not_there_is_an_error_at_start(tmp_path):
@@ -335,6 +372,7 @@ async def test_a_plugin_that_is_not_there_walks_nothing():
     [
         ("autopath", "found the end of the line"),
         ("autopath a..b @kubernetes", "expected a zone"),
+        ("autopath @kubernetes cluster.local", "@kubernetes is no zone"),
         ("autopath @kubernetes {\n except 10.0.0.0/8\n}", "except is for"),
         ("autopath learned {\n except\n}", "found the end of the line"),
         ("autopath learned {\n except nowhere\n}", "an address block"),
