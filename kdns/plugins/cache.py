@@ -273,7 +273,10 @@ class Cache(Filter):
                     return fresh
         query.forget()
         answer = self._kept(entry, query)
-        return answer if self._keeps_ttl else settled(answer, stale.ttl)
+        is_gone = answer.rcode == types.NXDOMAIN
+        code = types.EDE_STALE_NXDOMAIN if is_gone else types.EDE_STALE_ANSWER
+        given = answer if self._keeps_ttl else settled(answer, stale.ttl)
+        return given.but(ede=(*given.ede, (code, "")))
 
     def _refresh(
         self,

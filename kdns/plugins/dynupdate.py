@@ -148,7 +148,8 @@ class Dynupdate(Backend):
         query.touch(self._kept)
         zone = self._kept.zone
         if zone is None:
-            return Answer(types.SERVFAIL, plugin=self.name, error="the zone is not read yet")
+            ede, why = ((types.EDE_NOT_READY, ""),), "the zone is not read yet"
+            return Answer(types.SERVFAIL, ede=ede, plugin=self.name, error=why)
         found = find(zone, query.key, query.type, do=query.question.do)
         if not isinstance(found, Alias):
             return found.but(plugin=self.name, live=True)

@@ -122,6 +122,9 @@ def _host(word: str) -> str:
     return word
 
 
+_ABSENT = Answer(types.SERVFAIL, ede=((types.EDE_OTHER, "no such host"),), plugin="hosts")
+
+
 class Hosts(Backend):
     """The `hosts` directive."""
 
@@ -231,7 +234,7 @@ class Hosts(Backend):
         v4, v6 = self._both(key, wildcard)
         falls = bool(self.falls) and zone_of(key, self.falls) is not None
         if not v4 and not v6:
-            return SKIP if falls else Answer(types.SERVFAIL, plugin=self.name)
+            return SKIP if falls else _ABSENT
         if query.type == types.A:
             return self._addresses(key, types.A, v4)
         if query.type == types.AAAA:

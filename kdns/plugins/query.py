@@ -247,5 +247,6 @@ class Query(Struct):
         """Asks this server itself: zone routing and the whole chain. None when nothing came."""
         if self.depth >= 10:
             self.forget()
-            return Answer(rcode=types.SERVFAIL, error="internal look-ups nested too deeply")
+            why = "internal look-ups nested too deeply"
+            return Answer(rcode=types.SERVFAIL, error=why, ede=((types.EDE_OTHER, why),))
         return await self.ledger.route(self.asking(key, type_, deeper=True))

@@ -357,7 +357,8 @@ class Rewrite(Filter):
         try:
             asked, steps, shown = self._asked(query)
         except BadName as error:
-            return Answer(types.SERVFAIL, error=str(error), plugin=self.name)
+            ede = ((types.EDE_OTHER, "rewritten into no name"),)
+            return Answer(types.SERVFAIL, error=str(error), ede=ede, plugin=self.name)
         answer = await next_(asked)
         if answer is SKIP or answer is DROP or answer.error:
             return answer

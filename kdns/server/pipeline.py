@@ -58,8 +58,8 @@ COREFILE = "corefile"
 """The fact that every answer depends on: which server blocks there are."""
 
 BADVERS = Answer(rcode=types.BADVERS)
-NOT_ADMITTED = Answer(rcode=types.NOTIMP)
-FAILED = Answer(rcode=types.SERVFAIL)
+NOT_ADMITTED = Answer(rcode=types.NOTIMP, ede=((types.EDE_NOT_SUPPORTED, ""),))
+FAILED = Answer(rcode=types.SERVFAIL, ede=((types.EDE_OTHER, "internal error"),))
 _FOLD = Struct("!HHHH").pack
 _ASKED = 0x7800 | types.RD | types.CD | types.AD
 _OPCODES = 0x800

@@ -29,8 +29,12 @@ from kdns.wire.scan import options
 
 P = TypeVar("P", bound=Plugin)
 
-NO_NEXT = Answer(rcode=types.SERVFAIL, error="no next plugin found")
-REFUSED = Answer(rcode=types.REFUSED)
+NO_NEXT = Answer(
+    rcode=types.SERVFAIL,
+    error="no next plugin found",
+    ede=((types.EDE_OTHER, "nothing in the server block answers this"),),
+)
+REFUSED = Answer(rcode=types.REFUSED, ede=((types.EDE_NOT_AUTHORITATIVE, ""),))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
