@@ -51,6 +51,7 @@ SYNTAX: Final = Syntax(
         "ignore": Shape((choice("empty_service"),), rest=text),
         "multicluster": Shape(rest=zones),
         "zonal": Shape(),
+        "topology": Shape(),
         "startup_timeout": Shape((duration(0),)),
         "snapshot": Shape((text,)),
         "stale_after": Shape((duration(0),)),
@@ -67,18 +68,23 @@ SYNTAX: Final = Syntax(
 class Stanza:
     """The checked options of a stanza, as far as they say what is watched and where."""
 
-    exclusive: ClassVar = (("namespaces", "namespace_labels"), ("zonal", "noendpoints"))
+    exclusive: ClassVar = (
+        ("namespaces", "namespace_labels"),
+        ("zonal", "noendpoints"),
+        ("topology", "noendpoints"),
+    )
 
     def __init__(self, settings: Settings, watched: Collection[str] = ()) -> None:
         self._settings = settings
         self._check()
+        also = {*watched, "nodes"} if settings.has("topology") else watched
         self.selection = Selection(
             labels=self._selector("labels"),
             namespaces=self._selector("namespace_labels"),
             endpoints=not settings.has("noendpoints"),
             pods=settings.get("pods") == "verified",
             imports=bool(settings.values("multicluster")),
-            **dict.fromkeys(watched, True),
+            **dict.fromkeys(also, True),
         )
 
     def _check(self) -> None:

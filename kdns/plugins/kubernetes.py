@@ -36,9 +36,9 @@ from kdns.plugins.base import (
 from kdns.wire import names, types
 from kdns.wire.message import Answer, RRset
 from kdns.wire.names import Key
-from kdns.zone import listing
+from kdns.zone import listing, nearby
 from kdns.zone.answers import Outcome, answer, plain
-from kdns.zone.clients import Clients, parse_search, search_path
+from kdns.zone.clients import Clients, Places, parse_search, search_path
 from kdns.zone.external import Alias
 from kdns.zone.names import describe
 from kdns.zone.view import ImportSerial, View, Zone, positive
@@ -73,6 +73,7 @@ class Kubernetes(Backend):
         self._domains: tuple[Key, ...] = ()
         """The search domains of the machine we run on, which pods have too."""
         self._clients = Clients(self._cluster.store)
+        self._places = Places(self._cluster.store) if settings.has("topology") else None
         self._offer_all()
 
     def _offer_all(self) -> None:
@@ -86,6 +87,8 @@ class Kubernetes(Backend):
         beside.setdefault("transfer", []).append(self)
         forward = {zone.key for zone in self._view.zones if not zone.is_reverse}
         site.shared.setdefault("cluster zones", set()).update(forward)
+        if self._places is not None:
+            beside["places"] = self._places
         if self._view.pods == "verified":
             beside["clients"] = self._clients
             beside.setdefault("search", {})[self.name] = self.search
@@ -216,6 +219,10 @@ class Kubernetes(Backend):
         """Answers names of the plugin's zones; only an ExternalName may have to wait."""
         view = self._view
         key = query.key
+        if self._places is not None:
+            near = self._near(query, view, self._places)
+            if near is not None:
+                return self._marked(near)
         end = view.plain.get(key[key[0] + 1 :])
         if end is not None and self._is_usual(key):
             touch = query.toucher()
@@ -233,16 +240,35 @@ class Kubernetes(Backend):
             query.forget()
         if query.type in _TRANSFERS:
             return Answer(types.REFUSED)
-        found: Outcome = answer(view, zone, key, parts, query.type, touch)
+        return self._given(query, zone, answer(view, zone, key, parts, query.type, touch))
+
+    def _given(self, query: Query, zone: Zone, found: Outcome) -> Result | Awaitable[Result]:
+        """What becomes of an outcome."""
         if isinstance(found, Alias):
             return self._chase(query, zone, found)
         if found is None:
-            if key.endswith(self._fallthrough) and zone_of(key, self._fallthrough) is not None:
+            key, ends = query.key, self._fallthrough
+            if key.endswith(ends) and zone_of(key, ends) is not None:
                 return SKIP
-            if not view.store.has_synced:
+            if not self._view.store.has_synced:
                 return zone.unsynced.but(ede=UNSYNCED)
             found = zone.nxdomain
         return self._marked(found)
+
+    def _near(self, query: Query, view: View, places: Places) -> Answer | None:
+        """The answer of a service that is to be asked for near its client; None for all else."""
+        place = view.find(query.key)
+        if place is None or not view.store.has_synced:
+            return None
+        zone, parts = place
+        touch = query.toucher()
+        service = nearby.service(view, zone, parts, query.type, touch)
+        if service is None:
+            return None
+        query.reads_class(places)
+        touch(self._cluster.flag)
+        here = places.zone_of(touch, query.client.address)
+        return nearby.answer(view, zone, query.key, service, query.type, here) if here else None
 
     def _is_usual(self, key: Key) -> bool:
         """True when an answer needs no word about its age, and nobody else is to be asked."""

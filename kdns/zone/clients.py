@@ -5,11 +5,14 @@ table. Whoever reads a namespace touches the address before, since what an addre
 changes with its pods.
 """
 
+from kdns.cluster.nodes import ZONES
 from kdns.cluster.store import Store
 from kdns.wire import names
 from kdns.wire.names import ROOT, Key
 from kdns.zone.names import label
 from kdns.zone.services import Touch
+
+_PLACES_KEPT = 4096
 
 
 class Clients:
@@ -38,6 +41,36 @@ class Clients:
     def namespace(self, touch: Touch, address: bytes) -> str:
         """The same, noted as what an answer depends on."""
         touch(address)
+        return self.classify(address)
+
+
+class Places:
+    """A Classifier, too: the topology zone that an address is in, by the nets of the nodes' pods.
+
+    Whoever reads it touches ZONES before.
+    """
+
+    __slots__ = ("_edition", "_known", "_store")
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._edition = -1
+        self._known: dict[bytes, str] = {}
+
+    def classify(self, address: bytes) -> str:
+        """The zone of an address, empty where it is not known; some thousand are remembered."""
+        nodes = self._store.nodes
+        if self._edition != nodes.edition or len(self._known) >= _PLACES_KEPT:
+            self._edition = nodes.edition
+            self._known.clear()
+        zone = self._known.get(address)
+        if zone is None:
+            zone = self._known[address] = nodes.zone_of(address)
+        return zone
+
+    def zone_of(self, touch: Touch, address: bytes) -> str:
+        """The same, noted as what an answer depends on."""
+        touch(ZONES)
         return self.classify(address)
 
 

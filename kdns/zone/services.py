@@ -113,7 +113,7 @@ def _cluster(
         addresses = tuple(dict.fromkeys([one for one in addresses if len(one) == width]))
     elif addresses and len(addresses[0]) != width:
         return zone.nodata
-    return _addressed(view, zone, key, type_, addresses)
+    return addressed(view, zone, key, type_, addresses)
 
 
 def _target(
@@ -144,7 +144,7 @@ def _endpoints(
         for slice_, endpoints, _ in chosen:
             if slice_.width == width:
                 found |= dict.fromkeys(_addresses(slice_, endpoints))
-        return _addressed(view, zone, key, type_, tuple(found))
+        return addressed(view, zone, key, type_, tuple(found))
     if type_ == types.SRV:
         return _located(view, zone, key, _hosts(view, zone, chosen))
     return zone.nodata
@@ -170,7 +170,7 @@ def _all_addresses(
     if not exists:
         return None
     found = dict.fromkeys(columns[0] if len(columns) == 1 else chain.from_iterable(columns))
-    return _addressed(view, zone, key, type_, tuple(found))
+    return addressed(view, zone, key, type_, tuple(found))
 
 
 def choose(view: View, slices: Iterable[Slice], pick: Pick) -> list[Chosen]:
@@ -278,9 +278,7 @@ def _hosts(view: View, zone: Zone, chosen: Iterable[Chosen]) -> list[Host]:
     return hosts
 
 
-def _addressed(
-    view: View, zone: Zone, key: Key, type_: int, addresses: tuple[bytes, ...]
-) -> Answer:
+def addressed(view: View, zone: Zone, key: Key, type_: int, addresses: tuple[bytes, ...]) -> Answer:
     """These addresses, each once; NODATA when only the other family has some."""
     if not addresses:
         return zone.nodata
