@@ -30,6 +30,9 @@ ENVIRONMENT: dict[str, Signature] = {
 }
 """The functions of `view`; `template` has more."""
 
+QUOTES = "write texts in single quotes: a Corefile takes double ones away"
+"""What to say where a text may have lost its quotes."""
+
 APART = frozenset(("client_ip", "incidr"))
 """What an asker's class may be made of: it depends on his address alone."""
 
@@ -83,7 +86,7 @@ class Classes:
         found = self._known.get(address)
         if found is None:
             text = names.format_address(address)
-            ask = {"client_ip": lambda: text, "incidr": in_cidr}
+            ask: dict[str, Callable[..., Value]] = {"client_ip": lambda: text, "incidr": in_cidr}
             found = tuple(_evaluated(part, ask) for part in self.parts)
             if len(self._known) >= _KEPT:
                 self._known.clear()
@@ -101,19 +104,13 @@ def _evaluated(part: Expression, ask: Mapping[str, Callable[..., Value]]) -> boo
 class Functions(Mapping[str, Callable[..., Value]]):
     """The functions for one query."""
 
-    def __init__(
-        self,
-        query: Asked,
-        classes: Classes,
-        *,
-        is_wild: bool,
-        more: Mapping[str, Callable[..., Value]] | None = None,
-    ) -> None:
+    def __init__(self, query: Asked, classes: Classes, *, is_wild: bool) -> None:
         self.query = query
         self.classes = classes
         self.is_wild = is_wild
         """Clients ask several addresses of one listener."""
-        self.more = more or {}
+        self.more: dict[str, Callable[..., Value]] = {}
+        """What a plugin has beside these."""
 
     def __getitem__(self, name: str) -> Callable[..., Value]:
         own = self.more.get(name)

@@ -32,6 +32,8 @@ _NEGATED = frozenset(("in", "matches", "contains", "startsWith", "endsWith"))
 _CHAINED = frozenset(("<", ">", "<=", ">="))
 _WORDS = frozenset((*_NEGATED, "and", "or", "not", "let", "if", "else"))
 _CONSTANTS = {"true": True, "false": False, "nil": None}
+RESERVED = _WORDS | _CONSTANTS.keys()
+"""Words that cannot be names."""
 
 LOOPS = frozenset((
     "all", "any", "none", "one", "filter", "map", "count", "find", "findIndex", "findLast",

@@ -1,8 +1,8 @@
 """Answers questions whose name matches regular expressions from Go templates of records.
 
 A question of the class, type and zones is matched against the expressions in order; the first that
-matches fills the templates, whose text is read as records. What a template reads of the asker
-makes the answer one for that asker alone; nothing else it can read changes between reloads.
+matches fills the templates, whose text is read as records, if the conditions hold. What is read of
+the asker says whom the answer is for; nothing else that can be read changes between reloads.
 """
 
 import logging
@@ -13,6 +13,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from kdns.corefile import gotemplate
+from kdns.corefile.asked import is_wild
+from kdns.corefile.conditions import Conditions
 from kdns.corefile.options import (
     Line,
     Settings,
@@ -48,12 +50,26 @@ log = logging.getLogger("kdns.template")
 _ANY = types.ANY_CLASS
 _EVERYTHING = compile_go(r"(?s).*")
 _FIELDS = frozenset(
-    ("Name", "Class", "Type", "Zone", "Match", "Group", "Message", "Question", "Remote", "Meta")
+    (
+        "Name",
+        "Class",
+        "Type",
+        "Zone",
+        "Match",
+        "Group",
+        "Message",
+        "Question",
+        "Remote",
+        "Meta",
+        "Var",
+    )
 )
 _SECTIONS = ("answer", "additional", "authority")
 _ADDRESSES = frozenset((types.A, types.AAAA))
 
 Values = Mapping[str, Any]  # Any: a template's values are of every type
+
+_UNMATCHED = Answer(types.SERVFAIL, ede=((types.EDE_OTHER, "no match"),), plugin="template")
 
 
 class _Object:
@@ -128,8 +144,8 @@ class Template(Backend):
             "ederror": Shape(words=(integer(0, 65535),), maybe=(text,)),
             "fallthrough": Shape(rest=zones),
             "upstream": Shape(rest=text, repeats=True),
-            "var": Shape(rest=text, repeats=True),
-            "expr": Shape(rest=text, repeats=True),
+            "var": Shape(words=(text,), rest=text, at_least=1, repeats=True),
+            "expr": Shape(rest=text, at_least=1, repeats=True),
         },
         repeats=True,
     )
@@ -146,6 +162,10 @@ class Template(Backend):
             (line.values[0], "".join(line.values[1:])) for line in settings.all("ederror")
         )
         self._tallies: dict[tuple[Key, int, int], Tally] = {}
+        self._conditions = Conditions(is_wild=is_wild([host for host, _ in site.listen]))
+        for line in settings.lines:
+            if line.name in {"var", "expr"}:
+                self._conditions.add(line)
 
     async def start(self) -> None:
         """Says what is taken but does nothing."""
@@ -162,9 +182,13 @@ class Template(Backend):
             return SKIP
         name = names.format(query.key)
         match = next(filter(None, (pattern.search(name) for pattern in self.matches)), None)
-        if match is None:
+        try:
+            variables = None if match is None else self._conditions.evaluate(query, match)
+        except ValueError as error:
+            return self._failed(error)
+        if match is None or variables is None:
             falls = zone_of(query.key, self.falls) is not None
-            return SKIP if falls else Answer(types.SERVFAIL, plugin=self.name)
+            return SKIP if falls else _UNMATCHED
         tally = self._tally(zone, query)
         tally.hits += 1
         query.credit(tally)
@@ -173,11 +197,16 @@ class Template(Backend):
             return Answer(types.SERVFAIL, plugin=self.name)
         try:
             words = (types.class_name(cls), types.type_name(type_))
-            sections = self._sections(query, _filling(query, words, zone, match), zone)
+            filling = _filling(query, words, zone, match, variables)
+            sections = self._sections(query, filling, zone)
         except ValueError as error:
-            return Answer(types.SERVFAIL, error=str(error), plugin=self.name)
+            return self._failed(error)
         answer = Answer(self.rcode, flags=types.AA, ede=self.ede, plugin=self.name)
         return await _completed(query, answer.but(**sections))
+
+    def _failed(self, error: ValueError) -> Answer:
+        ede = ((types.EDE_OTHER, "the template makes no answer of it"),)
+        return Answer(types.SERVFAIL, error=str(error), ede=ede, plugin=self.name)
 
     def _sections(self, query: Query, data: _Object, zone: Key) -> dict[str, tuple[RRset, ...]]:
         sections: dict[str, list[RRset]] = {section: [] for section in _SECTIONS}
@@ -218,8 +247,6 @@ class Template(Backend):
 
 
 def _templates(line: Line) -> list[_Line]:
-    if line.name in {"var", "expr"}:
-        raise line.fail(f"template: {line.name} is not implemented yet")
     if line.name not in _SECTIONS:
         return []
     out = []
@@ -228,8 +255,6 @@ def _templates(line: Line) -> list[_Line]:
             template = gotemplate.parse(content)
         except gotemplate.TemplateError as error:
             raise line.fail(f"template: {line.name}: {error}") from error
-        if "Var" in template.fields:
-            raise line.fail("template: .Var is not implemented yet")
         for field in sorted(template.fields - _FIELDS):
             raise line.fail(
                 f"template: there is no field .{field}", "there are " + ", ".join(sorted(_FIELDS))
@@ -238,16 +263,18 @@ def _templates(line: Line) -> list[_Line]:
     return out
 
 
-def _filling(query: Query, words: tuple[str, str], zone: Key, match: Match) -> _Object:
+def _filling(
+    query: Query,
+    words: tuple[str, str],
+    zone: Key,
+    match: Match,
+    variables: dict[str, Any],  # Any: see Values
+) -> _Object:
     """All that a template may name; `words` are the class and type it answers for."""
 
     def remote() -> str:
         query.reads_client()
         return names.format_address(query.client.address)
-
-    def meta(label: str) -> str:
-        query.reads_client()
-        return query.meta(label)
 
     groups = [match[0], *(group or "" for group in match.groups())]
     named = {key: value or "" for key, value in match.groupdict().items()}
@@ -262,7 +289,8 @@ def _filling(query: Query, words: tuple[str, str], zone: Key, match: Match) -> _
         "Message": _message(query, question),
         "Question": question,
         "Remote": remote,
-        "Meta": meta,
+        "Meta": query.meta,
+        "Var": variables,
     }
     return _Object(fields, lambda: match.string)
 

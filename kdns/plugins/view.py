@@ -39,7 +39,7 @@ class View(Chooser):
         try:
             return parse(words, asked.ENVIRONMENT, apart=asked.APART, parts=parts)
         except ExprError as error:
-            hint = "write texts in single quotes: a Corefile takes double ones away"
+            hint = asked.QUOTES if "unknown name" in str(error) else ""
             raise line.fail(f"view: expr: {error}", hint) from error
 
     async def start(self) -> None:

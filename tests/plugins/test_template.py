@@ -1,11 +1,16 @@
 """template: every row was first seen from CoreDNS 1.15.0, but for those that say otherwise."""
 
+import dns.message
 import pytest
 
 from kdns.corefile.tree import ConfigError
-from kdns.plugins.base import SKIP
+from kdns.plugins.base import SKIP, Query
 from kdns.plugins.hosts import Hosts
+from kdns.plugins.metadata import Metadata
 from kdns.plugins.template import Template
+from kdns.server.assembly import Services, build
+from kdns.server.pipeline import Pipeline
+from kdns.server.table import AnswerTable
 from kdns.wire import types
 from tests import fakes
 
@@ -161,7 +166,7 @@ async def test_a_cname_that_leads_to_itself_ends() -> None:
     [
         ("{{ .Name }}", True),
         ("{{ .Remote }}", False),
-        ("x{{ .Meta `a/b` }}", False),
+        ("x{{ .Meta `a/b` }}", True),
         ("{{ .Message.Id }}", False),
         ("{{ if eq .Type `A` }}no{{ else }}{{ .Remote }}{{ end }}", True),
     ],
@@ -196,16 +201,26 @@ async def test_remote_is_the_address_of_the_asker() -> None:
             'template IN A {\nanswer "{{ .Nmae }}"\n}', "there are Class, Group", id="field"
         ),
         pytest.param('template IN A {\nanswer "{{ if }}"\n}', "missing value", id="bad syntax"),
-        pytest.param('template IN A {\nexpr "true"\n}', "not implemented yet", id="expr"),
-        pytest.param("template IN A {\nvar x 1\n}", "not implemented yet", id="var"),
-        pytest.param('template IN A {\nanswer "{{ .Var }}"\n}', "not implemented yet", id=".Var"),
+        pytest.param("template IN A {\nexpr\n}", "end of the line", id="no expression"),
+        pytest.param("template IN A {\nexpr foo\n}", "unknown name foo", id="expr"),
+        pytest.param("template IN A {\nexpr x\nvar x 1\n}", "unknown name x", id="order"),
+        pytest.param("template IN A {\nvar x\n}", "end of the line", id="no value"),
+        pytest.param("template IN A {\nvar x 1\nvar x 2\n}", "name x is taken", id="twice"),
+        pytest.param("template IN A {\nvar len 1\n}", "name len is taken", id="function"),
+        pytest.param("template IN A {\nvar true 1\n}", "name true is taken", id="constant"),
+        pytest.param("template IN A {\nvar in 1\n}", "name in is taken", id="word"),
+        pytest.param("template IN A {\nvar group 1\n}", "name group is taken", id="own function"),
+        pytest.param("template IN A {\nvar x-y 1\n}", "'x-y' cannot be", id="no name"),
+        pytest.param("template IN A {\nvar x 1\nexpr x == 'a'\n}", "int == string", id="kinds"),
+        pytest.param("template IN A {\nvar x 1\nexpr x()\n}", "unknown function x", id="called"),
+        pytest.param("template IN A {\nexpr group('a') == 1\n}", "string == int", id="a group"),
     ],
 )
 def test_mistakes_name_file_and_line(text: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why) as caught:
         chain(text)
     assert caught.value.file == "Corefile"
-    assert caught.value.line in {2, 3}
+    assert caught.value.line in {2, 3, 4}
 
 
 async def test_hits_of_the_table_are_counted_too() -> None:
@@ -223,3 +238,117 @@ async def test_metrics_name_the_type_of_the_template() -> None:
     await made.ask("a.example", "AAAA")
     labels = ("dns://:53", ".", "", "IN", "AAAA")
     assert made.site.counters.values[("coredns_template_matches_total", *labels)] == 2
+
+
+EXPRESSIONS = """template IN TXT no.test {
+  expr false
+  answer "{{ .Name }} TXT no"
+}
+template IN TXT fell.test {
+  expr name() startsWith 'x'
+  answer "{{ .Name }} TXT x"
+  fallthrough
+}
+template IN TXT fell.test {
+  answer "{{ .Name }} TXT fell"
+}
+template IN TXT one.test {
+  expr 1
+  answer "{{ .Name }} TXT one"
+  fallthrough
+}
+template IN TXT error.test {
+  var x 1 % (id() - id())
+  answer "{{ .Name }} TXT {{ .Var.x }}"
+  fallthrough
+}
+template IN TXT vars.test {
+  match "^(?P<h>[^.]+)[.](?P<r>.*)$"
+  var up upper(group('h'))
+  var n group(1)
+  var l split(name(), '.')
+  var y len(l)
+  var m {a: 1, b: 'x'}
+  var f 1.5
+  var t y > 2
+  expr group(2) endsWith 'test.'
+  answer "{{ .Name }} TXT {{ .Var.up }} {{ .Var.n }} {{ index .Var.l 0 }} {{ .Var.y }} {{ .Var.f }} {{ .Var.t }} {{ .Var.m.b }}"
+}
+template IN TXT groups.test {
+  match "^(?P<h>x)[.]"
+  match "^(?P<k>y)[.]"
+  expr group('k') == 'y' and group('nope') == '' and group(9) == '' and group(true) == ''
+  answer "{{ .Name }} TXT {{ .Match }}"
+}
+template IN TXT whole.test {
+  var x 1
+  expr group(0) == name() and group('0') == name()
+  answer "{{ .Name }} TXT j{{ .Var.y }} {{ .Var }}"
+}
+template IN TXT asker.test {
+  expr type() == 'TXT' and class() == 'IN' and opcode() == 0 and not do() and proto() == 'udp'
+  expr incidr(client_ip(), '10.0.0.0/8')
+  answer "{{ .Name }} TXT inside"
+  fallthrough
+}
+template IN TXT asker.test {
+  answer "{{ .Name }} TXT outside"
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("no.test", "SERVFAIL"),
+        ("fell.test", '"fell"'),
+        ("one.test", "SERVFAIL"),
+        ("error.test", "SERVFAIL"),
+        ("host.vars.test", '"HOST" "host" "host" "4" "1.5" "true" "x"'),
+        ("x.groups.test", "SERVFAIL"),
+        ("y.groups.test", '"[y." "y]"'),
+        ("whole.test", '"j<no" "value>" "map[x:1]"'),
+    ],
+)
+async def test_variables_and_expressions(name: str, expected: str) -> None:
+    found = await rows(chain(EXPRESSIONS), name, "TXT")
+    assert found == (expected if expected == "SERVFAIL" else [f"{name}. 3600 IN TXT {expected}"])
+
+
+@pytest.mark.parametrize("order", [["10.1.0.1", "192.0.2.1"], ["192.0.2.1", "10.1.0.1"]])
+async def test_a_class_of_askers_shares_an_answer(order: list[str]) -> None:
+    services, errors = Services(), []
+    assembly = build(f"test {{\n{EXPRESSIONS}\n}}\n", "Corefile", services, errors)
+    assert not errors
+    [router] = assembly.routers.values()
+    table = AnswerTable(services.stamps, services.chance, lambda peer: peer)
+    pipeline = Pipeline(
+        router, services.stamps, services.counters, services.clock, services.chance, table=table
+    )
+    packet = dns.message.make_query("asker.test", "TXT", id=7).to_wire()
+    hits = 0
+    for _ in range(5):
+        for address in order:
+            who = fakes.client(address)
+            reply = pipeline.recall(packet, who.address, services.clock())
+            hits += reply is not None
+            if reply is None:
+                reply = await pipeline.respond(packet, who, services.clock())
+            expected = '"inside"' if address.startswith("10.") else '"outside"'
+            assert str(dns.message.from_wire(reply).answer[0][0]) == expected
+    assert hits >= 4  # remembered on second sight
+
+
+async def test_labels_say_by_themselves_what_they_read() -> None:
+    text = "template IN TXT {\nexpr metadata('a/b') == 'c'\nanswer \"{{ .Name }} TXT {{ .Meta `a/b` }}\"\n}"
+    made = fakes.chain(f"metadata\n{text}", Metadata, Template)
+    made.site.beside["metadata"] = [lambda query: query.note("a/b", lambda: "c")]
+    assert await rows(made, "a.test", "TXT") == ['a.test. 3600 IN TXT "c"']
+    assert made.ledger.keep
+
+    def personal(query: Query) -> None:
+        query.note("a/b", lambda: (query.reads_client(), "c")[1])
+
+    made.site.beside["metadata"] = [personal]
+    assert await rows(made, "a.test", "TXT") == ['a.test. 3600 IN TXT "c"']
+    assert made.ledger.is_personal
