@@ -279,8 +279,8 @@ class AnswerTable:
         """The View behind an item that was not found right at once."""
         if item.fork is not None:
             behind = item.fork.members.get(item.fork.class_of(self._address_of(peer)))
-            if behind is None:
-                return None
+            if behind is None or (behind.gen == self.stamps.generation and now < behind.until):
+                return behind  # type: ignore[return-value]  # perf: a View, as all behind views
             item = behind
         if not isinstance(item, View) or item.entry is None:
             return None
