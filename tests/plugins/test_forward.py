@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 
 import dns.edns
 import dns.flags
@@ -15,44 +14,25 @@ from kdns.plugins.base import SKIP, Backend, Query
 from kdns.plugins.forward import Forward
 from kdns.wire import names, types
 from kdns.wire.message import Answer
+from tests import served as served_chain
 from tests.fakes import Chain, chain, client
+from tests.served import closed_port
 from tests.upstream import CLOSE, Asked, Upstream, answers, drops, reply, wire
 
 SOA = ("example. 60 IN SOA ns.example. root.example. 1 2 3 4 300",)
 FAST = "read_timeout 10ms"
 
 
-class Serving:
-    """A chain of forward stanzas between start and stop, with its background tasks."""
+class Serving(served_chain.Serving):
+    """A chain that begins with forward stanzas."""
 
     def __init__(self, text: str, *kinds, **changes) -> None:
-        self.chain: Chain = chain(text, Forward, *kinds, **changes)
-
-    async def __aenter__(self) -> Chain:
-        self.tasks = []
-        for plugin in self.chain.plugins:
-            self.tasks += [asyncio.ensure_future(work) for work in plugin.tasks()]
-        for plugin in self.chain.plugins:
-            await plugin.start()
-        return self.chain
-
-    async def __aexit__(self, *_) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        for plugin in self.chain.plugins:
-            await plugin.stop()
+        super().__init__(text, Forward, *kinds, **changes)
 
 
 def forward(*upstreams: Upstream, options: str = "", zone: str = ".") -> str:
     to = " ".join(up.address for up in upstreams)
     return f"forward {zone} {to} {{\npolicy sequential\n{options}\n}}"
-
-
-def closed_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def one(address: str):
