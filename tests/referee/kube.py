@@ -27,6 +27,7 @@ PATHS = {
     "Pod": ("/api/v1", "pods"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
     "Secret": ("/api/v1", "secrets"),
+    "Ingress": ("/apis/networking.k8s.io/v1", "ingresses"),
     "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
     "Deployment": ("/apis/apps/v1", "deployments"),
     "StatefulSet": ("/apis/apps/v1", "statefulsets"),
