@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Protocol
 
 from kdns.keeping.steps import freed, walked
+from kdns.observe.counters import Counters
 from kdns.wire import names, types
 from kdns.wire.message import Answer, Question, RRset
 from kdns.wire.names import Key, is_below
@@ -52,7 +53,9 @@ class Asked(Protocol):
 class Held:
     """One zone: its present generation, if there is any."""
 
-    def __init__(self, apex: Key, home: Hashable, stamps: Bumper, plugin: str = "") -> None:
+    def __init__(
+        self, apex: Key, home: Hashable, plugin: str, stamps: Bumper, counters: Counters
+    ) -> None:
         self.apex = apex
         self.plugin = plugin
         self.fact = ("zone", home, apex)
@@ -63,6 +66,7 @@ class Held:
         self.on_change: list[Callable[[Key], None]] = []
         self.journal: deque[Difference] = deque(maxlen=JOURNAL)
         self._stamps = stamps
+        self._counters = counters
 
     async def put(self, zone: Zone | None) -> None:
         """Serves another generation from now on; None: there is none that may be served."""
@@ -78,6 +82,8 @@ class Held:
             zone.plugin = self.plugin
         self.zone = zone
         self._stamps.bump((self.fact,))
+        labels = (self.plugin, names.format(self.apex))
+        self._counters.set("kdns_zone_serial", *labels, to=0 if zone is None else zone.serial)
         if zone is not None and (old is None or old.serial != zone.serial):
             for tell in self.on_change:
                 tell(self.apex)

@@ -199,6 +199,14 @@ METRICS: Final[dict[str, Metric]] = {
     "kdns_busy_total": Metric(
         "counter", "Questions turned away because too many wait for answers.", ("proto",)
     ),
+    "kdns_cookies_total": Metric(
+        "counter", "Questions with a DNS cookie, by what it was.", ("server", "cookie")
+    ),
+    "kdns_ratelimit_total": Metric(
+        "counter",
+        "Replies over the rate of a client network, by what became of them.",
+        ("server", "kind", "what"),
+    ),
     "kdns_send_failures_total": Metric(
         "counter", "Replies that the system did not take.", ("proto",)
     ),
@@ -270,6 +278,12 @@ METRICS: Final[dict[str, Metric]] = {
         "counter", "Octets of dnstap messages that were written."
     ),
     "kdns_dnstap_dropped_total": Metric("counter", "Dnstap messages for which there was no room."),
+    "kdns_zone_serial": Metric(
+        "gauge", "The serial of a zone that is served; 0 while there is none.", ("plugin", "zone")
+    ),
+    "kdns_zone_load_failures_total": Metric(
+        "counter", "Times that the file of a zone was wrong or missing.", ("plugin", "zone")
+    ),
     "kdns_loop_detected": Metric(
         "gauge", "1 while queries of the zone that are forwarded come back.", ("zone",)
     ),

@@ -1,0 +1,110 @@
+"""Serves zones that are transferred from masters, and keeps them while these are away.
+
+What was transferred outlives reloads of the Corefile: a Replica is shared by zone and masters. A
+NOTIFY counts only when it comes from a master.
+"""
+
+import logging
+from collections.abc import Awaitable
+from functools import partial
+
+from kdns.client.targets import parse_address
+from kdns.corefile.options import Settings, Shape, Syntax, choice, zones
+from kdns.keeping.replica import Replica
+from kdns.keeping.shelf import Held, Shelf
+from kdns.plugins.base import (
+    DROP,
+    SKIP,
+    Backend,
+    Query,
+    Result,
+    Site,
+    as_of_now,
+    fallthrough,
+    own_zones,
+)
+from kdns.wire import names, types
+from kdns.wire.message import Answer
+from kdns.wire.names import Key
+from kdns.wire.records import address as packed
+from kdns.zone.files.answer import Alias, ended
+
+log = logging.getLogger("kdns.secondary")
+
+
+class Secondary(Backend):
+    """`secondary [ZONES…] { transfer from ADDRESS… }`."""
+
+    name = "secondary"
+    syntax = Syntax(
+        args=Shape(rest=zones),
+        options={
+            "transfer": Shape(
+                words=(choice("from"),), rest=parse_address, at_least=1, repeats=True
+            ),
+            "fallthrough": Shape(rest=zones),
+        },
+        repeats=True,
+    )
+
+    def __init__(self, settings: Settings, site: Site) -> None:
+        super().__init__(settings, site)
+        masters = [one for line in settings.all("transfer") for one in line.values[1:]]
+        if not masters:
+            raise settings.fail("secondary: where does the zone come from? say `transfer from`")
+        self.masters = tuple(dict.fromkeys(masters))
+        self._hosts = frozenset(packed(host) for host, _ in self.masters)
+        self.shelf = Shelf(self.name)
+        site.beside.setdefault("transfer", []).append(self.shelf)
+        self._replicas: dict[Key, Replica] = {}
+        for apex in own_zones(settings, site, settings.args):
+            key = ("secondary", apex, self.masters)
+            self._replicas[apex] = site.share(key, partial(self._replica, apex))
+
+    def _replica(self, apex: Key) -> Replica:
+        site = self.site
+        held = Held(apex, self.masters, self.name, site.stamps, site.counters)
+        return Replica(held, self.masters, self.site.clock, self.site.chance)
+
+    async def start(self) -> None:
+        """Takes up what was transferred so far; all else comes when it comes (CoreDNS)."""
+        for replica in self._replicas.values():
+            replica.held.falls = fallthrough(self.settings)
+            self.shelf.add(replica.held)
+
+    async def stop(self) -> None:
+        """Lets go of the zones; those that the next Corefile has, too, live on."""
+        self.shelf.clear()
+
+    async def answer(self, query: Query) -> Result:
+        """Answers from the longest zone that holds the name."""
+        found = self.at_once(query)
+        if isinstance(found, Answer) or found is SKIP:
+            return found
+        return await found
+
+    def at_once(self, query: Query) -> Result | Awaitable[Result]:
+        """The same at once, unless a chain leads out of the zone."""
+        if query.opcode == types.NOTIFY:
+            return self._notified(query)
+        found = self.shelf.look(query)
+        if found is None:
+            return SKIP
+        return self._ended(query, found) if isinstance(found, Alias) else found
+
+    def _notified(self, query: Query) -> Result:
+        """RFC 1996 §3.10: only masters are heard; others get no reply (CoreDNS)."""
+        replica = self._replicas.get(query.key)
+        if replica is None:
+            return SKIP
+        if query.client.address not in self._hosts:
+            who, zone = names.format_address(query.client.address), names.format(query.key)
+            log.info("a NOTIFY of %s from %s, which is no master, is not heard", zone, who)
+            return DROP
+        replica.notify()
+        return Answer(flags=types.AA, plugin=self.name)
+
+    async def _ended(self, query: Query, alias: Alias) -> Result:
+        there = await query.lookup(alias.target, query.type)
+        answer = ended(alias, None if there is None else as_of_now(query, there))
+        return answer.but(plugin=self.name)
