@@ -220,7 +220,7 @@ def _metadata(label: str) -> Callable[[Exchange], object] | None:
     if not label.startswith("{/"):
         return None
     key = label[2:-1]
-    return lambda one: (one.seen.metadata or {}).get(key) or "-"
+    return lambda one: (one.seen.metadata or {}).get(key, "-")
 
 
 @dataclass(frozen=True, slots=True)
