@@ -25,8 +25,6 @@ async def locate(
     place: Place,
     resolvers: tuple[tuple[str, int], ...],
     known: dict[str, list[str]],
-    *,
-    files_only: bool = False,
 ) -> list[Target]:
     """The servers a file or a host name stands for.
 
@@ -36,8 +34,6 @@ async def locate(
     content = await asyncio.to_thread(content_of, place.text)
     if content is not None:
         return [place.at(one) for one in parse_nameservers(content)]
-    if files_only:
-        raise UpstreamError("no such file")
     try:
         found = await resolve(host_name(place), resolvers)
     except ValueError as error:

@@ -7,6 +7,7 @@ further in. What comes back is for this once; `cache` makes it worth remembering
 import asyncio
 from collections.abc import Coroutine
 from itertools import chain
+from pathlib import Path
 from typing import Any, ClassVar
 
 from kdns.client.choice import POLICIES, Choice
@@ -70,7 +71,10 @@ class Grpc(Filter):
         self._started = asyncio.Event()
 
     def look(self) -> None:
-        """Reads the certificates."""
+        """Reads the certificates; what is no address must be a file."""
+        for place in self._places:
+            if isinstance(place, Place) and not Path(place.text).is_file():
+                raise self.settings.fail(f"grpc: {place.text} is neither an address nor a file")
         if self._credentials is None:
             return
         try:
@@ -99,10 +103,9 @@ class Grpc(Filter):
 
     async def _locate(self, place: Place) -> list[Target]:
         try:
-            return await locate(place, (), {}, files_only=True)
+            return await locate(place, (), {})
         except (OSError, UnicodeError, UpstreamError) as error:
-            why = f"grpc: {place.text} is neither an address nor a file: {error}"
-            raise self.settings.fail(why) from error
+            raise self.settings.fail(f"grpc: cannot read {place.text}: {error}") from error
 
     async def _peer(self, target: Target) -> Peer:
         figures = GrpcFigures(self.site.counters, address_text((target.host, target.port)))
