@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
+from kdns.plugins.base import Life
 from kdns.server.assembly import Assembly, Services, build
 from kdns.server.begin import corefile, new_loop
 from kdns.server.reload import Reloader
@@ -62,7 +63,7 @@ def run(options: Options, *, banner: str) -> int:
             _write(pidfile)
         count = options.workers or wanted(assembly, logs.warn)
         if count > 1:
-            _supervise(text, path, count, options, banner, services.life.mark)
+            _supervise(text, path, count, options, banner, services.life)
         if options.workers:
             services.siblings = Siblings(is_fixed=True)
         with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -76,7 +77,7 @@ def run(options: Options, *, banner: str) -> int:
 
 
 def _supervise(
-    text: str, path: str, count: int, options: Options, banner: str, mark: str
+    text: str, path: str, count: int, options: Options, banner: str, life: Life
 ) -> NoReturn:
     """Becomes the supervisor of several workers: the same process, without what it does not need.
 
@@ -84,7 +85,7 @@ def _supervise(
     """
     setup = Setup(
         text, path, options.port, count, options.workers is not None, options.corefile,
-        options.is_quiet, options.pidfile, options.log_format, banner, mark,
+        options.is_quiet, options.pidfile, options.log_format, banner, life.mark, life.secret,
     )  # fmt: skip
     with (
         TemporaryFile() if sys.platform != "linux" else open(os.memfd_create("kdns"), "w+b") as file

@@ -163,6 +163,8 @@ class Life:
     """Reads the Corefile again if it differs; True when the new one serves. None in tests."""
     mark: str = field(default_factory=lambda: token_hex(8))
     """What this server knows its own probes by; all its workers have the same."""
+    secret: str = field(default_factory=lambda: token_hex(16))
+    """What nobody else knows, and all its workers do."""
     is_lead: bool = True
     """Of several workers one does what must be done once: it watches, probes and reloads."""
     link: Any = None  # Any: what kdns.cluster has it give to other workers, or take from them with

@@ -63,10 +63,12 @@ async def _later(waited: Awaitable[Reply], seals: Sequence[Seal]) -> Reply:
     return _sealed(reply, seals) if isinstance(reply, bytes) else reply
 
 
-def _sealed(reply: bytes, seals: Sequence[Seal]) -> bytes:
-    """The reply as the gates want it, the first of them last."""
+def _sealed(reply: bytes, seals: Sequence[Seal]) -> bytes | None:
+    """The reply as the gates want it, the first of them last; a seal may make it SILENCE."""
     for seal in reversed(seals):
         reply = seal(reply)
+        if reply is SILENCE:
+            return None
     return reply
 
 

@@ -26,6 +26,8 @@ class Setup(Struct, array_like=True):
     banner: str = ""
     mark: str = ""
     """See `Life.mark`."""
+    secret: str = ""
+    """See `Life.secret`."""
 
 
 # From the supervisor
