@@ -22,19 +22,22 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import H2Error
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 from msgspec import Struct
 
 from kdns.server.forwarded import forwarded
-from kdns.server.webservices import Fields, Request, Response
+from kdns.server.webservices import PREFACE, Fields, Request, Response
 
 if TYPE_CHECKING:
     from kdns.server.web import Web
 
+MAX_FRAME: Final = 16_384
 MAX_FIELDS: Final = 16_384
 """Octets of the fields of a request."""
 WINDOW: Final = 1 << 18
 """Octets of bodies, of all streams together, that are not whole."""
+BODY_WINDOW: Final = 1 << 17
+"""Octets of one body that may come: more than it may have, so that it is refused, not awaited."""
 MAX_UNSENT: Final = 1 << 20
 """Octets of responses for which the client makes no room."""
 RESETS: Final = 100
@@ -58,18 +61,50 @@ class Going(Struct):
     trailers: Fields
 
 
+class Lengths:
+    """Looks at the lengths of frames: h2 says that one is too long when all of it has come."""
+
+    def __init__(self) -> None:
+        self._left = len(PREFACE)
+        """Octets until the next frame."""
+        self._head = b""
+
+    def check(self, octets: bytes) -> None:
+        """Raises ValueError where a frame is too long."""
+        at = 0
+        while at < len(octets):
+            if self._left:
+                step = min(self._left, len(octets) - at)
+                self._left -= step
+                at += step
+                continue
+            step = 9 - len(self._head)
+            self._head += octets[at : at + step]
+            at += step
+            if len(self._head) == 9:
+                self._left, self._head = int.from_bytes(self._head[:3], "big"), b""
+                if self._left > MAX_FRAME:
+                    raise ValueError("an overlong frame")
+
+
 class Http2:
     """The server's side of one connection."""
 
     def __init__(self, web: "Web") -> None:
         self._web = web
         self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
-        self._h2.local_settings.update(
-            {
+        # Not by `update`: what a client has not acknowledged would bound nothing.
+        self._h2.local_settings = Settings(
+            client=False,
+            initial_values={
                 SettingCodes.MAX_CONCURRENT_STREAMS: min(web.listener.terms.max_streams, MOST),
                 SettingCodes.MAX_HEADER_LIST_SIZE: MAX_FIELDS,
-            }
+                SettingCodes.MAX_FRAME_SIZE: MAX_FRAME,
+                SettingCodes.INITIAL_WINDOW_SIZE: BODY_WINDOW,
+            },
         )
+        self._h2.decoder.max_header_list_size = MAX_FIELDS
+        self._lengths = Lengths()
         self._coming: dict[int, Coming] = {}
         self._asked: set[int] = set()
         """Streams that are owed a response."""
@@ -106,6 +141,7 @@ class Http2:
         if self._is_over or not octets:
             return
         try:
+            self._lengths.check(octets)
             for event in self._h2.receive_data(octets):
                 self._meet(event)
         except (H2Error, ValueError, UnicodeError):

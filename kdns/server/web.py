@@ -7,16 +7,14 @@ replies go back to whoever speaks the version. Bounds: queries under way, and th
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 from kdns.plugins.base import Client
 from kdns.server.accepting import StreamListener
 from kdns.server.asking import ask
 from kdns.server.forwarded import asker
 from kdns.server.peers import Peer, address_of
-from kdns.server.webservices import Refusal, Request, Response, Service
-
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+from kdns.server.webservices import PREFACE, Refusal, Request, Response, Service
 
 
 class Speaker(Protocol):
