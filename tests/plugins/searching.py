@@ -78,6 +78,7 @@ class Server:
     hits: int = 0
     kinds: tuple[type, ...] = (Autopath, Acl, Cache, Kubernetes, Outside)
     changes: dict[str, object] = field(default_factory=dict)
+    has_table: bool = True
 
     def __post_init__(self) -> None:
         self.site = fakes.site(**self.changes)
@@ -85,7 +86,8 @@ class Server:
         block = Block(ROOT, join(self.plugins), tuple(self.plugins), (), True, frozenset())
         self.router = Router([block], recurses=False)
         site = self.site
-        self.table = AnswerTable(site.stamps, site.chance, lambda peer: peer)
+        table = AnswerTable(site.stamps, site.chance, lambda peer: peer)
+        self.table = table if self.has_table else None
         self.pipeline = Pipeline(
             self.router, site.stamps, site.counters, site.clock, site.chance, table=self.table
         )
@@ -104,12 +106,15 @@ class Server:
         self.packets += 1
         self.names.append(name)
         packet = dns.message.make_query(name, type_, id=7).to_wire()
+        reply = await self.reply(address, packet)
+        return dns.message.from_wire(reply) if reply is not None else None
+
+    async def reply(self, address: str, packet: bytes) -> bytes | None:
+        """The octets of a reply."""
         who, now = fakes.client(address), self.site.clock()
         reply = self.pipeline.recall(packet, who.address, now)
         self.hits += reply is not None
-        if reply is None:
-            reply = await self.pipeline.respond(packet, who, now)
-        return dns.message.from_wire(reply) if reply is not None else None
+        return reply or await self.pipeline.respond(packet, who, now)
 
     async def said(self, address: str, name: str, type_: str = "A") -> str:
         """The records of the answer in short, or the code."""

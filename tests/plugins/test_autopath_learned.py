@@ -1,27 +1,35 @@
 """autopath learned: fewer packets, never another result, nothing outside that was not asked for."""
 
+from pathlib import Path
+
+import dns.message
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdns.cluster.api.resources import RESOURCES
 from kdns.cluster.objects import Namespace, Pod, Service
+from kdns.cluster.packing import Unpacker, puts
 from kdns.cluster.store import Delete, Put
 from kdns.corefile.tree import ConfigError
 from kdns.plugins.autopath import Autopath
+from kdns.plugins.rewrite import Rewrite
+from kdns.server.assembly import Services, build
 from tests import fakes
-from tests.plugins.searching import RESOLVERS, Server, glibc, musl, pod_path, steps
+from tests.plugins.searching import RESOLVERS, Outside, Server, glibc, musl, pod_path, steps
 from tests.zone.worlds import namespace, objects, service
 
 KUBERNETES = "kubernetes cluster.local\noutside"
 CLUSTER = (service("web", "10.0.0.1"), service("db", "10.0.0.2", ns="b"))
+DEMO = Path(__file__).parents[1] / "golden" / "demo" / "Corefile"
 A, B, C = "10.1.0.1", "10.1.0.2", "fd00::3"
 NAME = "www.example.org"
 FIRST = "www.example.org.a.svc.cluster.local"
 LED = "www.example.org. 192.0.2.1"
 
 
-def server(options: str = "", *, more: str = "") -> Server:
-    made = Server(f"autopath learned {options}\n{more}\n{KUBERNETES}", CLUSTER)
+def server(options: str = "", *, more: str = "", **given_: object) -> Server:
+    made = Server(f"autopath learned {options}\n{more}\n{KUBERNETES}", CLUSTER, **given_)
     made.outside.set("www.example.org", "192.0.2.1", "2001:db8::1")
     made.outside.set("v4.example.org", "192.0.2.4")
     made.outside.set("api.example.org", "192.0.2.5")
@@ -396,17 +404,22 @@ async def test_the_result_is_that_of_the_plain_walk(acts):
             await the_same(ours, plain, RESOLVERS[kind], address, base)
             continue
         for made in (ours, plain):
-            match act:
-                case "set":
-                    made.outside.set(given_[0], *given_[1])
-                case "unset":
-                    made.outside.unset(*given_)
-                case "break":
-                    made.outside.set(*given_, fails=True)
-                case "change":
-                    made.apply(*given_)
-                case "wait":
-                    made.site.clock.now += given_[0]
+            act_on(made, act, *given_)
+
+
+def act_on(made: Server, act: str, *given_) -> None:
+    """Changes what one server stands in front of."""
+    match act:
+        case "set":
+            made.outside.set(given_[0], *given_[1])
+        case "unset":
+            made.outside.unset(*given_)
+        case "break":
+            made.outside.set(*given_, fails=True)
+        case "change":
+            made.apply(*given_)
+        case "wait":
+            made.site.clock.now += given_[0]
 
 
 async def the_same(ours, plain, resolver, address, base) -> None:
@@ -416,3 +429,78 @@ async def the_same(ours, plain, resolver, address, base) -> None:
     results = [await resolver(made, address, base, PATHS[address]) for made in (ours, plain)]
     assert results[0] == results[1]
     assert set(ours.outside.asked) <= set(plain.names)
+
+
+ASKED = st.sampled_from(
+    [name for base in BASES for path in PATHS.values() for name in steps(base, path)]
+)
+ASKS = st.tuples(
+    st.just("ask"), st.sampled_from(sorted(PATHS)), ASKED, st.sampled_from(["A", "AAAA", "TXT"])
+)
+
+
+@pytest.mark.parametrize("more", ["", "cache 20"])
+@given(acts=st.lists(st.one_of(ACTS, ASKS), min_size=5, max_size=30))
+@settings(max_examples=40, deadline=None)
+async def test_the_table_changes_no_octet(more, acts):
+    both = server(more=more), server(more=more, has_table=False)
+    for act, *given_ in acts:
+        if act not in {"look", "ask"}:
+            for made in both:
+                act_on(made, act, *given_)
+            continue
+        asked = [tuple(given_[1:])]
+        if act == "look":
+            names_ = steps(given_[1], PATHS[given_[0]])
+            asked = [(name, type_) for name in names_ for type_ in ("A", "AAAA")]
+        for name, type_ in asked * 3:
+            packet = dns.message.make_query(name, type_, id=7).to_wire()
+            one, other = [await made.reply(given_[0], packet) for made in both]
+            assert one == other, (name, type_)
+
+
+# How it gets there
+
+
+async def test_the_annotation_comes_from_the_api_and_reaches_other_workers():
+    text = (
+        b'{"metadata":{"name":"a","resourceVersion":"3",'
+        b'"annotations":{"kdns.io/search-path":"plain"}}}'
+    )
+    read = next(one for one in RESOURCES if one.kind is Namespace).read(text)
+    assert read.thing == Namespace("a", (), "3", is_plain=True)
+    [packed] = Unpacker().objects(puts([read.thing]))
+    assert packed.is_plain
+
+
+async def test_cluster_and_world_may_be_in_different_blocks():
+    errors = []
+    services = Services()
+    clock = fakes.Clock()
+    services.clock = clock
+    assembly = build(
+        "cluster.local {\n autopath learned\n kubernetes cluster.local {\n manifests .\n }\n}\n"
+        ". {\n autopath learned\n hosts {\n 192.0.2.1 www.example.org\n }\n}\n",
+        str(DEMO),
+        services,
+        errors,
+    )
+    assert not errors
+    made = Server("outside", kinds=(Outside,))
+    [router] = assembly.routers.values()
+    made.pipeline.replace(router)
+    async with fakes.at_work(assembly.plugins, assembly.shared):
+        path = pod_path("shop")
+        for _ in range(3):
+            assert await musl(made, A, NAME, path) == {"192.0.2.1"}
+        first = f"{NAME}.shop.svc.cluster.local"
+        assert await made.said(A, first) == LED
+        assert await made.said(B, first) == "NXDOMAIN"
+
+
+async def test_a_name_that_was_rewritten_teaches_nothing():
+    text = f"rewrite name {NAME} api.example.org\nautopath learned\n{KUBERNETES}"
+    made = Server(text, CLUSTER, kinds=(Rewrite, *Server.kinds))
+    made.outside.set("api.example.org", "192.0.2.5")
+    for _ in range(3):
+        assert await packets(made, musl, A, NAME, pod_path("a")) == 8
