@@ -31,7 +31,11 @@ class Probing:
     domain: Key = ROOT
 
     @classmethod
-    def of(cls, words: tuple[Any, ...], max_fails: int) -> "Probing":
+    def of(
+        cls,
+        words: tuple[Any, ...],  # Any: an interval and plain words
+        max_fails: int,
+    ) -> "Probing":
         """From the words of `health_check`: an interval, `no_rec`, `domain NAME`."""
         interval, *rest = words
         recurses, domain = True, ROOT

@@ -1,7 +1,8 @@
 """Both kinds of answers a cache keeps, and which of them are fresh, stale, popular or news."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kdns.client.shelf import CacheKey, Entry, Shelf
 from kdns.observe.counters import Counters
@@ -21,6 +22,32 @@ class Staleness:
     recheck_s: float = 0.0
     prefers_positive: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        words: tuple[Any, ...],  # Any: converted words and plain ones
+        span: Callable[[str], float],
+        *,
+        prefers_positive: bool,
+    ) -> "Staleness":
+        """From the words of `serve_stale`; raises ValueError."""
+        most_s, *rest = words
+        mode = rest.pop(0).lower() if rest else "immediate"
+        if mode not in {"immediate", "verify"}:
+            raise ValueError(f"expected immediate or verify, found {mode!r}")
+        is_verify = mode == "verify"
+        if len(rest) > 2 + is_verify:
+            raise ValueError(f"unexpected {rest[2 + is_verify]!r}")
+        try:
+            spans = [span(word) for word in rest]
+        except ValueError as error:
+            raise ValueError(f"expected {error}") from error
+        timeout_s = spans.pop(0) if is_verify and spans else 0.0
+        ttl, recheck_s = (*spans, 0.0, 0.0)[:2]
+        if ttl % 1:
+            raise ValueError("expected a TTL of whole seconds")
+        return cls(most_s, is_verify, timeout_s, int(ttl), recheck_s, prefers_positive)
+
     @property
     def is_single(self) -> bool:
         """One verification per entry at a time, the other askers get the stale answer at once."""
@@ -34,6 +61,13 @@ class Popularity:
     least: int
     gap_s: float
     percent: int
+
+    @classmethod
+    def of(cls, least: int, gap_s: float, percent: int) -> "Popularity | None":
+        """From the words of `prefetch`, None for none; raises ValueError."""
+        if not 10 <= percent <= 90:
+            raise ValueError(f"expected a percentage from 10% to 90%, found {percent}%")
+        return cls(least, gap_s, percent) if least else None
 
     def opens(self, entry: Entry) -> float:
         """When the entry may be refreshed."""

@@ -40,6 +40,7 @@ from kdns.plugins.base import (
 from kdns.wire import classify, names, types
 from kdns.wire.carried import Carried
 from kdns.wire.classify import DENIAL, PLAIN_TTL, SUCCESS, Limits, is_failure, settled
+from kdns.wire.edns import client_scope
 from kdns.wire.message import Answer
 
 _CAPACITY = 9984
@@ -213,7 +214,7 @@ class Cache(Filter):
         else:
             kind, ttl = self._judge(query, answer)
             given = settled(answer, ttl)
-        if kind and ttl and not (ledger.is_personal or ledger.audience):
+        if kind and ttl and not (ledger.is_personal or ledger.audience or _is_scoped(answer)):
             disabled = self._disabled[kind]
             if not disabled or zone_of(query.key, disabled) is None:
                 facts = tuple(ledger.touched[count:]) if len(ledger.touched) > count else ()
@@ -306,6 +307,11 @@ class Cache(Filter):
         return entry.is_refreshing
 
 
+def _is_scoped(answer: Answer) -> bool:
+    """True when the upstream said that it answered a part of the network (RFC 7871 §7.3)."""
+    return bool(answer.options) and client_scope(answer.options) > 0
+
+
 def _answered(result: Result | None) -> Answer | None:
     return None if result is SKIP else result
 
@@ -365,35 +371,20 @@ def _disabled(settings: Settings) -> dict[str, tuple[names.Key, ...]]:
 
 
 def _popularity(settings: Settings) -> Popularity | None:
-    least, gap_s, share = _given(settings, "prefetch", (0, 60.0, 10))
-    if not 10 <= share <= 90:
-        raise settings.all("prefetch")[0].fail(
-            f"cache prefetch: expected a percentage from 10% to 90%, found {share}%"
-        )
-    return Popularity(least, gap_s, share) if least else None
+    try:
+        return Popularity.of(*_given(settings, "prefetch", (0, 60.0, 10)))
+    except ValueError as error:
+        raise settings.all("prefetch")[0].fail(f"cache prefetch: {error}") from error
 
 
 def _staleness(settings: Settings) -> Staleness:
-    policy = settings.has("serve_stale_policy")
+    policy = settings.all("serve_stale_policy")
     if not settings.has("serve_stale"):
         if policy:
-            line = settings.all("serve_stale_policy")[0]
-            raise line.fail("cache: serve_stale_policy needs serve_stale")
+            raise policy[0].fail("cache: serve_stale_policy needs serve_stale")
         return Staleness()
     line = settings.all("serve_stale")[0]
-    most_s, *words = line.values or (3600.0,)
-    mode = words.pop(0).lower() if words else "immediate"
-    if mode not in {"immediate", "verify"}:
-        raise line.fail(f"cache serve_stale: expected immediate or verify, found {mode!r}")
-    is_verify = mode == "verify"
-    if len(words) > 2 + is_verify:
-        raise line.fail(f"cache serve_stale: unexpected {words[2 + is_verify]!r}")
     try:
-        spans = [duration(0)(word) for word in words]
+        return Staleness.of(line.values or (3600.0,), duration(0), prefers_positive=bool(policy))
     except ValueError as error:
-        raise line.fail(f"cache serve_stale: expected {error}") from error
-    timeout_s = spans.pop(0) if is_verify and spans else 0.0
-    ttl, recheck_s = (*spans, 0.0, 0.0)[:2]
-    if ttl % 1:
-        raise line.fail("cache serve_stale: expected a TTL of whole seconds")
-    return Staleness(most_s, is_verify, timeout_s, int(ttl), recheck_s, policy)
+        raise line.fail(f"cache serve_stale: {error}") from error

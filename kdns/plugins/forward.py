@@ -241,7 +241,7 @@ class Forward(Filter):
             return next_(query)
         query.ledger.keep = False  # `forget`, at once
         for labels in self._cluster:
-            if key.find(labels) >= 0 and _holds(key, labels):
+            if key.find(labels) >= 0 and names.has_labels(key, labels):
                 if self._refuses_cluster_names:
                     return _answer(types.REFUSED, _STAYS, types.EDE_BLOCKED)
                 self.site.counters.add(_LEFT)
@@ -325,22 +325,14 @@ class Forward(Filter):
         answer = await exchange.run(peer, reply)
         if exchange.peer is not None:
             query.note("forward/upstream", exchange.peer.format)
+        if self._budget and answer.error:
+            query.reads_client()  # others may have room
         return answer
 
     def _is_for_next(self, answer: Answer) -> bool:
         if answer.rcode in self._next:
             return True
         return self._has_next_on_nodata and answer.rcode == types.NOERROR and not answer.answer
-
-
-def _holds(key: names.Key, labels: bytes) -> bool:
-    """True when labels stand together somewhere in a name."""
-    at = 0
-    while key[at]:
-        if key.startswith(labels, at):
-            return True
-        at += key[at] + 1
-    return False
 
 
 def _packet(query: Query) -> Asked:

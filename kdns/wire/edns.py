@@ -46,3 +46,9 @@ def subnet(address: bytes, bits: int) -> bytes:
     if bits % 8:
         cut[-1] &= 0xFF << (8 - bits % 8) & 0xFF
     return pack("!HBB", 1 if len(address) == 4 else 2, bits, 0) + bytes(cut)
+
+
+def client_scope(options: bytes) -> int:
+    """For how many bits of the client's address a reply is meant (RFC 7871 §6); 0 is for all."""
+    found = (value for code, value in scan_options(options) if code == SUBNET)
+    return max((value[3] for value in found if len(value) > 3), default=0)

@@ -193,3 +193,13 @@ def format_address(address: bytes) -> str:
     if len(address) == 4:
         return ".".join(map(str, address))
     return IPv6Address(address).compressed
+
+
+def has_labels(key: Key, labels: bytes) -> bool:
+    """True when labels stand together somewhere in a name."""
+    at = 0
+    while key[at]:
+        if key.startswith(labels, at):
+            return True
+        at += key[at] + 1
+    return False
