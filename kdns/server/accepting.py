@@ -1,7 +1,7 @@
 """A listening TCP socket and its connections, whatever is spoken on them.
 
 Bounds: connections, and seconds for what is waited for. Time is kept by one sweep a second over all
-connections, never by a timer each. At the bound the connection that has waited longest makes room.
+connections, never by a timer each. At the bound a client with most connections gives up one.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from kdns.server.crowded import surplus
 from kdns.server.named import Prefaced
 from kdns.server.pipeline import Pipeline
 from kdns.server.secured import Secured
@@ -20,8 +21,8 @@ from kdns.server.terms import Terms
 LAST_TURNS = 8
 """Turns the loop makes then in any case: that time may have passed while the machine did others'
 work, and from accepting to reading a loop needs some turns."""
-LOOKS = 64
-"""Connections that are looked at for one to give up."""
+PART = 64
+"""Of so many connections one to give up is found at once."""
 LAST_READ_S = 0.02
 """How long connections are still read at the stop: what lies in the kernel reaches us by then."""
 
@@ -66,6 +67,8 @@ class StreamListener:
         """Clients may come over IPv6."""
         self.connections: OrderedDict[Spoken, None] = OrderedDict()
         """By how long they have been waited for, the longest first."""
+        self._surplus: list[Spoken] = []
+        """Connections to give up next, the last one first."""
         self.heard_at = float("-inf")
         """When a message was last read."""
         self.pouring: set[asyncio.Task[None]] = set()
@@ -124,22 +127,22 @@ class StreamListener:
             await asyncio.sleep(0)
 
     def add(self, connection: Spoken) -> None:
-        """Takes a connection in; at the bound the one that has waited longest makes room."""
+        """Takes a connection in; at the bound another one makes room."""
         if len(self.connections) >= self.terms.max_connections:
-            oldest = self._longest_waiting()
+            excess = self._excess()
             self.pipeline.counters.add("kdns_connections_closed_total", "bound")
-            oldest.transport.abort()
-            self.drop(oldest)
+            excess.transport.abort()
+            self.drop(excess)
         self.connections[connection] = None
 
-    def _longest_waiting(self) -> Spoken:
-        """The connection to give up: of those that are owed an answer only where many are."""
-        for _ in range(LOOKS):
-            oldest = next(iter(self.connections))
-            if not oldest.underway:
-                break
-            self.connections.move_to_end(oldest)
-        return oldest
+    def _excess(self) -> Spoken:
+        """The connection to give up: one of the client that has most of them."""
+        while True:
+            if not self._surplus:
+                self._surplus = surplus(self.connections, len(self.connections) // PART + 1)[::-1]
+            found = self._surplus.pop()
+            if found in self.connections:
+                return found
 
     def renew(self, connection: Spoken) -> None:
         """Notes that waiting for this one begins anew."""
