@@ -80,6 +80,16 @@ async def test_every_client_learns_for_itself_however_much_the_table_knows():
             assert await made.said("10.3.0.1", NAME) == "192.0.2.1"
 
 
+async def test_names_that_the_table_knew_before_anybody_walked_are_seen_all_the_same():
+    made = server()
+    for _ in range(5):
+        for step in steps(NAME, pod_path("a"))[1:]:
+            await made.said("10.3.0.1", step)
+    assert made.hits >= 3
+    await musl(made, A, NAME, pod_path("a"))
+    assert await made.said(A, FIRST) == LED
+
+
 async def test_what_was_learned_is_answered_from_the_table():
     made = server()
     await musl(made, A, NAME, pod_path("a"))
