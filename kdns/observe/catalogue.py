@@ -284,6 +284,8 @@ METRICS: Final[dict[str, Metric]] = {
     "kdns_zone_load_failures_total": Metric(
         "counter", "Times that the file of a zone was wrong or missing.", ("plugin", "zone")
     ),
+    "kdns_traces_sent_total": Metric("counter", "Traces that a collector took."),
+    "kdns_traces_dropped_total": Metric("counter", "Traces for which there was no room."),
     "kdns_loop_detected": Metric(
         "gauge", "1 while queries of the zone that are forwarded come back.", ("zone",)
     ),
