@@ -6,6 +6,8 @@ import tempfile
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import trustme
+
 from kdns.cli.main import main
 from tests.differential import peer
 
@@ -76,6 +78,25 @@ WHOLE = (
     "\ufeff. {\n whoami\n}\n",
     ". {\r\n whoami\r\n}\r\n",
     ". {\n\twhoami\n}",
+    "tls://.:PORT {\n TLS\n whoami\n}\n",
+    "tls://.:PORT {\n whoami\n}\n",
+    "https://.:PORT {\n TLS\n whoami\n}\n",
+    "https://.:PORT {\n whoami\n}\n",
+    "https3://.:PORT {\n TLS\n whoami\n}\n",
+    "https3://.:PORT {\n whoami\n}\n",
+    "quic://.:PORT {\n TLS\n whoami\n}\n",
+    "quic://.:PORT {\n whoami\n}\n",
+    "grpc://.:PORT {\n whoami\n}\n",
+    "tls://a:PORT {\n TLS\n}\ntls://b:PORT {\n TLS\n}\n",
+    "tls://a:PORT {\n TLS\n}\ntls://b:PORT {\n whoami\n}\n",
+    "https://a:PORT {\n whoami\n}\nhttps://b:PORT {\n TLS\n}\n",
+    "grpc://a:PORT {\n TLS\n}\ngrpc://b:PORT {\n whoami\n}\n",
+    "tls://a:PORT {\n TLS FOLDER/cert.pem\n}\ntls://b:PORT {\n TLS\n}\n",
+    "tls://a:PORT {\n TLS {\n client_auth request\n}\n}\ntls://b:PORT {\n TLS\n}\n",
+    "https://a:PORT {\n https {\n max_streams 1\n}\n}\nhttps://b:PORT {\n https {\n max_streams 2\n}\n}\n",
+    "https://a:PORT {\n https {\n max_streams 1\n}\n}\nhttps://b:PORT {\n https\n}\n",
+    "tls://.:PORT tls://.:PORT {\n TLS\n whoami\n}\n",
+    ".:PORT {\n whoami\n}\ntls://.:0 {\n TLS\n whoami\n}\n",
 )
 """Whole Corefiles."""
 
@@ -84,7 +105,11 @@ def corefiles() -> list[str]:
     """Every Corefile of both lists; the one-block ones are bound to loopback."""
     lines = BLOCKS.read_text().splitlines()
     vendors = [on_loopback(path.read_text()) for path in sorted(VENDORS.glob("*.corefile"))]
-    return [block(line) for line in lines] + list(WHOLE) + vendors
+    return [block(line) for line in lines] + [_with_files(one) for one in WHOLE] + vendors
+
+
+def _with_files(corefile: str) -> str:
+    return corefile.replace(" TLS", " tls FOLDER/cert.pem FOLDER/key.pem")
 
 
 def on_loopback(corefile: str) -> str:
@@ -108,7 +133,10 @@ def block(line: str) -> str:
     return f". {{\n{inside}\n}}\n"
 
 
+_CERTIFICATE = trustme.CA().issue_cert("localhost")
 FILES = {
+    "cert.pem": _CERTIFICATE.cert_chain_pems[0].bytes().decode(),
+    "key.pem": _CERTIFICATE.private_key_pem.bytes().decode(),
     "block": ". {\n whoami\n}\n",
     "resolv.conf": "nameserver 127.0.0.1\n",
     "example.zone": "$ORIGIN example.org.\n@ 60 IN SOA ns h 5 7200 1800 86400 60\n"

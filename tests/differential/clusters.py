@@ -30,6 +30,11 @@ ADDRESSES = {
     "IPv4": ("10.0.0.1", "10.0.0.2", "10.0.1.3", "10.1.2.3", "172.16.0.9", "192.168.255.255"),
     "IPv6": ("fd00::1", "fd00::", "fd00:0:0:1::2:3", "fd00::10.0.0.1", "2001:db8::ffff", "fd00:a::b:0:c"),
 }  # fmt: skip
+BALANCED: tuple[list[Object], ...] = (
+    [], [{"ip": "198.51.100.9"}], [{"ip": "198.51.100.9"}, {"ip": "2001:db8::98"}],
+    [{"hostname": "www.outside.test"}], [{"hostname": "lb.nowhere.invalid"}, {"ip": "198.51.100.10"}],
+)  # fmt: skip
+"""What a load balancer says it has."""
 CLUSTER_IPS = {
     "IPv4": tuple(f"10.96.{i}.{10 + i}" for i in range(40)),
     "IPv6": tuple(f"fd00:10::{i:x}" for i in range(1, 41)),
@@ -104,7 +109,7 @@ def _object(
 
 def _service(rng: Random, cluster: Cluster, space: str, name: str) -> None:
     shape = rng.choices(
-        ("cluster", "dual", "headless", "external", "v6", "balancer"), (5, 3, 6, 4, 2, 1)
+        ("cluster", "dual", "headless", "external", "v6", "balancer"), (5, 3, 6, 4, 2, 2)
     )[0]
     spec: Object = {"type": "ClusterIP", "ports": _ports(rng)}
     if shape == "external":
@@ -121,10 +126,19 @@ def _service(rng: Random, cluster: Cluster, space: str, name: str) -> None:
         if shape == "cluster" and rng.random() < 0.3:
             del spec["clusterIPs"]
         if shape == "balancer":
-            spec |= {"type": "LoadBalancer", "externalIPs": ["198.51.100.7"]}
+            spec |= {"type": "LoadBalancer"} | rng.choice(
+                (
+                    {"externalIPs": ["198.51.100.7"]},
+                    {"externalIPs": ["198.51.100.8", "2001:db8::99"]},
+                    {},
+                )
+            )
     if not spec.get("ports") and rng.random() < 0.5:
         spec.pop("ports", None)
-    cluster.objects.append(_object(rng, "v1", "Service", space, name, {"spec": spec}))
+    status = {"loadBalancer": {"ingress": rng.choice(BALANCED)}} if shape == "balancer" else {}
+    cluster.objects.append(
+        _object(rng, "v1", "Service", space, name, {"spec": spec, "status": status})
+    )
     if shape != "external" or rng.random() < 0.2:
         for i in range(rng.choice((0, 1, 1, 1, 2, 3))):
             label = {"kubernetes.io/service-name": name}

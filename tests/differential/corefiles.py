@@ -73,12 +73,41 @@ AROUND: dict[str, tuple[str, ...]] = {
         "rewrite rcode suffix .outside.test NXDOMAIN NOERROR",
         "rewrite continue name suffix .rewrite.test .outside.test answer auto\n rewrite name exact www.outside.test two.outside.test",
     ),
+    "header": (
+        "header {\n  response set ra aa\n }", "header {\n  query clear rd\n  response clear ra\n }",
+        "header {\n  response clear aa\n  response set rd\n }",
+    ),
+    "any": ("any",),
+    "minimal": ("minimal",),
+    "bufsize": ("bufsize 512", "bufsize", "bufsize 4096"),
+    "local": ("local",),
+    "chaos": ("chaos CoreDNS-test someone", "chaos v1 a b"),
+    "nsid": ("nsid here", "nsid"),
+    "cancel": ("cancel", "cancel 3s"),
+    "dns64": (
+        "dns64 {\n  allow_ipv4\n }", "dns64", "dns64 {\n  allow_ipv4\n  translate_all\n }",
+        "dns64 {\n  prefix 2001:db8:1::/48\n  allow_ipv4\n }",
+    ),
+    "siit": (
+        "siit", "siit {\n  ipv6_prefix 2001:db8::/96\n }",
+        "siit {\n  eam 192.0.2.200 2001:db8::80\n  eam 192.0.2.201 2001:db8::1\n }",
+    ),
+    "autopath": ("autopath FOLDER/search.conf", "autopath test cluster.local FOLDER/search.conf"),
+    "k8s_external": (
+        "k8s_external ext.test", "k8s_external ext.test {\n  ttl 20\n  apex ns\n  headless\n }",
+        "k8s_external ext.test outside.test {\n  fallthrough\n }",
+    ),
+    "file": (
+        "file FOLDER/zone.test zone.test", "file FOLDER/zone.test zone.test {\n  fallthrough\n }",
+    ),
     "acl": (
         "acl {\n  block type TXT net 127.0.0.0/8\n }", "acl {\n  filter type AAAA\n }",
         "acl outside.test {\n  block net *\n }", "acl {\n  allow net 10.0.0.0/8\n  filter type MX net 127.0.0.1/32\n }",
         "acl {\n  drop type CAA\n }", "acl dev.svc.cluster.local {\n  block\n }",
     ),
 }  # fmt: skip
+BESIDE = {"k8s_external"}
+"""What needs a kubernetes stanza in its block."""
 ENDS = (
     "forward . UPSTREAM", "forward . UPSTREAM", "forward . UPSTREAM", "forward outside.test UPSTREAM",
     "forward . UPSTREAM {\n  except cluster.local nowhere.invalid\n  prefer_udp\n }",
@@ -90,6 +119,32 @@ FILES = {
     "hosts": "192.0.2.20 twenty.hosts.test alias.hosts.test # words\n2001:db8::20\ttwenty.hosts.test\n"
     "# 192.0.2.21 no.hosts.test\n192.0.2.20 again.hosts.test\nnot-an-ip x.hosts.test\n192.0.2.22 TWO.Hosts.Test.\n",
     "part": "errors\nloadbalance\n",
+    "search.conf": "search default.svc.cluster.local svc.cluster.local outside.test\n",
+    "zone.test": """$ORIGIN zone.test.
+$TTL 120
+@ IN SOA ns hostmaster 7 7200 1800 86400 60
+@ IN NS ns
+@ IN MX 10 mail
+ns IN A 192.0.2.1
+a IN A 192.0.2.2
+a IN A 192.0.2.3
+a IN AAAA 2001:db8::2
+six IN AAAA 64:ff9b::c000:209
+c IN CNAME a
+cc IN CNAME c
+out IN CNAME www.outside.test.
+gone IN CNAME nowhere
+mail IN A 192.0.2.4
+t IN TXT "a" "b"
+b.ent IN A 192.0.2.5
+*.w IN A 192.0.2.6
+*.wc IN CNAME a
+x.w IN TXT "not wild"
+sub IN NS ns.sub
+sub IN NS ns
+ns.sub IN A 192.0.2.7
+_http._tcp IN SRV 0 5 80 a
+""",
 }
 """Files that Corefiles name, in FOLDER."""
 
@@ -149,7 +204,7 @@ def plugins_config(rng: Random) -> Config:
     ]
     for key in keys:
         lines = []
-        for name in rng.sample(sorted(AROUND), rng.randint(1, 4)):
+        for name in rng.sample(sorted(AROUND.keys() - BESIDE), rng.randint(1, 4)):
             several = 2 if name in ("template", "rewrite") else 1
             lines += rng.sample(AROUND[name], several)
             config.words.add(name)

@@ -213,6 +213,41 @@ EXPECTED = (
         reasons.is_ede,
     ),
     Expected(
+        "nsid-do",
+        "DO is the asker's (RFC 3225 §3); CoreDNS sets it in every reply with an NSID",
+        frozenset({"edns"}),
+        reasons.is_nsid,
+    ),
+    Expected(
+        "local-soa",
+        "the SOA of a negative answer is owned by the zone (RFC 2308 §3); that of CoreDNS's local by "
+        "the name that was asked",
+        frozenset({"authority"}),
+        lambda case: "local" in case.config.words and "root.localhost" in str(case.their_fields),
+    ),
+    Expected(
+        "header-all",
+        "header is for every reply of its block; CoreDNS leaves out those that no plugin wrote, such "
+        "as a refused transfer",
+        frozenset({"AA", "RA", "RD"}),
+        lambda case: "header" in case.config.words
+        and case.our_fields.get("rcode") in ("REFUSED", "SERVFAIL", "NOTIMP", "FORMERR"),
+    ),
+    Expected(
+        "external-serial",
+        "one serial for all zones of a cluster; that of CoreDNS's k8s_external stays 0 until a "
+        "service with an address outside changes",
+        frozenset({"authority", "answer"}),
+        lambda case: "k8s_external" in case.config.words
+        and " 0 7200 1800 86400 " in str(case.their_fields),
+    ),
+    Expected(
+        "autopath-question",
+        "the question is repeated as it was asked; CoreDNS's autopath writes its path into it",
+        frozenset({"question"}),
+        lambda case: "autopath" in case.config.words,
+    ),
+    Expected(
         "cluster-uncached",
         "cluster answers are never kept by cache, and their TTLs are left as they are",
         frozenset(SECTIONS),

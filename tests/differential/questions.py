@@ -28,6 +28,16 @@ PLUGIN_NAMES = (
     "host.rewrite.test", "web.rewrite.test", "www.rewrite.test", "two.rewrite.test", "missing.rewrite.test",
     "pre-www.outside.test", "pre-host.hosts.test", "rewrite.test", "x.rewrite.outside.test",
     ".", "test", "org", "nowhere.invalid",
+    "localhost", "a.localhost", "localhost.outside.test", "1.0.0.127.in-addr.arpa", "0.in-addr.arpa",
+    "version.bind", "id.server", "hostname.bind",
+    "six.zone.test", "a.zone.test", "c.zone.test", "cc.zone.test", "out.zone.test", "gone.zone.test",
+    "zone.test", "mail.zone.test", "t.zone.test", "ent.zone.test", "b.ent.zone.test", "x.ent.zone.test",
+    "y.w.zone.test", "x.w.zone.test", "y.x.w.zone.test", "w.zone.test", "y.wc.zone.test", "sub.zone.test",
+    "ns.sub.zone.test", "x.sub.zone.test", "_http._tcp.zone.test", "_tcp.zone.test", "none.zone.test",
+    "v4.outside.test", "six.outside.test", "www.outside.test", "mapped.outside.test",
+    "www.outside.test.default.svc.cluster.local", "v4.outside.test.default.svc.cluster.local",
+    "www.default.svc.cluster.local", "missing.default.svc.cluster.local", "two.default.svc.cluster.local",
+    "www.svc.cluster.local", "a.zone.test.default.svc.cluster.local",
     "20.2.0.192.in-addr.arpa", "7.2.0.192.in-addr.arpa", "80.2.0.192.in-addr.arpa", "9.2.0.192.in-addr.arpa",
     "2.0.192.in-addr.arpa", "7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa",
 )  # fmt: skip
@@ -52,6 +62,8 @@ def generate(rng: Random, cluster: Cluster | None, config: Config, count: int) -
         makers += [(kind, getattr(names, kind)) for kind in Names.KINDS]
     plugins = ("plugins", lambda: rng.choice(PLUGIN_NAMES))
     outside = ("outside", lambda: rng.choice([*RECORDS, *CODES, "missing.outside.test."]))
+    if "k8s_external" in config.words and config.zones and cluster:
+        makers += [("external", names.external)] * 4
     makers += [plugins, outside] * (1 if makers else 4)
     return [_ask(rng, *rng.choice(makers)) for _ in range(count)]
 
@@ -89,6 +101,19 @@ class Names:
         if self.rng.random() < 0.1:
             name = self.rng.choice(SERVICES)
         return f"{name}.{space}.svc.{self.zone()}"
+
+    def external(self) -> str:
+        """A name of k8s_external, or nearly one; or the reverse name of an address outside."""
+        name, space = self.rng.choice(self.services)
+        addresses = ("198.51.100.7", "198.51.100.9", "2001:db8::99", "198.51.100.200")
+        reverse = ipaddress.ip_address(self.rng.choice(addresses)).reverse_pointer
+        own = f"{name}.{space}.ext.test"
+        label = self.rng.choice([*HOSTS, *map(dashed, self.ips)])
+        return self.rng.choice(
+            (own, own, own, f"_{self.rng.choice(PORTS)}._tcp.{own}", f"{label}.{own}", f"{space}.ext.test",
+             "ext.test", "dns.ext.test", "ns1.dns.ext.test", "ns.ext.test", "x.dns.ext.test", f"a.b.{own}",
+             f"nowhere.{space}.ext.test", f"{name}.nowhere.ext.test", reverse)
+        )  # fmt: skip
 
     def endpoint(self) -> str:
         """One label before a service: host name, pod name, dashed address, or none of them."""
@@ -199,6 +224,8 @@ def _ask(rng: Random, kind: str, name: Callable[[], str]) -> Asked:
         text = "".join(rng.choice((c.lower(), c.upper())) for c in text)
     wire = dns.name.from_text(text).to_wire()
     cls = rng.choice((3, 255)) if rng.random() < 0.02 else 1
+    if text.lower().endswith((".bind", ".server")) and rng.random() < 0.8:
+        type_, cls = "TXT", 3
     number = int(dns.rdatatype.from_text(type_))
     flags = sum(bit for bit, odds in _FLAGS if rng.random() < odds)
     opcode = rng.choice((1, 2, 4, 5)) if rng.random() < 0.01 else 0

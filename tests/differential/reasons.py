@@ -128,9 +128,19 @@ def is_other_primary(case: Case) -> bool:
     return bool(view(theirs) == view(case.our_fields.get("answer")))
 
 
+def is_nsid(case: Case) -> bool:
+    """Only DO differs, in a reply with an NSID."""
+    ours, theirs = case.our_fields.get("edns"), case.their_fields.get("edns")
+    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
+        return False
+    return "(3, " in str(ours) and {**ours, "flags": 0} == {**theirs, "flags": 0}
+
+
 def is_loopback_ns(case: Case) -> bool:
+    """Our own address is given, or left out by `minimal` beside the name that has it."""
     answers = f"{case.our_fields.get('answer')} {case.our_fields.get('additional')}"
-    return "'127.0.0.1'" in answers and name_of(case).removeprefix("ns.dns.") in case.config.zones
+    is_told = "'127.0.0.1'" in answers or ("minimal" in case.config.words and "'ns.dns." in answers)
+    return is_told and name_of(case).removeprefix("ns.dns.") in case.config.zones
 
 
 def is_ghostly(case: Case) -> bool:

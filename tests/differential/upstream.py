@@ -27,6 +27,8 @@ RECORDS: dict[str, list[tuple[str, ...]]] = {
     ],
     "two.outside.test.": [("60", "A", "192.0.2.1", "192.0.2.2"), ("60", "AAAA", "2001:db8::1")],
     "v4.outside.test.": [("30", "A", "192.0.2.4")],
+    "six.outside.test.": [("30", "AAAA", "64:ff9b::c000:207", "2001:db8::80")],
+    "mapped.outside.test.": [("90", "CNAME", "six.outside.test.")],
     "zero.outside.test.": [("0", "A", "192.0.2.10")],
     "one.outside.test.": [("1", "A", "192.0.2.11")],
     "long.outside.test.": [("604800", "A", "192.0.2.12")],
