@@ -84,8 +84,9 @@ async def test_names_that_the_table_knew_before_anybody_walked_are_seen_all_the_
     made = server()
     for _ in range(5):
         for step in steps(NAME, pod_path("a"))[1:]:
-            await made.said("10.3.0.1", step)
-    assert made.hits >= 3
+            for type_ in ("A", "AAAA"):
+                await made.said("10.3.0.1", step, type_)
+    assert made.hits >= 6
     await musl(made, A, NAME, pod_path("a"))
     assert await made.said(A, FIRST) == LED
 
