@@ -7,7 +7,6 @@ collector. While it does not take what it gets, a bounded number of traces wait 
 import asyncio
 import json
 import logging
-import os
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
@@ -203,8 +202,8 @@ def datadog(traces: Sequence[Exchange], service: str, rate: float) -> list[list[
     """Traces as an agent of Datadog takes them (v0.4)."""
     out = []
     for one in traces:
-        metrics = {"process_id": float(os.getpid()), "_sampling_priority_v1": 1.0}
-        metrics |= {"_dd.top_level": 1.0} | ({"_dd1.sr.eausr": rate} if rate else {})
+        metrics = {"_sampling_priority_v1": 1.0, "_dd.top_level": 1.0}
+        metrics |= {"_dd1.sr.eausr": rate} if rate else {}
         root: dict[str, Any] = {
             "name": "servedns", "service": service, "resource": "servedns", "type": "",
             "start": round(one.started * 1e9), "duration": max(round(one.took * 1e9), 1),
