@@ -25,6 +25,11 @@ GRPC_PATH: Final = "/coredns.dns.DnsService/Query"
 _UPDATE: Final = 5
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*")
 
+_COUNTED: Final = {
+    "https": "coredns_dns_https_responses_total",
+    "https3": "coredns_dns_https3_responses_total",
+}
+
 Fields = tuple[tuple[str, str], ...]
 
 
@@ -93,7 +98,7 @@ class Doh:
 
     def __init__(self, transport: str) -> None:
         self.transport = transport
-        self._metric = f"coredns_dns_{transport}_responses_total"
+        self._metric = _COUNTED[transport]
 
     def query(self, request: Request) -> bytes:
         """The message in the body of a POST, or in the `dns` of a GET."""
