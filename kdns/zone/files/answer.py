@@ -85,7 +85,7 @@ class _Search:
             if goal in seen or len(seen) >= LONGEST_CHAIN:
                 return self._positive(())
             if not is_below(goal, self.zone.apex):
-                return Alias(tuple(self.chain), (*self._ns(), *self.proofs), goal)
+                return Alias(tuple(self.chain), (*self._ns(), *self._proven()), goal)
             seen.add(goal)
             key = goal
 
@@ -145,7 +145,7 @@ class _Search:
             return Answer(
                 YXDOMAIN,
                 tuple(self.chain),
-                tuple(self.proofs),
+                self._proven(),
                 flags=types.AA,
                 plugin=self.zone.plugin,
             )
@@ -164,7 +164,7 @@ class _Search:
         return Answer(
             types.NOERROR,
             tuple(self.chain),
-            (*authority, *self.proofs),
+            (*authority, *self._proven()),
             glue,
             flags,
             plugin=self.zone.plugin,
@@ -173,7 +173,7 @@ class _Search:
     def _positive(self, rrsets: Iterable[RRset]) -> Answer:
         answer = (*self.chain, *rrsets)
         is_apex_ns = any(one is self.zone.ns for one in answer)
-        authority = (*(() if is_apex_ns else self._ns()), *self.proofs)
+        authority = (*(() if is_apex_ns else self._ns()), *self._proven())
         return Answer(
             types.NOERROR, answer, authority, self._glue(answer), types.AA, plugin=self.zone.plugin
         )
@@ -185,10 +185,14 @@ class _Search:
         return Answer(
             rcode,
             tuple(self.chain),
-            (*authority, *self.proofs),
+            (*authority, *self._proven()),
             flags=types.AA,
             plugin=self.zone.plugin,
         )
+
+    def _proven(self) -> Section:
+        """Each proof once: one record may deny several names."""
+        return tuple(dict.fromkeys(self.proofs))
 
     def _ns(self) -> Section:
         """The zone's own servers, which CoreDNS names in every positive answer."""

@@ -1,0 +1,55 @@
+"""Knot DNS as a child process on a free loopback port, with the zones a test gives it."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.running import free_port
+
+KNOTD = shutil.which("knotd") or shutil.which("knotd", path="/usr/sbin")
+needs_knot = pytest.mark.skipif(KNOTD is None, reason="Knot DNS is not installed (apt: knot)")
+
+
+@contextmanager
+def serving(
+    folder: Path, zones: dict[str, str], sections: str = "", options: str = ""
+) -> Iterator[int]:
+    """The port of a Knot that serves zone files of this text; `options` stand at every zone."""
+    port = free_port()
+    lines = [f"server:\n    rundir: {folder}\n    listen: 127.0.0.1@{port}"]
+    lines += [f"database:\n    storage: {folder}", sections, "zone:"]
+    for at, (name, text) in enumerate(zones.items()):
+        lines.append(f"  - domain: {name}\n    storage: {folder}\n    zonefile-sync: -1\n{options}")
+        if text:
+            (folder / f"{at}.zone").write_text(text)
+            lines.append(f"    file: {at}.zone")
+    (folder / "knot.conf").write_text("\n".join(lines) + "\n")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(KNOTD), "-c", str(folder / "knot.conf")], stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        _wait(process, port, folder)
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
+    for _ in range(200):
+        assert process.poll() is None, (folder / "log").read_text()
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):
+            return
+        time.sleep(0.05)
+    raise AssertionError((folder / "log").read_text())
