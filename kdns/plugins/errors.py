@@ -40,7 +40,7 @@ class Tally:
         self.period_s: float
         self.pattern: Pattern
         self.period_s, (self.like, self.pattern), *words = line.values
-        if words[:1] == ["show_first"] and len(words) > 1:
+        if words[:1] == ["show_first"] and words[1:] not in ([], ["show_first"]):
             raise line.fail("errors: the level comes before show_first")
         self.shows_first = "show_first" in words
         self.level = LEVELS.get(words[0], logging.ERROR) if words else logging.ERROR

@@ -78,6 +78,18 @@ class Loadbalance(Editor):
         self.weights: Weights = {}
         self._text: str | None = None
 
+    def look(self) -> None:
+        """Reads the weights once; a file that is not there yet may still come."""
+        if self.path is None or (self.reload_s and not self.path.exists()):
+            return
+        try:
+            parse_weights(self.path.read_text(encoding="utf-8"), str(self.path))
+        except OSError as error:
+            why = f"loadbalance: cannot read {self.path}: {error.strerror}"
+            raise self.settings.fail(why) from error
+        except ValueError as error:
+            raise self.settings.fail(f"loadbalance: {error}") from error
+
     async def start(self) -> None:
         """Reads the weights. A file that is not there yet is waited for, if it is read again."""
         if self.path is None:

@@ -339,3 +339,25 @@ def test_mistakes(text, why):
     with pytest.raises(ConfigError) as caught:
         fakes.chain(text, Loadbalance)
     assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "why"),
+    [
+        ("a.example\n10.0.0.1 0\n", "", "expected an address and a weight"),
+        (None, "{\n reload 0s\n}", "No such file"),
+        (None, "", ""),
+        ("a.example\n10.0.0.1 3\n", "", ""),
+    ],
+)
+def test_a_check_looks_at_the_file(tmp_path, content, options, why):
+    path = tmp_path / "weights"
+    if content is not None:
+        path.write_text(content)
+    text = f"loadbalance weighted {path} {options}"
+    [plugin] = fakes.plugins(text, fakes.site(), Loadbalance)
+    if why:
+        with pytest.raises(ConfigError, match=why):
+            plugin.look()
+    else:
+        plugin.look()
