@@ -16,10 +16,13 @@ class Owners:
     def move(self, key: str, old: Iterable[bytes], new: Iterable[bytes]) -> set[Hashable]:
         """Changes what a service has; the addresses that differ."""
         before, after = set(old), set(new)
+        if before == after:
+            return set()
         for address in before - after:
             left = tuple(other for other in self._keys.pop(address) if other != key)
             if left:
                 self._keys[address] = left
         for address in after - before:
-            self._keys[address] = tuple(sorted((*self._keys.get(address, ()), key)))
+            others = self._keys.get(address)
+            self._keys[address] = (key,) if others is None else tuple(sorted((*others, key)))
         return set(before ^ after)

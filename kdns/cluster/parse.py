@@ -52,6 +52,7 @@ IMPORT_LABEL = "multicluster.kubernetes.io/service-name"
 CLUSTER_LABEL = "multicluster.kubernetes.io/source-cluster"
 
 _WIDTHS = {"IPv4": 4, "IPv6": 16, "FQDN": 0}
+_INSIDE = {None, "ClusterIP"}
 _FINISHED = {"Succeeded", "Failed", "Unknown"}
 
 
@@ -112,9 +113,10 @@ def service_alone(given: raw.RawService) -> Service:
 
 def _may_say_more(meta: raw.Meta, spec: raw.ServiceSpec) -> bool:
     """False for most services, which say nothing that only some directives read."""
-    return bool(
-        meta.annotations or spec.type not in {None, "ClusterIP"} or spec.traffic_distribution
-    )
+    said = meta.annotations
+    if said is not None and (said.hosts or said.internal_hosts):
+        return True
+    return spec.traffic_distribution is not None or spec.type not in _INSIDE
 
 
 def slice_(given: raw.RawSlice | raw.RawWideSlice) -> Slice | None:

@@ -68,6 +68,7 @@ __all__ = [
 """What a Store is told and says; all but itself is made in cluster.events."""
 
 _NO_MORE = More()
+_NOTHING = Service("", "")
 
 
 class Store:
@@ -285,15 +286,13 @@ class Store:
         old = swap(self.services, key, new)
         if old and new and replace(old, version=new.version, labels=new.labels) == new:
             return set()
+        was, now = old or _NOTHING, new or _NOTHING
         moved: set[Hashable] = {key} if old or new else set()
-        moved |= self._services_at.move(
-            key, old.addresses if old else (), new.addresses if new else ()
-        )
-        moved |= self._external_at.move(
-            key, old.external_addresses if old else (), new.external_addresses if new else ()
-        )
-        more = (new.more if new else None) or _NO_MORE
+        moved |= self._services_at.move(key, was.addresses, now.addresses)
+        if was.external_addresses or now.external_addresses:
+            moved |= self._external_at.move(key, was.external_addresses, now.external_addresses)
         if self.selection.hosts:
+            more = now.more or _NO_MORE
             moved |= self.hosts.put(("service", key), (*more.hosts, *more.internal_hosts))
         return moved if new else moved | self._slices.release(key, imported=False)
 
