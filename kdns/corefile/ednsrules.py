@@ -1,10 +1,14 @@
 """The words of a `rewrite edns0` rule become an Edit: what to do to which EDNS option."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kdns.wire import edns
+
 NSID, SUBNET = 3, 8
 ACTIONS = ("set", "append", "replace", "unset")
+_OCTAL = re.compile(r"0_?[0-7][0-7_]*")
 VARIABLES = ("qname", "qtype", "client_ip", "client_port", "protocol", "server_ip", "server_port")
 
 
@@ -22,6 +26,17 @@ class Edit:
     reverts: bool = False
     """The reply shows what the asker sent."""
     is_local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subnets:
+    """Puts addresses into one class for each subnet, which is named by its EDNS option."""
+
+    bits: tuple[int, int]
+
+    def classify(self, address: bytes) -> bytes:
+        """The option's value."""
+        return edns.subnet(address, self.bits[len(address) == 16])
 
 
 def parse(words: Sequence[str]) -> Edit:
@@ -85,7 +100,8 @@ def _code(word: str) -> int:
 
 def _number(word: str, most: int) -> int:
     try:
-        number = int(word, 0)
+        # Go: a leading zero means octal.
+        number = int(word, 8 if _OCTAL.fullmatch(word) else 0)
     except ValueError:
         number = -1
     if not 0 <= number <= most:

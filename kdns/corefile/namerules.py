@@ -15,6 +15,8 @@ from kdns.wire.rename import Rename
 
 KINDS = ("exact", "prefix", "suffix", "substring", "regex")
 _PLACE = re.compile(r"\{([^{}]*)\}|[{}]")
+_NUMBER = re.compile(r"0|[1-9][0-9]?|100")
+_CODES = {**types.RCODES, "BADSIG": 16, "DSOTYPENI": 11}
 
 Meta = Callable[[str], str]
 """The value of a metadata label, empty when there is none."""
@@ -87,29 +89,50 @@ class Expansion:
 
 
 def expansion(word: str, pattern: Pattern, *, has_metadata: bool = False) -> Expansion:
-    """Reads the TO of a rule with a regular expression."""
+    """Reads the TO of a rule with a regular expression.
+
+    CoreDNS: without `metadata` a brace that names no group is a character like others.
+    """
     text = word.rstrip(".") + "."
     parts: list[str | int] = []
     labels = []
     at = 0
     for place in _PLACE.finditer(text):
+        inside = place[1]
+        group = _group(inside)
+        is_group = group is not None and group <= pattern.groups
+        if not is_group and not has_metadata:
+            continue
         parts.append(text[at : place.start()].lower())
         at = place.end()
-        inside = place[1]
-        if inside is None:
-            raise ValueError(f"{word!r} has a brace without its partner")
-        if inside.isdigit() and inside.isascii():
-            if int(inside) > pattern.groups:
-                raise ValueError(f"{word!r} names group {inside}, but there are {pattern.groups}")
-            parts.append(int(inside))
-        elif has_metadata and _is_label(inside):
-            labels.append((len(parts), inside))
-        elif has_metadata:
-            raise ValueError(f"{word!r} names {inside!r}, which is no label such as plugin/name")
+        if is_group and group is not None:
+            parts.append(group)
         else:
-            raise ValueError(f"{word!r} names {inside!r}, which is no number of a group")
+            labels.append((len(parts), _label(word, inside, pattern)))
     parts.append(text[at:].lower())
     return Expansion(tuple(parts), tuple(labels))
+
+
+def _group(inside: str | None) -> int | None:
+    """The number in a pair of braces."""
+    return int(inside) if inside and _NUMBER.fullmatch(inside) else None
+
+
+def _label(word: str, inside: str | None, pattern: Pattern) -> str:
+    if inside is None:
+        raise ValueError(f"{word!r} has a brace without its partner")
+    if inside.isdigit():
+        raise ValueError(f"{word!r} names group {inside}, but there are {pattern.groups}")
+    if not _is_label(inside):
+        raise ValueError(f"{word!r} names {inside!r}, which is no label such as plugin/name")
+    return inside
+
+
+def _check_groups(word: str, pattern: Pattern) -> None:
+    """CoreDNS: no more different groups may be named than there are."""
+    named = {group for place in _PLACE.finditer(word) if (group := _group(place[1])) is not None}
+    if len(named) > pattern.groups:
+        raise ValueError(f"{word!r} names {len(named)} groups, but there are {pattern.groups}")
 
 
 def _is_label(text: str) -> bool:
@@ -147,6 +170,8 @@ def renamer(
     found = matcher(kind, source, is_raw=is_raw)
     expand = None
     if kind == "regex":
+        if not is_raw and not has_metadata:
+            _check_groups(target, found.pattern)
         expand = expansion(target, found.pattern, has_metadata=has_metadata)
     text = target.lower() if is_raw and kind != "exact" else normalise(target)
     return Renamer(found, text, expand)
@@ -210,8 +235,8 @@ def ttl_range(word: str) -> tuple[int, int]:
 
 def rcode(word: str) -> int:
     """Reads a response code by name or number."""
-    if word.upper() in types.RCODES:
-        return types.RCODES[word.upper()]
-    if word.isascii() and word.isdigit() and len(word) < 5 and int(word) < 4096:
+    if word.upper() in _CODES:
+        return _CODES[word.upper()]
+    if word.isascii() and word.isdigit() and len(word) < 5 and int(word) <= max(_CODES.values()):
         return int(word)
     raise ValueError(f"expected a response code such as NXDOMAIN, found {word!r}")

@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 from msgspec.structs import replace
 
 from kdns.corefile import ednsrules, namerules
-from kdns.corefile.ednsrules import Edit
+from kdns.corefile.ednsrules import Edit, Subnets
 from kdns.corefile.namerules import Matcher, Renamer
 from kdns.corefile.options import Settings, Shape, Syntax, text
 from kdns.plugins.base import DROP, SKIP, Filter, Next, Query, Result, Site, as_of_now
@@ -61,12 +61,9 @@ class NameRule:
     owners: tuple[Renamer, ...] = ()
     values: tuple[Renamer, ...] = ()
     is_automatic: bool = False
-    has_metadata: bool = False
 
     def apply(self, query: Query, name: str) -> tuple[Query, Step | None] | None:
-        """Asks for the new name."""
-        if self.has_metadata and self.renamer.matches(name):
-            query.reads_client()
+        """Asks for the new name. Labels say by themselves whom they are about."""
         new = self.renamer(name, query.meta)
         if new is None:
             return None
@@ -100,8 +97,7 @@ def _name_rule(words: Sequence[str]) -> NameRule:
     owners, values, is_automatic = namerules.answer_rules(words[3 if has_metadata else 2 :])
     if is_automatic and (owners or values):
         raise ValueError("answer auto cannot stand beside other answer rules")
-    has_labels = bool(renamer.expand and renamer.expand.labels)
-    return NameRule(renamer, owners, values, is_automatic or kind == "exact", has_labels)
+    return NameRule(renamer, owners, values, is_automatic or kind == "exact")
 
 
 # Type, class, TTL and code
@@ -260,6 +256,7 @@ class EdnsRule:
     """`edns0`: changes the options that an upstream is asked with."""
 
     edit: Edit
+    subnets: Subnets | None = None
 
     def apply(self, query: Query, name: str) -> tuple[Query, Step | None] | None:
         """Asks with other options."""
@@ -267,8 +264,6 @@ class EdnsRule:
         value = self._value(query, name)
         if value is None:
             return None
-        if edns.has(question.options, frozenset((self.edit.code,))):
-            query.forget()
         options = edns.edit(question.options, self.edit.action, self.edit.code, value)
         if options is None:
             return None
@@ -279,9 +274,9 @@ class EdnsRule:
 
     def _value(self, query: Query, name: str) -> bytes | None:
         edit, client = self.edit, query.client
-        if edit.bits:
-            query.reads_client()
-            return edns.subnet(client.address, edit.bits[len(client.address) == 16])
+        if self.subnets:
+            query.reads_class(self.subnets)
+            return self.subnets.classify(client.address)
         if not edit.variable:
             return edit.value
         if edit.variable == "qname":
@@ -290,16 +285,14 @@ class EdnsRule:
             return query.type.to_bytes(2, "big")
         if edit.variable == "protocol":
             return client.protocol.encode()
+        if edit.variable == "server_port":
+            return client.local_port.to_bytes(2, "big")
+        if edit.variable not in {"client_ip", "client_port", "server_ip"}:
+            return query.meta(edit.variable).encode() or None
         query.reads_client()
-        values = {
-            "client_ip": client.address,
-            "client_port": client.port.to_bytes(2, "big"),
-            "server_ip": client.local,
-            "server_port": client.local_port.to_bytes(2, "big"),
-        }
-        if edit.variable in values:
-            return values[edit.variable] or None
-        return query.meta(edit.variable).encode() or None
+        if edit.variable == "client_port":
+            return client.port.to_bytes(2, "big")
+        return (client.address if edit.variable == "client_ip" else client.local) or None
 
     def mirror(self, query: Query, name: str, options: bytes) -> bytes:
         """What the reply shows: the asker's options changed as well, unless the rule reverts."""
@@ -310,7 +303,8 @@ class EdnsRule:
 
 
 def _edns_rule(words: Sequence[str]) -> EdnsRule:
-    return EdnsRule(ednsrules.parse(words))
+    found = ednsrules.parse(words)
+    return EdnsRule(found, Subnets(found.bits) if found.bits else None)
 
 
 # The directive
@@ -340,9 +334,12 @@ class Rewrite(Filter):
         self.rules: list[tuple[Rule, bool]] = site.beside.setdefault("rewrite rules", [])
         self._leads = site.beside.setdefault("rewrite", self) is self
         try:
-            self.rules.append((self._rule(words), goes_on))
+            rule = self._rule(words)
         except ValueError as error:
             raise settings.fail(f"rewrite: {error}") from error
+        self.rules.append((rule, goes_on))
+        if isinstance(rule, EdnsRule):
+            self.reads = frozenset((rule.edit.code,))
 
     def _rule(self, words: Sequence[str]) -> Rule:
         if not words or words[0].lower() not in self.fields:
@@ -394,6 +391,4 @@ class Rewrite(Filter):
         codes = frozenset(rule.edit.code for rule in rules if rule.edit.is_local)
         if not codes:
             return b""
-        if edns.has(query.question.options, codes):
-            query.forget()
         return edns.only(options, codes)

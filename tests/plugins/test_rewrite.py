@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import dns.message
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,9 @@ from kdns.corefile.tree import ConfigError
 from kdns.plugins.base import DROP, SKIP, Backend, Query, Result, Site
 from kdns.plugins.rewrite import Rewrite
 from kdns.plugins.template import Template
+from kdns.server.assembly import Services, build
+from kdns.server.pipeline import Pipeline
+from kdns.server.table import AnswerTable
 from kdns.wire import names, rare, types
 from kdns.wire.message import Answer
 from tests import fakes
@@ -319,8 +323,10 @@ async def test_edns0(rule: str, asker: bytes, upstream: bytes, shown: bytes) -> 
     assert query.question.options == upstream
     assert answer is not SKIP
     assert answer.options == shown
-    reads = asker.startswith(ZZ) or "client_ip" in rule or "subnet" in rule or "foo/bar" in rule
-    assert made.ledger.keep is not reads, "what reads the asker is not remembered for others"
+    assert made.ledger.keep is ("client_ip" not in rule), "what reads the asker is for him alone"
+    assert (made.ledger.audience != ()) is ("subnet" in rule), "his subnet is his class"
+    kind, _, code, *_ = (*rule.split(), "")
+    assert made.plugins[0].reads == {{"nsid": 3, "subnet": 8}.get(kind) or int(code, 0)}
 
 
 async def test_edns0_gives_a_query_edns_but_not_its_reply() -> None:
@@ -342,7 +348,10 @@ async def test_metadata_makes_a_name() -> None:
     await made.plugins[0].around(query, backend.answer)
     assert backend.seen.query is not None
     assert names.format(backend.seen.query.key) == "a.blue.x."
-    assert not made.ledger.keep
+    assert made.ledger.keep, "labels say by themselves whom they are about"
+    made.ledger.metadata = {"client/Group": lambda: (query.reads_client(), "Blue")[1]}
+    await made.plugins[0].around(query, backend.answer)
+    assert made.ledger.is_personal
     await made.ask("a.org")
     assert names.format(backend.seen.query.key) == "a.org.", "no value, no rule"
 
@@ -380,9 +389,10 @@ async def test_a_cached_answer_gets_its_ttl_counted_down_first() -> None:
         ("name exact a b stop", "expected answer auto, name or value"),
         ("name exact a b metadata", "needs a regex rule"),
         ("name regex ( b", "regular expression"),
-        ("name regex a {1}", "names group 1"),
-        ("name regex (a) {x}", "no number of a group"),
-        ("name regex (a) {1", "without its partner"),
+        ("name regex a {1}", "names 1 groups, but there are 0"),
+        ("name regex (a) {1}.{2}", "names 2 groups, but there are 1"),
+        ("name regex (a) {1 metadata", "without its partner"),
+        ("rcode a.b 3 99", "a response code"),
         ("name regex (a) {1}.{x} metadata", "no label"),
         ("name regex (a) {2} metadata", "names group 2"),
         ("name exact a b answer", "expected answer auto"),
@@ -441,3 +451,46 @@ def test_any_words_are_a_rule_or_a_value_error(words: list[str]) -> None:
             read(words)
         except ValueError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "expected"),
+    [
+        (r"name regex (.*)\.a\.(z.*) {1}.{3}.b", "q.a.z", "q.{3}.b."),
+        (r"name regex (.*)\.a\.(z.*) {x}.b{1}", "q.a.z", "{x}.bq."),
+        (r"name regex (.*)\.a\.(z.*) {1.b", "q.a.z", "{1.b."),
+        (r"name regex (.*)\.a\.(z.*) }1{.b", "q.a.z", "}1{.b."),
+        (r"name regex (.*)\.a\.(z.*) {01}.b", "q.a.z", "{01}.b."),
+    ],
+)
+async def test_a_brace_without_a_group_is_a_character(rule: str, name: str, expected: str) -> None:
+    assert await asked(chain(f"rewrite {rule}"), name) == f"IN TXT {expected}"
+
+
+SUBNETS = """. {
+ rewrite edns0 subnet set 24 56
+ template IN TXT . {
+  answer "{{ .Name }} TXT x"
+ }
+}
+"""
+
+
+async def test_clients_of_a_subnet_share_an_answer() -> None:
+    services, errors = Services(), []
+    assembly = build(SUBNETS, "Corefile", services, errors)
+    assert not errors
+    [router] = assembly.routers.values()
+    assert router.reads == {8}
+    table = AnswerTable(services.stamps, services.chance, lambda peer: peer)
+    pipeline = Pipeline(
+        router, services.stamps, services.counters, services.clock, services.chance, table=table
+    )
+    packet = dns.message.make_query("a.test", "TXT", id=7).to_wire()
+    [template] = [one for one in assembly.plugins if isinstance(one, Template)]
+    made = []
+    template.answer = lambda query, real=template.answer: (made.append(query), real(query))[1]
+    for address in ["10.1.2.3"] * 4 + ["10.1.2.99"] * 4 + ["10.1.3.3"]:
+        await pipeline.respond(packet, fakes.client(address), services.clock())
+    assert {query.client.address[2] for query in made} == {2, 3}
+    assert all(query.client.address != b"\x0a\1\2\x63" for query in made), "answered for .3"
