@@ -83,7 +83,7 @@ class Secure:
         self.is_over = self.is_ready
         return bytes(plain)
 
-    def send(self, plain: bytes | bytearray) -> None:
+    def send(self, plain: bytes) -> None:
         """Encrypts what is to be sent."""
         left = memoryview(plain)
         try:

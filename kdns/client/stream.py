@@ -39,8 +39,9 @@ class Stream(Line):
         self._open = sock
         self._secure = secure
         self._in = bytearray()
-        self._early = bytearray()
-        """What waits for the end of the handshake."""
+        self._early: list[bytes] = []
+        """What waits for the end of the handshake. Each leaves in a record of its own: some servers
+        (dnsdist 1.7) wait for the socket while they hold a query from the same record."""
         self._out = bytearray()
         self._is_connected = False
         self.is_established = False
@@ -62,7 +63,7 @@ class Stream(Line):
         if secure is None:
             self._queue(plain)
         elif not secure.is_ready:
-            self._early += plain
+            self._early.append(plain)
         else:
             secure.send(plain)
             self._queue(secure.out())
@@ -155,9 +156,9 @@ class Stream(Line):
         plain = secure.receive(chunk)
         if secure.is_ready and not self.is_established:
             self.ready()
-            if self._early:
-                secure.send(self._early)
-                self._early.clear()
+            for early in self._early:
+                secure.send(early)
+            self._early.clear()
         if not self.is_closed:
             self._queue(secure.out())
         if plain:
