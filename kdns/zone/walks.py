@@ -19,6 +19,9 @@ from kdns.zone.view import View
 
 KEPT_S: Final = 600.0
 """How long a walk is known, and one that led nowhere is not looked at again."""
+PAIR_S: Final = 1.0
+"""Both families of a look-up that began in time are told alike: of two answers of which one is a
+denial, glibc takes the other alone."""
 PAUSE_S: Final = 10.0
 """After so long without a next step a walk is over: two time-outs of a resolver."""
 MOST_WALKS: Final = 10_000
@@ -96,6 +99,8 @@ class Walk(Struct):
     """Until when it counts as learned or given up; 0 for neither."""
     steps: Steps | None = None
     """All steps of a walk that was learned."""
+    used: float = 0.0
+    """When it was last asked about."""
     tries: int = 0
 
 
@@ -173,8 +178,13 @@ class Walks:
         """The class of a client for the name of a first step."""
         asker = self._askers.get(address)
         walk = asker.walks.get(name) if asker else None
-        if walk is not None and self._clock() < walk.until:
-            return PLAIN if walk.steps is None else walk.steps
+        if walk is not None and walk.until:
+            now = self._clock()
+            if now < walk.until:
+                walk.used = now
+                return PLAIN if walk.steps is None else walk.steps
+            if walk.steps is not None and now < walk.used + PAIR_S:
+                return walk.steps
         return PLAIN if self.exempt and any(is_of(address) for is_of in self.exempt) else object()
 
     def learned(self, address: bytes, name: Key) -> Steps | None:

@@ -163,6 +163,22 @@ async def test_a_walk_is_known_for_ten_minutes():
     assert await made.said(A, FIRST) == "NXDOMAIN"
 
 
+@pytest.mark.parametrize("is_warm", [True, False])
+async def test_both_families_of_a_look_up_that_begins_in_time_are_told_alike(is_warm):
+    made = server()
+    await musl(made, A, "v4.example.org", pod_path("a"))
+    name = "v4.example.org.a.svc.cluster.local"
+    for _ in range(5 * is_warm):
+        await made.said(A, name)
+        await made.said(A, name, "AAAA")
+    made.site.clock.now += 599.9
+    assert await made.said(A, name) == "v4.example.org. 192.0.2.4"
+    made.site.clock.now += 0.5
+    assert await made.said(A, name, "AAAA") == "v4.example.org."
+    made.site.clock.now += 0.6
+    assert await made.said(A, name, "AAAA") == "NXDOMAIN"
+
+
 # What is not learned
 
 
