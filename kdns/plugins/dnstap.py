@@ -7,9 +7,9 @@ tells (`site.beside["dnstap"]`). Nothing waits for the reader: see observe.frame
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import kdns
+from kdns.client.overheard import Heard
 from kdns.corefile.options import Settings, Shape, Syntax, integer, text
 from kdns.observe.frames import Address, Door, Queue, Sink
 from kdns.observe.tally import Tally
@@ -20,19 +20,9 @@ MOST = 10_000
 """Frames that wait for a reader; `queue` multiplies it."""
 MOST_BYTES = 8 << 20
 """Octets that wait for a reader, multiplied as well, or by `writebuffer` if that is more."""
+_UNKNOWN = (b"", 0)
+"""The end of ours that a query left from: sockets are shared, and their number says nothing."""
 _LABEL = re.compile(r"\{/([^{}\s]+)\}")
-
-
-class Exchange(NamedTuple):
-    """One attempt of `forward`: what it sent to an upstream, and what came back, if anything."""
-
-    asked: bytes
-    reply: bytes | None
-    transport: str
-    local: tuple[bytes, int]
-    upstream: tuple[bytes, int]
-    started: float
-    ended: float
 
 
 class Dnstap(Observer):
@@ -127,10 +117,10 @@ class Dnstap(Observer):
                 frames.append(self._frame(tap.CLIENT_RESPONSE, ends, times, packet, extra))
         self.sink.put(frames)
 
-    def forwarded(self, one: Exchange) -> None:
+    def forwarded(self, one: Heard) -> None:
         """Puts what `forward` did into the queue."""
         then = self.site.wall() - self.site.clock()
-        ends, asked = (one.transport, one.local, one.upstream), one.started + then
+        ends, asked = (one.transport, _UNKNOWN, one.upstream), one.started + then
         packet = one.asked if self.is_full else b""
         frames = [self._frame(tap.FORWARDER_QUERY, ends, (asked, None), packet, b"")]
         if one.reply is not None:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Coroutine
 from functools import partial
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from kdns.client.budget import Budget, network_of
 from kdns.client.choice import POLICIES, Choice
@@ -17,6 +17,7 @@ from kdns.client.dialers import dialer, has_quic
 from kdns.client.exchange import Exchange, Manner
 from kdns.client.figures import Figures
 from kdns.client.line import Reply, UpstreamError, address_text
+from kdns.client.overheard import Overheard
 from kdns.client.packets import Asked, asking, mixed
 from kdns.client.peer import Peer, Probing
 from kdns.client.reading import carried, recased
@@ -216,6 +217,9 @@ class Forward(Filter):
             upstream = Secured(
                 target, dial, self._keeping, figures.count_line, is_patient=is_patient
             )
+        if tell := self.site.beside.get("dnstap"):
+            heard = Overheard(upstream, target.scheme, tell, self.site.clock)
+            upstream = cast("Upstream", heard)  # it has all of one
         return Peer(upstream, self._probing, figures, budget)
 
     def tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:

@@ -32,15 +32,16 @@ def message(
 ) -> bytes:
     """One message: who asked whom, when, and the packet where it is wanted.
 
-    `answered` is None for a query, whose packet is the one asked; else it is the reply.
+    An asker without an address is left out. `answered` is None for a query, whose packet is the
+    one asked; else it is the reply.
     """
     out = (
         _number(_KIND, kind)
-        + _number(_FAMILY, 1 if len(asker[0]) == 4 else 2)
+        + _number(_FAMILY, 1 if len(asker[0] or answerer[0]) == 4 else 2)
         + _number(_PROTOCOL, PROTOCOLS.get(transport, 1))
-        + _octets(_ASKER, asker[0])
+        + (_octets(_ASKER, asker[0]) if asker[0] else b"")
         + _octets(_ANSWERER, answerer[0])
-        + _number(_ASKER_PORT, asker[1])
+        + (_number(_ASKER_PORT, asker[1]) if asker[0] else b"")
         + _number(_ANSWERER_PORT, answerer[1])
         + _time(_ASKED_S, _ASKED_NS, asked)
     )

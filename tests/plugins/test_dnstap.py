@@ -13,10 +13,11 @@ import pytest
 from kdns.corefile.tree import ConfigError
 from kdns.observe.frames import ACCEPT, READY, START, STOP, Queue, control
 from kdns.plugins.base import Client, Seen
-from kdns.plugins.dnstap import Dnstap, Exchange
+from kdns.plugins.dnstap import Dnstap
 from kdns.wire.names import ROOT
 from tests import fakes
 from tests.tabled import query, served
+from tests.upstream import Upstream, reply, wire
 
 CORE = ".:0 {{\n dnstap {} {{\n {}\n }}\n hosts {{\n 10.0.0.1 a.example\n }}\n}}\n"
 
@@ -214,19 +215,29 @@ async def test_the_real_readers_read_it(tmp_path):
     assert "b.example/IN/MX" in lines[2]
 
 
-async def test_what_an_upstream_was_asked_is_told(tmp_path):
+@pytest.mark.parametrize("retries", [False, True])
+async def test_what_upstreams_are_asked_is_told(tmp_path, retries):
     path = tmp_path / "s"
-    async with reading(path) as reader, served(CORE.format(f"{path} full", "")) as one:
-        [tell] = one.plugins[0].site.beside["dnstap"]
-        ends = (b"\x7f\0\0\1", 4000), (b"\x7f\0\0\2", 53)
-        tell(Exchange(b"asked", b"reply", "tcp", *ends, one.clock(), one.clock() + 0.5))
-        tell(Exchange(b"again", None, "udp", *ends, one.clock(), one.clock() + 2))
-        found = [fields(one[14]) for one in (await reader.until(3))]
-    assert [message[1] for message in found] == [7, 8, 7]
-    assert (found[0][10], found[1][14]) == (b"asked", b"reply")
-    assert found[1][12] - found[1][8] == 0
-    assert struct.unpack("<I", found[1][13])[0] == 500_000_000
-    assert (found[0][4], found[0][5], found[0][7]) == (b"\x7f\0\0\1", b"\x7f\0\0\2", 53)
+
+    def script(asked):
+        flags = "RA TC" if retries and asked.transport == "udp" else "RA"
+        found = () if "TC" in flags else ("a.example. 5 IN A 10.0.0.1",)
+        return wire(reply(asked, *found, flags=flags))
+
+    async with reading(path) as reader, Upstream(script) as upstream:
+        core = f".:0 {{\n dnstap {path} full\n forward . 127.0.0.1:{upstream.port} {{\n"
+        async with served(core + " prefer_udp\n }\n}\n") as one:
+            assert (await one.ask("a.example")).answer
+            one.pipeline.tell()
+            found = [fields(one[14]) for one in (await reader.until(6 if retries else 4))]
+    assert [message[1] for message in found] == [7, 8] * (1 + retries) + [5, 6]
+    assert [message[3] for message in found[:-2:2]] == [1, 2][: 1 + retries]
+    assert found[0][5] == b"\x7f\0\0\1"
+    assert found[0][7] == upstream.port
+    assert not {4, 6} & set(found[0])
+    asked, said = dns.message.from_wire(found[0][10]), dns.message.from_wire(found[1][14])
+    assert asked.question == said.question
+    assert said.answer or retries
 
 
 def batch(count, size):
