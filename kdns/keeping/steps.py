@@ -1,4 +1,4 @@
-"""Work in steps, done beside serving: 3 ms of it, then the loop has its turn (design.md §4)."""
+"""Work in steps, done beside serving: 2 ms of it, then the loop has its turn (design.md §4)."""
 
 import asyncio
 from time import perf_counter
@@ -8,7 +8,7 @@ from kdns.zone.files.zone import Steps
 
 T = TypeVar("T")
 
-TURN_S = 0.003
+TURN_S = 0.002
 _FREED = 500
 """Objects freed in a step."""
 

@@ -25,6 +25,7 @@ STEP = 64
 MOST_WARNINGS = 100
 
 _NSEC3 = frozenset((types.NSEC3, -types.NSEC3))
+_ALONE = frozenset((types.CNAME, types.DNAME))
 _BESIDE_CNAME = frozenset((types.RRSIG, types.NSEC, types.CNAME))
 
 
@@ -144,13 +145,46 @@ def compiling(apex: Key, found: Iterable[Record]) -> Steps[Zone]:
     for count, key in enumerate(list(gathered.names)):
         # Taken out one by one: to free a million at once would take a while.
         sets = gathered.names.pop(key)
-        (hashes if _NSEC3.issuperset(sets) else nodes)[key] = gathered.node(key, sets)
+        is_hash = all(one.type in _NSEC3 for one in sets)
+        (hashes if is_hash else nodes)[key] = gathered.node(key, sets)
         if not count % STEP:
             yield
-    yield from _grown(apex, nodes)
+    yield from _grown(apex, nodes, hides=gathered.hides)
     zone = Zone(apex, nodes, hashes, tuple(gathered.warnings))
     yield from _linked(zone)
     return zone
+
+
+class _Set(Struct, gc=False):
+    """Records of one name and type on their way into an RRset.
+
+    Nothing here, and nothing in a Zone, is for the garbage collector to look through: with a
+    million names it would stop everything for a long while.
+    """
+
+    type: int
+    """Negated: signatures, by the type they cover."""
+    ttl: int
+    rdatas: tuple[bytes, ...]
+    more: list[bytes] | None = None
+    """From the 64th on."""
+
+    def add(self, rdata: bytes) -> None:
+        """Takes in one that is not there yet; of many, that is seen to in the end."""
+        if self.more is not None:
+            self.more.append(rdata)
+        elif rdata not in self.rdatas:
+            self.rdatas += (rdata,)
+            if len(self.rdatas) == 64:
+                self.more = []
+
+    def rrset(self, key: Key) -> RRset:
+        """The records, each once."""
+        type_ = types.RRSIG if self.type < 0 else self.type
+        rdatas = self.rdatas
+        if self.more:
+            rdatas = tuple(dict.fromkeys((*rdatas, *self.more)))
+        return RRset(key, type_, self.ttl, rdatas)
 
 
 class _Gathered:
@@ -158,9 +192,10 @@ class _Gathered:
 
     def __init__(self, apex: Key) -> None:
         self.apex = apex
-        self.names: dict[Key, dict[int, tuple[int, list[bytes]]]] = {}
-        """Name, then type (signatures: the type they cover, negated) to TTL and data."""
+        self.names: dict[Key, tuple[_Set, ...]] = {}
         self.warnings: list[str] = []
+        self.hides = False
+        """There is a delegation or DNAME."""
 
     def add(self, record: Record) -> None:
         """Takes a record in, or leaves it out with a warning."""
@@ -176,57 +211,42 @@ class _Gathered:
             return
         if type_ == types.RRSIG:
             type_ = -(rdata[0] << 8 | rdata[1])
-        sets = self.names.get(owner)
-        if sets is None:
-            sets = self.names[owner] = {}
-        known = sets.get(type_)
-        if known is None:
-            sets[type_] = (ttl, [rdata])
-            return
-        if type_ == types.SOA and rdata not in known[1]:
-            raise ZoneError("there is a second SOA", record.at())
-        self._join(sets, type_, ttl, rdata, record)
+        sets = self.names.get(owner, ())
+        for one in sets:
+            if one.type == type_:
+                self._join(one, ttl, rdata, record)
+                return
+        self.names[owner] = (*sets, _Set(type_, ttl, (rdata,)))
 
-    def _join(
-        self,
-        sets: dict[int, tuple[int, list[bytes]]],
-        type_: int,
-        ttl: int,
-        rdata: bytes,
-        record: Record,
-    ) -> None:
-        least, rdatas = sets[type_]
-        if ttl != least and type_ >= 0:
-            # RFC 2181 §5.2: one TTL for all; the least does no harm.
-            self.warn(record, f"has another TTL than its like: all get {min(ttl, least)}")
-            sets[type_] = (min(ttl, least), rdatas)
-        if type_ in {types.CNAME, types.DNAME} and rdata != rdatas[0]:
+    def _join(self, known: _Set, ttl: int, rdata: bytes, record: Record) -> None:
+        is_other = rdata != known.rdatas[0]
+        if is_other and known.type == types.SOA:
+            raise ZoneError("there is a second SOA", record.at())
+        if is_other and known.type in _ALONE:
             self.warn(record, "is a second one at its name and left out")
-        elif len(rdatas) < 16 and rdata not in rdatas:
-            rdatas.append(rdata)
-        elif len(rdatas) >= 16:
-            rdatas.append(rdata)  # told apart later: a look at each would be quadratic
+            return
+        if ttl != known.ttl and known.type >= 0:
+            # RFC 2181 §5.2: one TTL for all; the least does no harm.
+            known.ttl = min(ttl, known.ttl)
+            self.warn(record, f"has another TTL than its like: all get {known.ttl}")
+        known.add(rdata)
 
     def check(self) -> None:
         """A zone has an SOA at its apex."""
-        if types.SOA not in self.names.get(self.apex, {}):
+        if all(one.type != types.SOA for one in self.names.get(self.apex, ())):
             name = names.format(self.apex)
             raise ZoneError(f"there is no SOA of {name}: is the file that of another zone?")
 
-    def node(self, key: Key, sets: dict[int, tuple[int, list[bytes]]]) -> Node:
+    def node(self, key: Key, sets: tuple[_Set, ...]) -> Node:
         """A name with its records."""
-        if types.CNAME in sets and any(one >= 0 and one not in _BESIDE_CNAME for one in sets):
+        kinds = [one.type for one in sets]
+        if types.CNAME in kinds and any(one >= 0 and one not in _BESIDE_CNAME for one in kinds):
             self._note(f"{names.format(key)} has a CNAME and other records: the CNAME answers")
-        plain = []
-        sigs = []
-        for type_, (ttl, rdatas) in sets.items():
-            unique = tuple(rdatas) if len(rdatas) < 16 else tuple(dict.fromkeys(rdatas))
-            if type_ < 0:
-                sigs.append((-type_, RRset(key, types.RRSIG, ttl, unique)))
-            else:
-                plain.append(RRset(key, type_, ttl, unique))
-        is_cut = types.NS in sets and key != self.apex
-        return Node(key, tuple(plain), tuple(sigs), None, is_cut)
+        plain = tuple([one.rrset(key) for one in sets if one.type >= 0])
+        sigs = tuple([(-one.type, one.rrset(key)) for one in sets if one.type < 0])
+        is_cut = types.NS in kinds and key != self.apex
+        self.hides = self.hides or is_cut or types.DNAME in kinds
+        return Node(key, plain, sigs, None, is_cut)
 
     def warn(self, record: Record, what: str) -> None:
         """Notes what is odd about a record."""
@@ -239,10 +259,8 @@ class _Gathered:
             self.warnings.append(text)
 
 
-def _grown(apex: Key, nodes: dict[Key, Node]) -> Steps[None]:
+def _grown(apex: Key, nodes: dict[Key, Node], *, hides: bool) -> Steps[None]:
     """Adds the names between, and says of each name what hides it."""
-    hiding = [node for node in nodes.values() if node.is_cut or node.get(types.DNAME)]
-    yield
     for count, key in enumerate(list(nodes)):
         above = names.parent(key) if key != apex else apex
         while above not in nodes:
@@ -250,7 +268,7 @@ def _grown(apex: Key, nodes: dict[Key, Node]) -> Steps[None]:
             above = names.parent(above)
         if not count % STEP:
             yield
-    if not hiding:
+    if not hides:
         return
     for count, (key, node) in enumerate(nodes.items()):
         above = key
