@@ -37,11 +37,12 @@ DNS = "external-dns.alpha.kubernetes.io/"
         ({}, {DNS + "hostname": "a..b, ok.example, ."}, More(hosts=("ok.example",))),
         ({}, {DNS + "internal-hostname": "i.example", DNS + "ttl": "60"},
          More(internal_hosts=("i.example",), ttl=60)),
-        ({}, {DNS + "ttl": 60}, More(ttl=60)),
-        ({}, {DNS + "ttl": "2m"}, More(ttl=120)),
-        ({}, {DNS + "ttl": "soon"}, None),
-        ({}, {DNS + "ttl": "-5"}, None),
-        ({}, {DNS + "ttl": "99999999999999"}, None),
+        ({}, {DNS + "ttl": 60}, None),
+        ({}, {DNS + "hostname": "a.b", DNS + "ttl": 60}, More(hosts=("a.b",), ttl=60)),
+        ({}, {DNS + "hostname": "a.b", DNS + "ttl": "2m"}, More(hosts=("a.b",), ttl=120)),
+        ({}, {DNS + "hostname": "a.b", DNS + "ttl": "soon"}, More(hosts=("a.b",))),
+        ({}, {DNS + "hostname": "a.b", DNS + "ttl": "-5"}, More(hosts=("a.b",))),
+        ({}, {DNS + "hostname": "a.b", DNS + "ttl": "99999999999999"}, More(hosts=("a.b",))),
     ],
 )  # fmt: skip
 def test_what_a_service_says_beyond_its_names(spec, annotations, expected):

@@ -15,7 +15,19 @@ from kdns.cluster.snapshot import Keeper, write
 from kdns.cluster.sources.snapshot import Snapshot, SnapshotError
 from kdns.cluster.store import Put, Store, Synced
 from tests.cluster.test_order import ADDRESSES, KEYS, OBJECTS, unique
-from tests.cluster.things import imported, pod, seen, service, slice_
+from tests.cluster.things import (
+    ALL,
+    gateway,
+    imported,
+    ingress,
+    node,
+    pod,
+    route,
+    seen,
+    service,
+    slice_,
+    wanting,
+)
 
 SOME: tuple[Object, ...] = (
     Namespace("a", (("team", "x"),), "1"),
@@ -26,6 +38,12 @@ SOME: tuple[Object, ...] = (
     slice_("six", "fd00::2", cluster="c"),
     pod("p", "4", labels=(("app", "s"),)),
     imported("i", "5"),
+    wanting("w", "x.y.test", "*.z.test"),
+    slice_("near", "6", nodes=("n",), hints=("z1,z2",)),
+    node("n", "7", "fd00::7", zone="z1", net=9),
+    ingress("i", "x.y.test"),
+    gateway("g", "*.y.test"),
+    route("r", "a.y.test"),
 )  # fmt: skip
 
 
@@ -53,7 +71,7 @@ async def test_many_objects_are_many_frames(tmp_path, monkeypatch):
 @settings(max_examples=30, deadline=None)
 @given(st.lists(OBJECTS, max_size=12))
 async def test_a_store_comes_back_as_it_was(tmp_path_factory, objects):
-    before, after = Store(), Store()
+    before, after = Store(ALL), Store(ALL)
     before.apply_all([*map(Put, unique(objects)), Synced()], 10.0)
     path = tmp_path_factory.mktemp("snapshot") / "kept"
     write(str(path), "me", [one for part in before.objects() for one in part])

@@ -127,6 +127,44 @@ metadata: {name: shared, namespace: victim}
 spec: {type: ClusterSetIP, ips: [10.96.9.1], ports: [{name: http, port: 80, protocol: TCP}]}
 ---
 apiVersion: v1
+kind: Node
+metadata: {name: node, labels: {topology.kubernetes.io/zone: z}}
+spec: {podCIDR: 10.8.0.0/24, podCIDRs: [10.8.0.0/24, "fd08::/64"]}
+status: {addresses: [{type: InternalIP, address: 192.0.2.8}], conditions: [{type: Ready, status: "True"}]}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: outer
+  namespace: victim
+  annotations: {external-dns.alpha.kubernetes.io/hostname: "a.fuzz.test,*.fuzz.test", external-dns.alpha.kubernetes.io/ttl: "60"}
+spec:
+  type: NodePort
+  clusterIP: 10.96.9.2
+  externalIPs: [192.0.2.9]
+  externalTrafficPolicy: Local
+  trafficDistribution: PreferClose
+  ports: [{name: http, port: 80, protocol: TCP, nodePort: 30080}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: ingress, namespace: victim}
+spec: {rules: [{host: i.fuzz.test}, {host: "*.w.fuzz.test"}]}
+status: {loadBalancer: {ingress: [{ip: 192.0.2.10}, {hostname: lb.fuzz.test}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gateway, namespace: victim}
+spec: {listeners: [{hostname: g.fuzz.test}]}
+status: {addresses: [{type: IPAddress, value: 192.0.2.11}, {type: Hostname, value: gw.fuzz.test}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: route, namespace: victim}
+spec: {hostnames: [r.fuzz.test], parentRefs: [{name: gateway, kind: Gateway}]}
+status: {parents: [{parentRef: {name: gateway}, conditions: [{type: Accepted, status: "True"}]}]}
+---
+apiVersion: v1
 kind: List
 metadata: {resourceVersion: ""}
 items:
@@ -161,7 +199,17 @@ LINES = (
 )  # fmt: skip
 WORDS = tuple(word.strip('"') for word in RAW)
 COREFILE = """. {{
+    k8s_external ext.test in-addr.arpa {{
+        headless
+        fallthrough in-addr.arpa
+    }}
+    hostnames fuzz.test {{
+        fallthrough
+    }}
+    ingress fuzz.test
+    nodeport
     kubernetes cluster.local set.local in-addr.arpa ip6.arpa {{
+        topology
         manifests {path}
         pods {pods}
         endpoint_pod_names
@@ -185,6 +233,8 @@ ASKED = tuple(
             "host.sliced.victim.svc.cluster.local", "shared.victim.svc.set.local", "victim.svc.cluster.local",
             "eu-1.pin._zone.sliced.victim.svc.cluster.local", "10-7-1-1.victim.pod.cluster.local",
             "1.1.7.10.in-addr.arpa", "1.2.7.10.in-addr.arpa", "1.3.7.10.in-addr.arpa", "1.1.96.10.in-addr.arpa", "cluster.local",
+            "outer.victim.ext.test", "headless.victim.ext.test", "9.2.0.192.in-addr.arpa", "a.fuzz.test", "x.fuzz.test",
+            "i.fuzz.test", "x.w.fuzz.test", "g.fuzz.test", "r.fuzz.test", "outer.victim.nodeport.cluster.local",
         ),
         ("A", "SRV", "PTR", "NS"),
     )
