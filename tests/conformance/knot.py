@@ -18,10 +18,15 @@ needs_knot = pytest.mark.skipif(KNOTD is None, reason="Knot DNS is not installed
 
 @contextmanager
 def serving(
-    folder: Path, zones: dict[str, str], sections: str = "", options: str = ""
+    folder: Path,
+    zones: dict[str, str],
+    sections: str = "",
+    options: str = "",
+    *,
+    port: int | None = None,
 ) -> Iterator[int]:
     """The port of a Knot that serves zone files of this text; `options` stand at every zone."""
-    port = free_port()
+    port = port or free_port()
     lines = [f"server:\n    rundir: {folder}\n    listen: 127.0.0.1@{port}"]
     lines += [f"database:\n    storage: {folder}", sections, "zone:"]
     for at, (name, text) in enumerate(zones.items()):
@@ -53,3 +58,10 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
             return
         time.sleep(0.05)
     raise AssertionError((folder / "log").read_text())
+
+
+def control(folder: Path, *words: str) -> None:
+    """Tells a Knot that serves what to do."""
+    knotc = shutil.which("knotc") or shutil.which("knotc", path="/usr/sbin")
+    command = [str(knotc), "-s", str(folder / "knot.sock"), *words]
+    subprocess.run(command, capture_output=True, check=True, timeout=10)
