@@ -1,7 +1,7 @@
 """tenant: who sees which names, whatever the way to them, and that no answer reaches another."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdns.cluster.objects import Pod
@@ -251,3 +251,49 @@ def test_what_is_said_of_all_askers_holds_for_each(lines):
 )
 def test_a_rule(line, source, target, matches):
     assert tenancy.parse(line.split(), allows=False).matches(source, target) == matches
+
+
+# Whatever stands around it
+
+BEFORE = {
+    "rewrite": "rewrite stop {\n name suffix .x .b.svc.cluster.local answer auto\n}",
+    "exact": "rewrite name exact alias.example.org db.b.svc.cluster.local",
+    "cname": "rewrite cname exact db.b.svc.cluster.local. web.a.svc.cluster.local.",
+    "autopath": "autopath @kubernetes",
+    "learned": "autopath learned",
+}
+AFTER = {"cache": "cache 30"}
+HIDDEN = {"10.0.0.2", "10.2.0.9", "db.b.svc.cluster.local.", "one.heads.b.svc.cluster.local."}
+QUESTIONS = (
+    "db.b.svc.cluster.local A", "db.b.svc.cluster.local AAAA", "db.b.a.svc.cluster.local A",
+    "DB.b.svc.CLUSTER.local A", "db.x A", "alias.example.org A", "link.a.svc.cluster.local A",
+    "link.a.svc.cluster.local CNAME", "link.a.a.svc.cluster.local A", "db.b A",
+    "alias.example.org.a.svc.cluster.local A", "2.0.0.10.in-addr.arpa PTR",
+    "1.0.2.10.in-addr.arpa PTR", "_http._tcp.heads.b.svc.cluster.local SRV",
+    "one.heads.b.svc.cluster.local A", "heads.b.svc.cluster.local A", "web.a.svc.cluster.local A",
+    "10-1-0-2.b.pod.cluster.local A", "db.b.svc.cluster.local ANY", "heads.x SRV",
+)  # fmt: skip
+
+
+@given(
+    around=st.sets(st.sampled_from(sorted(BEFORE | AFTER))),
+    asks=st.lists(
+        st.tuples(st.sampled_from([A, B, ALSO_A]), st.sampled_from(QUESTIONS), st.integers(1, 3)),
+        min_size=5,
+        max_size=40,
+    ),
+)
+@settings(max_examples=60, deadline=None)
+async def test_nothing_of_another_namespace_gets_through(around, asks):
+    made = server(
+        "deny from a to b",
+        before="\n".join(text for name, text in BEFORE.items() if name in around),
+        more="\n".join(text for name, text in AFTER.items() if name in around),
+    )
+    for address, question, times in asks:
+        for _ in range(times):
+            said = set((await made.said(address, *question.split())).split())
+            if address != B:
+                assert not said & HIDDEN, question
+            elif question in {"db.b.svc.cluster.local A", "DB.b.svc.CLUSTER.local A"}:
+                assert "10.0.0.2" in said or "cname" in around
