@@ -67,7 +67,8 @@ def route(name: str, *hosts: str, to: str = "a/s", ns: str = "a") -> Route:
 
 def wanting(name: str, *hosts: str, ns: str = "a") -> Service:
     """A service that wants names beyond the cluster."""
-    return service(name, "7", ns=ns, external_addresses=ips("9"), more=More(hosts=hosts))
+    more = More((30000,), is_local=len(hosts) == 1, hosts=hosts, internal_hosts=hosts[:1])
+    return service(name, "7", ns=ns, external_addresses=ips("9"), more=more)
 
 
 def listed(objects: Iterable[Object]) -> list[Replace]:
