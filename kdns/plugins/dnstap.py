@@ -4,6 +4,7 @@ Two messages for each reply, one for what is dropped; what `forward` asks upstre
 tells (`site.beside["dnstap"]`). Nothing waits for the reader: see observe.frames.
 """
 
+import logging
 import re
 import socket
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from kdns.observe.frames import Address, Door, Queue, Sink
 from kdns.observe.tally import Tally
 from kdns.plugins.base import Observer, Seen, Site
 from kdns.wire import dnstap as tap
+
+log = logging.getLogger("kdns.dnstap")
 
 MOST = 10_000
 """Frames that wait for a reader; `queue` multiplies it."""
@@ -61,8 +64,18 @@ class Dnstap(Observer):
         address = self._address(words[0], is_checked=not settings.has("skipverify"))
         self._tallies = (sent, dropped)
         key = ("dnstap", listens, address, self._queue)
-        self.sink: Sink | Door = site.share(key, lambda: self._sink(address, listens=listens))
+        self._is_deaf = listens and not site.life.is_lead
+        self.sink: Sink | Door = (
+            self._sink(address, listens=listens)
+            if self._is_deaf
+            else site.share(key, lambda: self._sink(address, listens=listens))
+        )
         site.beside.setdefault("dnstap", []).append(self.forwarded)
+
+    async def start(self) -> None:
+        """Warns of a worker that has nobody to tell."""
+        if self._is_deaf:
+            log.warning("one worker alone listens for readers of dnstap: have it call them instead")
 
     def _number(self, words: Sequence[str], what: str, most: int) -> int:
         if not words:

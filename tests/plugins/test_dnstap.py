@@ -12,7 +12,7 @@ import pytest
 
 from kdns.corefile.tree import ConfigError
 from kdns.observe.frames import ACCEPT, READY, START, STOP, Queue, control
-from kdns.plugins.base import Client, Seen
+from kdns.plugins.base import Client, Life, Seen
 from kdns.plugins.dnstap import Dnstap
 from kdns.wire.names import ROOT
 from tests import fakes
@@ -238,6 +238,15 @@ async def test_what_upstreams_are_asked_is_told(tmp_path, retries):
     asked, said = dns.message.from_wire(found[0][10]), dns.message.from_wire(found[1][14])
     assert asked.question == said.question
     assert said.answer or retries
+
+
+async def test_of_several_workers_one_listens(tmp_path, caplog):
+    where = fakes.site(life=Life(is_lead=False))
+    [plugin] = fakes.plugins(f"dnstap listen {tmp_path}/s", where, Dnstap)
+    await plugin.start()
+    plugin.observe(batch(3, 12))
+    assert "one worker alone listens" in caplog.text
+    assert not where.shared
 
 
 def batch(count, size):
