@@ -18,6 +18,7 @@ from kdns.server.peers import Peer, address_of
 from kdns.server.pipeline import Pipeline
 from kdns.server.replies import Flow, Reply
 from kdns.server.terms import Terms
+from kdns.zone.transfers import Superseded
 
 MAX_UNDERWAY = 128
 """Queries under way on one connection; beyond it, its bytes stay in the kernel."""
@@ -260,6 +261,8 @@ class Connection(asyncio.Protocol):
                     return
                 self.transport.write(len(message).to_bytes(2, "big") + message)
                 await asyncio.sleep(0)
+        except Superseded:
+            self.transport.abort()  # what came is not whole: the client asks again
         finally:
             self._answered(None)
 
