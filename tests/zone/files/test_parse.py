@@ -1,5 +1,7 @@
 """Master files: what every notation means, what is refused and in which words, dnspython beside."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import dns.zone
@@ -11,6 +13,7 @@ from kdns.wire import names, rare, types
 from kdns.zone.files.parse import ZoneError, included, parse
 from kdns.zone.files.zone import compiled
 
+CHECKZONE = shutil.which("named-checkzone") or shutil.which("named-checkzone", path="/usr/sbin")
 APEX = names.parse_key("example.")
 HEAD = "$TTL 60\n@ SOA ns host 1 2 3 4 5\n"
 
@@ -162,3 +165,30 @@ def test_any_text_is_records_or_a_zone_error(text: str) -> None:
         rows(text)
     except ZoneError as error:
         assert str(error)
+
+
+@pytest.mark.skipif(CHECKZONE is None, reason="named-checkzone is not installed (apt: bind9-utils)")
+def test_bind_reads_the_same_records(tmp_path: Path) -> None:
+    """What BIND writes out of a file is what we read in it."""
+    path = Path(__file__).parent / "hard.zone"
+    dump = tmp_path / "dump"
+    command = [
+        str(CHECKZONE),
+        "-k",
+        "ignore",
+        "-i",
+        "none",
+        "-D",
+        "-o",
+        str(dump),
+        "example.",
+        str(path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    def read(file: Path) -> set[tuple[bytes, int, int, bytes]]:
+        found = parse(str(file), APEX, lambda one: Path(one).read_text(encoding="utf-8"))
+        return {(one.owner, one.ttl, one.type, one.rdata) for one in found}
+
+    assert read(path) == read(dump)
