@@ -248,11 +248,8 @@ def _places(block: ServerBlock, hosts: Sequence[str]) -> dict[Place, None]:
 
 
 def _classes(plugins: Sequence[Plugin]) -> frozenset[int] | None:
-    """Classes beside IN that a block takes: all with `forward`, CH with `chaos` (facts C.1)."""
-    have = {plugin.name for plugin in plugins}
-    if "forward" in have:
-        return None
-    return frozenset((types.CH,)) if "chaos" in have else frozenset()
+    """Classes beside IN that a block takes: all with `forward` or `chaos`, else none (CoreDNS)."""
+    return None if {plugin.name for plugin in plugins} & {"forward", "chaos"} else frozenset()
 
 
 def _recurses(served: Sequence[Block]) -> bool:

@@ -242,6 +242,22 @@ EXPECTED = (
         and " 0 7200 1800 86400 " in str(case.their_fields),
     ),
     Expected(
+        "autopath-blocks",
+        "a step of the search path below another server block is asked there; CoreDNS stays in its "
+        "own block",
+        frozenset(),
+        lambda case: "autopath" in case.config.words and case.config.text.count(" bind ") > 1,
+    ),
+    Expected(
+        "autopath-ran-out",
+        "where no plugin has the name as it was asked, the search path ends in the NXDOMAIN of its "
+        "first step; CoreDNS says SERVFAIL",
+        frozenset(),
+        lambda case: "autopath" in case.config.words
+        and case.their_fields.get("rcode") == "SERVFAIL"
+        and "default.svc.cluster.local" in reasons.name_of(case),
+    ),
+    Expected(
         "autopath-question",
         "the question is repeated as it was asked; CoreDNS's autopath writes its path into it",
         frozenset({"question"}),
