@@ -134,12 +134,16 @@ class _Parser:
 
     def binary(self, node: Node, level: int) -> Node:
         chained: Node | None = None
+        before = ""
         while True:
             token = self.now
             operator, is_negated = self.operator()
             binds = _BINDS.get(operator, -1)
             if binds < level:
                 return node
+            if before == "??" and operator not in {"??", "|"}:
+                raise self.fail("`??` beside another operator needs parentheses")
+            before = operator
             self.at += 1 + is_negated
             if operator == "|":
                 node = self.piped(node)

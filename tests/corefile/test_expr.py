@@ -99,7 +99,7 @@ def test_values(expression, expected):
         ("1 +", "unexpected the end (1:4)"), ("1 2", "unexpected 2 (1:3)"), ("()", "unexpected )"),
         ("@", "unexpected '@'"), ("{a}", "expected `:`"), ("name() | upper", "expected `(`"),
         ("if true { 1 }", "expected `else`"), ("name == 'a'", "function == string"),
-        ("now()", "depend on the time"), ("(" * 60 + "1" + ")" * 60, "nested too deeply"),
+        ("nil ?? 1 == 2", "needs parentheses (1:10)"), ("now()", "depend on the time"), ("(" * 60 + "1" + ")" * 60, "nested too deeply"),
         ("1" + "+1" * 6000, "more than 10000 characters"), ("$env.foo()", "unknown function foo"),
     ],
 )  # fmt: skip
