@@ -21,6 +21,8 @@ from kdns.server.terms import Terms
 LAST_TURNS = 8
 """Turns the loop makes then in any case: that time may have passed while the machine did others'
 work, and from accepting to reading a loop needs some turns."""
+MAX_UNDERWAY = 10_000
+"""Queries of all connections under way; beyond it, connections are not read."""
 PART = 64
 """Of so many connections one to give up is found at once."""
 LAST_READ_S = 0.02
@@ -41,6 +43,9 @@ class Spoken(Protocol):
 
     def close(self) -> None:
         """Takes no more queries; closes when all that were taken are answered."""
+
+    def settle(self) -> None:
+        """Goes on where there is room again."""
 
 
 class StreamListener:
@@ -71,6 +76,10 @@ class StreamListener:
         """Connections to give up next, the last one first."""
         self.heard_at = float("-inf")
         """When a message was last read."""
+        self.underway = 0
+        """Queries of all connections that are not answered yet."""
+        self.held: dict[Spoken, None] = {}
+        """Connections that are not read until there are fewer of these."""
         self.pouring: set[asyncio.Task[None]] = set()
         """Replies of many messages that are being sent."""
         self._make = partial(make, self)
@@ -144,6 +153,14 @@ class StreamListener:
             if found in self.connections:
                 return found
 
+    def answered(self) -> None:
+        """A query is answered: those that waited for room go on."""
+        self.underway -= 1
+        if self.held and self.underway <= MAX_UNDERWAY // 2:
+            held, self.held = self.held, {}
+            for connection in held:
+                asyncio.get_running_loop().call_soon(connection.settle)
+
     def renew(self, connection: Spoken) -> None:
         """Notes that waiting for this one begins anew."""
         if connection in self.connections:
@@ -152,6 +169,7 @@ class StreamListener:
     def drop(self, connection: Spoken) -> None:
         """Forgets a connection that was lost."""
         self.connections.pop(connection, None)
+        self.held.pop(connection, None)
         if not self.connections and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 

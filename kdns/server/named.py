@@ -80,6 +80,9 @@ class Prefaced(asyncio.Protocol):
         """Closes: nothing was asked yet."""
         self.transport.close()
 
+    def settle(self) -> None:
+        """It waits for nothing but its client."""
+
     def _refuse(self) -> None:
         self.listener.pipeline.counters.add(
             "kdns_proxy_headers_refused_total", self.listener.terms.label

@@ -138,6 +138,9 @@ class Secured(asyncio.Protocol):
             return
         self._flush()
 
+    def settle(self) -> None:
+        """It waits for nothing but its client."""
+
     def close(self) -> None:
         """Says so, and closes when all has left."""
         if self._is_closing:

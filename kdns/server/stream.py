@@ -12,6 +12,7 @@ from typing import cast
 
 from kdns.plugins.base import Client
 from kdns.plugins.tls import DOT
+from kdns.server import accepting
 from kdns.server.accepting import StreamListener
 from kdns.server.drive import drive
 from kdns.server.peers import Peer, address_of
@@ -92,7 +93,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client says no more; what was asked is still answered (RFC 7766 §6.2.4)."""
         self.is_closing = True
-        self._settle()
+        self.settle()
         return self.transport.can_write_eof()  # TLS knows no half-closed connection
 
     def pause_writing(self) -> None:
@@ -102,12 +103,12 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_full = False
         # Not at once: a transport that is closed from within this call is lost twice.
-        asyncio.get_running_loop().call_soon(self._settle)
+        asyncio.get_running_loop().call_soon(self.settle)
 
     def close(self) -> None:
         """Takes no more queries; closes when all that were taken are answered."""
         self.is_closing = True
-        self._settle()
+        self.settle()
 
     def _read(self) -> None:
         """Answers the whole messages in the buffer, a batch at most; replies leave in one write."""
@@ -127,11 +128,11 @@ class Connection(asyncio.Protocol):
             self._buffer = b""
             self._hold()
             self.close()
-        elif self._is_full or self.underway >= MAX_UNDERWAY:
+        elif self._is_full or self.underway >= MAX_UNDERWAY or self in listener.held:
             self._hold()
         elif not is_over:
             self._hold()
-            asyncio.get_running_loop().call_soon(self._settle)
+            asyncio.get_running_loop().call_soon(self.settle)
 
     def _answer(self, now: float) -> tuple[int, bool]:
         """Octets of messages that were read, and whether no whole message is left for now."""
@@ -192,6 +193,9 @@ class Connection(asyncio.Protocol):
 
     def _room(self) -> int:
         """How many messages may be answered now."""
+        if self.listener.underway >= accepting.MAX_UNDERWAY:
+            self.listener.held[self] = None
+            return 0
         is_held = self._is_full or self.underway >= MAX_UNDERWAY
         return 0 if is_held else min(BATCH, self.allowance)
 
@@ -208,6 +212,7 @@ class Connection(asyncio.Protocol):
             self._replies += (len(reply).to_bytes(2, "big"), reply)
             return True
         self.underway += 1
+        self.listener.underway += 1
         answer = pipeline.reply(packet, client, now)
         if answer is None or type(answer) is bytes:
             self._answered(answer)
@@ -234,6 +239,7 @@ class Connection(asyncio.Protocol):
             work.add_done_callback(self.listener.pouring.discard)
             return
         self.underway -= 1
+        self.listener.answered()
         if self._is_in_batch:
             if reply is not None:
                 self._replies += (len(reply).to_bytes(2, "big"), reply)
@@ -241,7 +247,7 @@ class Connection(asyncio.Protocol):
         if reply is not None and not self.transport.is_closing():
             self.transport.write(len(reply).to_bytes(2, "big") + reply)
         if self._is_paused or self.is_closing:
-            self._settle()
+            self.settle()
         elif self.underway == 0:
             self.waits_since = self.listener.clock()
             self.listener.renew(self)
@@ -271,10 +277,11 @@ class Connection(asyncio.Protocol):
             self._is_paused = True
             self.transport.pause_reading()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Goes on where there is room again; closes when nothing is left to say."""
         is_held = self._is_paused and self.allowance
         has_room = not self._is_full and self.underway < MAX_UNDERWAY // 2
+        has_room = has_room and self not in self.listener.held
         if is_held and has_room and not self.transport.is_closing():
             self._is_paused = False
             self._read()

@@ -7,9 +7,11 @@ replies go back to whoever speaks the version. Bounds: queries under way, and th
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Protocol, cast
 
 from kdns.plugins.base import Client
+from kdns.server import accepting
 from kdns.server.accepting import StreamListener
 from kdns.server.asking import ask
 from kdns.server.forwarded import asker
@@ -156,8 +158,12 @@ class Web(asyncio.Protocol):
         except Refusal as refusal:
             self._respond(done, refusal.response)
             return
+        if listener.underway >= accepting.MAX_UNDERWAY:
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, done)
+            return
         client, peer = self._client(request)
         self.underway += 1
+        listener.underway += 1
         ask(listener.pipeline, packet, client, peer, partial(self._answered, done))
 
     def refuse(self, status: int, done: Callable[[Response], None]) -> None:
@@ -166,6 +172,7 @@ class Web(asyncio.Protocol):
 
     def _answered(self, done: Callable[[Response], None], reply: bytes | None) -> None:
         self.underway -= 1
+        self.listener.answered()
         self.renew()
         self._respond(done, self.service.response(reply))
         self.settle()

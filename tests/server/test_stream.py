@@ -9,6 +9,7 @@ from pathlib import Path
 import dns.message
 import pytest
 
+from kdns.server import accepting
 from kdns.server import stream as stream_module
 from kdns.server.sockets import BACKLOG, open_pair
 from kdns.server.stream import Connection, TcpListener
@@ -438,3 +439,32 @@ async def test_what_comes_beyond_the_last_query_is_not_asked() -> None:
         assert {(await message(reader)).id for _ in range(2)} == {0, 1}
         assert len(waits.gates) == 2
         writer.close()
+
+
+async def test_queries_under_way_of_all_connections_have_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accepting, "MAX_UNDERWAY", 20)
+    waits = Waits(lambda query: addresses(query, 1))
+    async with Served(World(waits, whole=True)) as served:
+        clients = [await served.connect() for _ in range(4)]
+        for at, (_, writer) in enumerate(clients):
+            writer.write(b"".join(frame(f"n{at}-{n}", n) for n in range(15)))
+        while len(waits.gates) < 20:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+        assert (
+            served.listener.underway == len(waits.gates) == 30
+        )  # the last batch is answered whole
+        done = asyncio.gather(*(all_of(reader, 15) for reader, _ in clients))
+        while not done.done():
+            waits.open()
+            await asyncio.sleep(0.001)
+        assert [sorted(one) for one in await done] == [list(range(15))] * 4
+        assert served.listener.underway == 0
+        for _, writer in clients:
+            writer.close()
+
+
+async def all_of(reader: asyncio.StreamReader, count: int) -> list[int]:
+    return [(await message(reader)).id for _ in range(count)]

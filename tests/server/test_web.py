@@ -22,7 +22,7 @@ from h2.events import (
 )
 from h2.settings import SettingCodes
 
-from kdns.server import http2
+from kdns.server import accepting, http2
 from kdns.server.accepting import StreamListener
 from kdns.server.sockets import open_stream
 from kdns.server.terms import Terms
@@ -488,6 +488,28 @@ async def test_what_is_no_frame_ends_the_connection() -> None:
         await asyncio.wait_for(reader.read(), 5)
         assert not served.listener.connections
         writer.close()
+
+
+async def test_queries_under_way_of_all_connections_have_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accepting, "MAX_UNDERWAY", 5)
+    waits = Waits(lambda query: addresses(query, 1))
+    async with Served(World(waits, whole=True)) as served:
+        one, two = await H2.connect(served), await H2.connect(served)
+        asked = [one.ask(question(f"a{at}")) for at in range(5)]
+        while len(waits.gates) < 5:
+            await asyncio.sleep(0.001)
+        assert await two.status(two.ask(question("b"))) == "503"
+        waits.open()
+        for stream in asked:
+            assert await one.status(stream) == "200"
+        stream = two.ask(question("a1"))
+        await asyncio.sleep(0.01)
+        waits.open()
+        assert await two.status(stream) == "200"
+        for client in (one, two):
+            client.writer.close()
 
 
 # gRPC
