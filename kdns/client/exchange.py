@@ -17,6 +17,8 @@ from kdns.wire.message import Answer, Question
 from kdns.wire.names import Key
 
 _PAUSE_S = 0.01
+_UNMATCHED = ((types.EDE_OTHER, "an upstream answered something else"),)
+_DECLINED = ((types.EDE_NOT_SUPPORTED, ""),)
 _UNREACHED = ((types.EDE_NO_REACHABLE, ""),)
 """The addresses of upstreams are nothing that askers need to know."""
 
@@ -77,9 +79,9 @@ class Exchange:
                     reply = await self._send(peer, deadline - began)
                 (outcome, code), reply = await self._settled(peer, reply), None
             except MismatchError:
-                return Answer(rcode=types.FORMERR, plugin=manner.plugin)
+                return Answer(types.FORMERR, ede=_UNMATCHED, plugin=manner.plugin)
             except DeclinedError:
-                return Answer(rcode=types.NOTIMP, plugin=manner.plugin)
+                return Answer(types.NOTIMP, ede=_DECLINED, plugin=manner.plugin)
             except UpstreamError as error:
                 reply = None
                 left -= 1

@@ -21,6 +21,8 @@ from kdns.zone.transfers import Difference
 JOURNAL = 16
 """Differences kept of each zone."""
 _OPCODE = 0x7800
+_UNREAD = ((types.EDE_NOT_READY, ""),)
+_UNGIVEN = ((types.EDE_PROHIBITED, ""),)
 _TRANSFERS = frozenset((types.AXFR, types.IXFR))
 
 
@@ -135,9 +137,9 @@ class Shelf:
         query.touch(held.fact)
         zone = held.zone
         if zone is None:
-            return Answer(types.SERVFAIL, plugin=self.plugin)
+            return Answer(types.SERVFAIL, ede=_UNREAD, plugin=self.plugin)
         if query.type in _TRANSFERS:
-            return Answer(types.REFUSED, plugin=self.plugin)
+            return Answer(types.REFUSED, ede=_UNGIVEN, plugin=self.plugin)
         found = find(zone, key, query.type, do=query.question.do)
         if type(found) is not Answer or found.rcode != types.NXDOMAIN:
             return found

@@ -65,7 +65,8 @@ class Dns64(Filter):
             return answer
         found = await query.lookup(query.key, types.A)
         if found is None:
-            return Answer(types.SERVFAIL, plugin=self.name)
+            ede = ((types.EDE_OTHER, "no answer to the look-up within"),)
+            return Answer(types.SERVFAIL, ede=ede, plugin=self.name)
         return self._translated(query, as_of_now(query, answer), as_of_now(query, found))
 
     def _is_for(self, query: Query) -> bool:

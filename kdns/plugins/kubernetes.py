@@ -239,7 +239,7 @@ class Kubernetes(Backend):
         if not view.store.has_synced:
             query.forget()
         if query.type in _TRANSFERS:
-            return Answer(types.REFUSED)
+            return Answer(types.REFUSED, ede=((types.EDE_PROHIBITED, ""),))
         return self._given(query, zone, answer(view, zone, key, parts, query.type, touch))
 
     def _given(self, query: Query, zone: Zone, found: Outcome) -> Result | Awaitable[Result]:

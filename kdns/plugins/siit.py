@@ -82,7 +82,8 @@ class Siit(Filter):
         finally:
             self._inside.discard(mark)
         if found is None:
-            return Answer(types.SERVFAIL, plugin=self.name)
+            ede = ((types.EDE_OTHER, "no answer to the look-up within"),)
+            return Answer(types.SERVFAIL, ede=ede, plugin=self.name)
         if found.rcode != types.NOERROR:
             return found.but(plugin=self.name)
         return self._translated(query, answer, as_of_now(query, found))

@@ -57,7 +57,7 @@ class Transfer(Backend):
         args=Shape(rest=zones),
         options={
             "to": Shape(rest=_receiver, at_least=1, repeats=True),
-            "source": Shape(words=(_source,)),
+            "source": Shape(words=(_source,), repeats=True),
         },
         repeats=True,
     )
@@ -66,6 +66,8 @@ class Transfer(Backend):
         super().__init__(settings, site)
         if not settings.has("to"):
             raise settings.fail("transfer: who may have the zones? say `to ADDRESS` or `to *`")
+        if len(settings.all("source")) > 1:
+            raise settings.all("source")[1].fail("transfer: source is given twice")
         receivers = settings.values("to")
         targets = tuple(dict.fromkeys(one for one in receivers if one is not None))
         self.rule = Rule(
@@ -122,7 +124,7 @@ class Transfer(Backend):
             return SKIP
         query.reads_client()
         if not rule.admits(query.client.address):
-            return Answer(types.REFUSED, plugin=self.name)
+            return Answer(types.REFUSED, ede=((types.EDE_PROHIBITED, ""),), plugin=self.name)
         zone = query.key
         source = next((one for one in self._sources if zone in one.zones), None)
         return SKIP if source is None else self._given(query, source, zone)
@@ -130,14 +132,15 @@ class Transfer(Backend):
     def _given(self, query: Query, source: Source, zone: Key) -> Result:
         serial = source.serial(zone)
         if serial is None:
-            return Answer(types.SERVFAIL, plugin=self.name)
+            return Answer(types.SERVFAIL, ede=((types.EDE_NOT_READY, ""),), plugin=self.name)
         known = _known_serial(query) if query.type == types.IXFR else None
         if known is not None and not 0 < (serial - known) & 0xFFFFFFFF < 0x80000000:
             return self._present(source, zone)
         if query.client.transport not in _STREAMS:
             if query.type == types.IXFR:
                 return self._present(source, zone)  # RFC 1995 §4: ask again over TCP
-            return Answer(types.REFUSED, plugin=self.name)  # RFC 5936 §4.2
+            ede = ((types.EDE_NOT_SUPPORTED, "AXFR needs TCP"),)  # RFC 5936 §4.2
+            return Answer(types.REFUSED, ede=ede, plugin=self.name)
         since = getattr(source, "since", None)
         differences = since(zone, known) if known is not None and since is not None else None
 

@@ -1,5 +1,8 @@
 """ede: reasons given, held back, or given for nothing found as well."""
 
+import ast
+from pathlib import Path
+
 import dns.edns
 import pytest
 
@@ -89,3 +92,39 @@ async def test_what_must_be_waited_for_is_edited_too():
 def test_wrong_arguments_are_refused(text):
     with pytest.raises(ConfigError):
         fakes.chain(text, Ede)
+
+
+KDNS = Path(__file__).parents[2] / "kdns"
+FAILURES = {"SERVFAIL", "REFUSED", "NOTIMP"}
+BARE = {
+    "plugins/ede.py": "what it holds back",
+    "plugins/erratic.py": "it fails for the sake of it",
+    "plugins/template.py": "the code that a template is told to give",
+}
+
+
+def failures_without_reasons(text):
+    """Lines where an Answer that fails is made without `ede`."""
+    found = []
+    for call in ast.walk(ast.parse(text)):
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Answer":
+            said = {one.arg: one.value for one in call.keywords}
+            rcode = said.get("rcode") or (call.args[0] if call.args else None)
+            if getattr(rcode, "attr", "") in FAILURES and "ede" not in said:
+                found.append(call.lineno)
+    return found
+
+
+def test_every_failure_of_ours_says_why():
+    bare = {
+        str(path.relative_to(KDNS)): lines
+        for path in KDNS.rglob("*.py")
+        if (lines := failures_without_reasons(path.read_text(encoding="utf-8")))
+    }
+    assert bare.keys() == BARE.keys(), bare
+    assert all(len(lines) == 1 for lines in bare.values()), bare
+
+
+def test_one_that_does_not_is_seen():
+    text = "Answer(types.SERVFAIL, ede=x)\nAnswer(rcode=types.REFUSED, plugin='a')\nAnswer()"
+    assert failures_without_reasons(text) == [2]
