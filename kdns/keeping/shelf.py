@@ -20,7 +20,6 @@ from kdns.zone.transfers import Difference
 
 JOURNAL = 16
 """Differences kept of each zone."""
-_OPCODE = 0x7800
 _UNREAD = ((types.EDE_NOT_READY, ""),)
 _UNGIVEN = ((types.EDE_PROHIBITED, ""),)
 _TRANSFERS = frozenset((types.AXFR, types.IXFR))

@@ -99,7 +99,9 @@ class File(Backend):
     async def _refresh(self, file: ZoneFile, held: Held) -> None:
         try:
             zone = await file.changed()
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if not self.interval:
+                raise ZoneError(f"{file.path} does not exist, and is to be read once") from error
             self._report(held, f"{file.path} does not exist: it is read once it does")
             return
         except OSError as error:

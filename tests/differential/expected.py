@@ -346,6 +346,15 @@ ACCEPTANCE: dict[str, tuple[str, ...]] = {
         "k8s_external example.org | k8s_external example.net | kubernetes cluster.local "
         "{ | URL_ | }",
     ),
+    "zone-words: words of zone options that CoreDNS drops, and places that are none": (
+        "file x y..z",
+        "file x { | reload 5s 6s | }",
+        "auto { | directory x | reload 5s 6s | }",
+        "secondary { | transfer from 127.0.0.1:x | }",
+    ),
+    "zone-files: a check reads no zone files; the start does": (
+        "file x { | reload 0 | }",
+    ),
     "not-yet: encrypted upstreams come with a later release": (
         "forward . 127.0.0.1 { | tls_servername x | }",
     ),

@@ -168,6 +168,11 @@ async def test_a_missing_file_is_waited_for(tmp_path, caplog):
     assert await rows(made, "web.example") == ["192.0.2.3"]
 
 
+async def test_a_missing_file_that_is_read_once_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist, and is to be read once"):
+        await chain(tmp_path / "db", "reload 0")
+
+
 async def test_the_longest_zone_answers_whichever_directive_it_is_from(tmp_path):
     written(tmp_path / "db")
     (tmp_path / "sub").write_text(

@@ -186,7 +186,7 @@ async def test_others_are_told_of_a_change_until_they_answer(monkeypatch):
 @pytest.mark.parametrize(
     "body",
     ["", "to", "to localhost", "to 10.0.0.0/8", "to tls://127.0.0.1", "source 127.0.0.1",
-     "to *\nsource", "to *\nsource x", "to *\nsource ::1 ::1", "from ::1"],
+     "to *\nsource", "to *\nsource x", "to *\nsource ::1 ::1", "to *\nsource ::1\nsource ::1", "from ::1"],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_an_error(body):
     with pytest.raises(ConfigError):
