@@ -9,6 +9,7 @@ from kdns.client.budget import Budget
 from kdns.client.figures import Figures
 from kdns.client.line import MiscasedError, MismatchError, Reply, UpstreamError, Waiter
 from kdns.client.packets import Asked, build, read
+from kdns.client.secured import Secured
 from kdns.client.upstream import TCP, UDP, WINDOW_S, Upstream
 from kdns.wire import types
 from kdns.wire.names import ROOT, Key, parse_key
@@ -131,8 +132,8 @@ class Peer:
         server = (self.upstream.host, self.upstream.port)
         probe = self._probing.packet()
         try:
-            if self.upstream.over:
-                await self.upstream.ask(probe, self.upstream.over, _PATIENCE_S)
+            if isinstance(self.upstream, Secured):
+                await self.upstream.probe(probe, _PATIENCE_S)
             else:
                 await ask(server, probe, UDP, _PATIENCE_S)
         except MismatchError:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from kdns.client.line import Lent, Line, UpstreamError, Waiter
 from kdns.client.targets import Target
-from kdns.client.upstream import WINDOW_S, Keeping, Upstream
+from kdns.client.upstream import WINDOW_S, Keeping, Upstream, unobserved
 from kdns.wire.scan import skip_name
 
 _MOST_OCTETS = 65_535
@@ -70,6 +70,17 @@ class Secured(Upstream):
             return line.ask(packet, question, lent.loop.time() + timeout)
         line.patience = max(line.patience, timeout)
         return line.ask(packet, question, lent.loop.time() + min(self._connect_s, left_s))
+
+    async def probe(self, packet: bytes, within: float) -> None:
+        """Sends a query that is not counted; raises UpstreamError when nothing comes back."""
+        observe, self._observe = self._observe, unobserved
+        try:
+            waiter = self.send(packet, self.over, within)
+        finally:
+            self._observe = observe
+        reply = await waiter
+        if isinstance(reply, UpstreamError):
+            raise reply
 
     def _dial(self, _transport: str, lent: Lent) -> Line:
         return self._dialer.dial(self.host, self.port, self._keeping.source, lent)

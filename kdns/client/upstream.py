@@ -48,8 +48,8 @@ class Keeping:
     source: str = ""
 
 
-def _unobserved(_transport: str, _is_kept: bool, _count: int) -> None:
-    return
+def unobserved(_transport: str, _is_kept: bool, _count: int) -> None:
+    """Counts nothing."""
 
 
 class Upstream:
@@ -63,7 +63,7 @@ class Upstream:
         host: str,
         port: int,
         keeping: Keeping | None = None,
-        observe: Callable[[str, bool, int], None] = _unobserved,
+        observe: Callable[[str, bool, int], None] = unobserved,
     ) -> None:
         self.host = host
         self.port = port

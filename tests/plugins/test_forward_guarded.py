@@ -102,6 +102,7 @@ async def test_an_encrypted_upstream_is_probed_its_own_way(paths):
             peer = served.plugins[0].peers[0]
             assert await peer.probe()
             assert server.asked[0].message.question[0].to_text() == ". IN NS"
+            assert not [key for key in served.site.counters.values if "conn_cache" in key[0]]
 
 
 async def test_transfers_over_quic_are_not_implemented(paths, tmp_path):
