@@ -32,7 +32,7 @@ from kdns.server.router import Block, Router
 from kdns.server.siblings import Siblings
 from kdns.server.terms import Party, Terms, terms_of
 from kdns.server.version import version
-from kdns.wire import names, types
+from kdns.wire import names
 from kdns.wire.names import ROOT
 
 DEFAULT = ".:{port} {{\n    whoami\n    log\n}}\n"
