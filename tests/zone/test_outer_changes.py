@@ -6,6 +6,7 @@ And the history of a Store does not show in them.
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdns.cluster.objects import Namespace
 from kdns.cluster.store import Delete, Put, Replace, Store
 from kdns.wire import names, types
 from kdns.wire.message import Answer
@@ -13,7 +14,7 @@ from kdns.zone import hosts, nearby, nodeports, outside, outside_listing
 from kdns.zone.outer import OuterSerial, Pending
 from kdns.zone.outside import Names, OutsideZone
 from tests.cluster.test_order import ADDRESSES, OBJECTS, name, unique
-from tests.cluster.things import ALL, ips, listed
+from tests.cluster.things import ALL, gateway, ips, listed, node, route, slice_, wanting
 from tests.zone.worlds import view
 
 EXTERNAL = (
@@ -32,6 +33,16 @@ HOSTS = (
 PORTS = ("s.a.test", "t.b.test", "_http._tcp.s.a.test", "_tcp.s.a.test", "b.test", "test")
 REVERSE = ("9.0.0.10.in-addr.arpa", "1.0.0.10.in-addr.arpa")
 TYPES = (types.A, types.AAAA, types.CNAME, types.SRV, types.NS)
+BASE = (
+    Namespace("a"),
+    Namespace("b"),
+    wanting("s", "q.y.test"),
+    slice_("x", "1", nodes=("s",), zones=("z1",)),
+    node("s", "1", zone="z1"),
+    gateway("s", at="1"),
+    route("t", "a.z.test", to="a/s"),
+)
+"""What there is before anything happens, so that little must come together for something to."""
 HEADLESS = Names(names.parse_key("test"), 5, True)
 
 
@@ -100,6 +111,7 @@ STEPS = st.sampled_from(["put", "put", "put", "delete", "list"])
 @given(st.lists(st.tuples(OBJECTS, STEPS), max_size=10))
 def test_an_answer_that_differs_had_touched_what_the_change_names(steps):
     world, wall = World(), 10.0
+    world.store.apply_all(map(Put, BASE), wall)
     before = world.answers()
     for thing, what in steps:
         wall += 0.4
