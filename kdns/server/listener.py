@@ -37,7 +37,7 @@ def new_pipeline(router: Router, services: Services, *, whole: bool) -> Pipeline
         services.counters,
         services.clock,
         services.chance,
-        table=AnswerTable(services.stamps, services.chance, address_of),
+        table=AnswerTable(services.stamps, services.chance, address_of, whole=whole),
         whole=whole,
     )
 
