@@ -174,7 +174,8 @@ class Acl(Filter):
             labels = [f"coredns_acl_{_COUNTED[action]}_requests_total", self.site.label]
             if action != "allow":
                 labels.append(names.format(zone))
-            tally = self._tallies[action, zone] = Tally(self.site.counters, *labels, "")
+            labels.append(self.site.beside.get("view", ""))
+            tally = self._tallies[action, zone] = Tally(self.site.counters, *labels)
         return tally
 
 

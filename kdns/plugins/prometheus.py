@@ -77,19 +77,19 @@ class Slots:
     __slots__ = ("counters", "do", "durations", "replies", "requests", "responses", "sizes")
 
     def __init__(
-        self, counters: Counters, labels: tuple[str, str], proto: str, responses: Responses
+        self, counters: Counters, labels: tuple[str, str, str], proto: str, responses: Responses
     ) -> None:
         self.counters = counters
-        self.do = ("coredns_dns_do_requests_total", *labels, "")
+        self.do = ("coredns_dns_do_requests_total", *labels)
         self.requests = [0] * (4 * len(TYPES) + 4)
         """By type; in fours: IPv4, IPv6, and two places that stay empty."""
         self.responses = responses
         name = "coredns_dns_request_duration_seconds"
-        self.durations = counters.histogram(DURATIONS, name, *labels, "")
+        self.durations = counters.histogram(DURATIONS, name, *labels)
         name = "coredns_dns_request_size_bytes"
-        self.sizes = counters.histogram(SIZES, name, *labels, "", proto)
+        self.sizes = counters.histogram(SIZES, name, *labels, proto)
         name = "coredns_dns_response_size_bytes"
-        self.replies = counters.histogram(SIZES, name, *labels, "", proto)
+        self.replies = counters.histogram(SIZES, name, *labels, proto)
 
     def count(self, batch: Sequence[Seen], stray: int | None = types.REFUSED) -> list[Seen]:
         """Counts a batch, but for what has the code `stray` and no plugin: that it gives back."""
@@ -171,37 +171,35 @@ class Exchanges:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._slots: dict[tuple[str, str, str], Slots] = {}
-        self._responses: dict[tuple[str, str], Responses] = {}
+        self._slots: dict[tuple[str, str, str, str], Slots] = {}
+        self._responses: dict[tuple[str, str, str], Responses] = {}
         self.turn = asyncio.Lock()
         """One page at a time: each is written in slices, and slices of many would add up."""
         counters.ask("coredns_dns_requests_total", self._requests)
         counters.ask("coredns_dns_responses_total", self._coded)
 
-    def slots(self, server: str, zone: str, proto: str) -> Slots:
-        """The slots of a zone on a listener, over a transport."""
-        key = (server, zone, proto)
+    def slots(self, labels: tuple[str, str, str], proto: str) -> Slots:
+        """The slots of a zone on a listener and in a view, over a transport."""
+        key = (*labels, proto)
         found = self._slots.get(key)
         if found is None:
-            responses = self._responses.setdefault(
-                (server, zone), defaultdict(lambda: [0] * _CODES)
-            )
-            found = self._slots[key] = Slots(self._counters, (server, zone), proto, responses)
+            responses = self._responses.setdefault(labels, defaultdict(lambda: [0] * _CODES))
+            found = self._slots[key] = Slots(self._counters, labels, proto, responses)
         return found
 
     def _requests(self) -> Iterator[tuple[Labels, float]]:
-        for (server, zone, proto), slots in self._slots.items():
+        for (*labels, proto), slots in self._slots.items():
             for at, count in enumerate(slots.requests):
                 if count:
                     type_ = (*TYPES, "other")[at >> 2]
-                    yield (server, zone, "", proto, "2" if at & 3 else "1", type_), count
+                    yield (*labels, proto, "2" if at & 3 else "1", type_), count
 
     def _coded(self) -> Iterator[tuple[Labels, float]]:
-        for (server, zone), responses in self._responses.items():
+        for labels, responses in self._responses.items():
             for plugin, codes in responses.items():
                 for code, count in enumerate(codes):
                     if count:
-                        yield (server, zone, "", types.rcode_name(code), plugin), count
+                        yield (*labels, types.rcode_name(code), plugin), count
 
 
 class Prometheus(Observer):
@@ -288,7 +286,8 @@ class Prometheus(Observer):
 
     def _find(self, zone: Key, client: Client) -> Slots:
         name = names.format(zone) if zone else DROPPED
-        return self._exchanges.slots(self._server(zone, client), name, client.protocol)
+        view = self.site.beside.get("view", "") if zone else ""
+        return self._exchanges.slots((self._server(zone, client), name, view), client.protocol)
 
     def _server(self, zone: Key, client: Client) -> str:
         """The listener that was asked: a bound address, else the wildcard."""
@@ -315,7 +314,7 @@ def _enabled(life: Life) -> Iterator[tuple[Labels, float]]:
         for name in chain:
             for host in dict.fromkeys(host for host, _ in site.listen):
                 server = _label(counted.scheme, host, site.listen[0][1])
-                yield (server, names.format(site.zones[0]), "", name), 1
+                yield (server, names.format(site.zones[0]), site.beside.get("view", ""), name), 1
 
 
 def _label(scheme: str, host: str, port: int) -> str:

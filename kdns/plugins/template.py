@@ -229,7 +229,7 @@ class Template(Backend):
 
     def _labels(self, zone: Key, cls: int, type_number: int) -> tuple[str, ...]:
         kind = (types.class_name(cls), types.type_name(type_number))
-        return (self.site.label, names.format(zone), "", *kind)
+        return (self.site.label, names.format(zone), self.site.beside.get("view", ""), *kind)
 
     def _tally(self, zone: Key, query: Query) -> Tally:
         key = (zone, *self._kind(query))

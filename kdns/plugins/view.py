@@ -27,7 +27,7 @@ class View(Chooser):
     def __init__(self, settings: Settings, site: Site) -> None:
         super().__init__(settings, site)
         (self.view,) = settings.args
-        """Its name, the label `view` of metrics."""
+        site.beside["view"] = self.view  # the label `view` of metrics
         self._classes = Classes()
         self._expressions = tuple(self._parsed(line) for line in settings.lines)
         self._labels = any("metadata" in one.reads for one in self._expressions)

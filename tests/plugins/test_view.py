@@ -6,6 +6,7 @@ import dns.message
 import pytest
 
 from kdns.corefile.tree import ConfigError
+from kdns.observe.exposition import render
 from kdns.plugins.base import Ledger, Query
 from kdns.plugins.metadata import Metadata
 from kdns.plugins.view import View
@@ -254,5 +255,18 @@ def test_mistakes(text, why):
     assert why in str(caught.value)
 
 
-def test_its_name_is_the_label_of_metrics():
-    assert fakes.chain("view inside", View).plugins[0].view == "inside"
+async def test_its_name_is_the_label_of_metrics():
+    rows = views("incidr(client_ip(), '10.0.0.0/8')", "true").replace(
+        "view v", "prometheus :0\nview v"
+    )
+    world = await World(rows).start()
+    for address in ("10.1.0.1", "192.0.2.1", "192.0.2.1"):
+        await world.ask(address)
+    world.pipeline.tell()
+    page = await render(world.services.counters, world.services.clock)
+    found = {
+        line for line in page.decode().splitlines() if line.startswith("coredns_dns_responses")
+    }
+    start = 'coredns_dns_responses_total{server="dns://:0",zone="example.org.",view="v'
+    end = '",rcode="NOERROR",plugin="hosts"} '
+    assert found == {f"{start}1{end}1", f"{start}2{end}2"}
