@@ -129,7 +129,7 @@ class Trace(Observer):
         labels = {
             "name": names.format(question.key),
             "type": types.type_name(question.type),
-            "proto": "udp" if seen.client.transport == "udp" else "tcp",
+            "proto": seen.client.protocol,
             "remote": names.format_address(seen.client.address),
         }
         if seen.reply is not None:
