@@ -1,5 +1,7 @@
 """aaaa: which family is left out, and that whether a name exists stays right."""
 
+import asyncio
+
 import pytest
 
 from kdns.cluster.objects import Service
@@ -218,3 +220,16 @@ async def test_auto_needs_a_cluster():
 def test_mistakes(stanza):
     with pytest.raises(ConfigError):
         fakes.chain(stanza, Aaaa)
+
+
+async def test_the_cluster_is_followed(monkeypatch):
+    monkeypatch.setattr(module, "LOOK_S", 0.001)
+    made = await auto()
+    assert await made.said(CLIENT, BOTH, "AAAA") == ""
+    [work] = made.plugins[0].tasks()
+    task = asyncio.ensure_future(work)
+    made.apply(addressed(V4, V6))
+    async with asyncio.timeout(5):
+        while await made.said(CLIENT, BOTH, "AAAA") == "":
+            await asyncio.sleep(0.001)
+    task.cancel()

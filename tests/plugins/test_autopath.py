@@ -157,6 +157,15 @@ async def test_names_outside_the_zones_are_left_alone(tmp_path):
     assert (await made.ask("sec.one.test")).rcode == types.NXDOMAIN
 
 
+async def test_steps_too_long_for_a_name_are_passed_over(tmp_path):
+    long = ".".join(["x" * 60] * 4)
+    (tmp_path / "r").write_text(f"search a.test {long} two.test\n")
+    made = fakes.chain(f"autopath {tmp_path}/r\noutside", Autopath, Outside)
+    await made.plugins[0].start()
+    made.plugins[1].set("abcdefghijkl.two.test", "192.0.2.3")
+    assert (await made.ask("abcdefghijkl.a.test")).answer
+
+
 class Says(Backend):
     """Answers whatever the test wants for a name."""
 

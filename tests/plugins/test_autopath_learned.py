@@ -15,7 +15,10 @@ from kdns.corefile.tree import ConfigError
 from kdns.plugins.autopath import Autopath
 from kdns.plugins.rewrite import Rewrite
 from kdns.server.assembly import Services, build
+from kdns.wire import types
+from kdns.wire.message import Answer
 from tests import fakes
+from tests.plugins import searching
 from tests.plugins.searching import RESOLVERS, Outside, Server, glibc, musl, pod_path, steps
 from tests.zone.worlds import namespace, objects, service
 
@@ -283,6 +286,26 @@ async def test_a_client_whose_other_steps_went_elsewhere_is_not_believed():
     assert await made.said(A, "v4.example.org.a.svc.cluster.local") == "NXDOMAIN"
     await musl(made, A, "api.example.org", whole)
     assert await made.said(A, "api.example.org.a.svc.cluster.local") == "api.example.org. 192.0.2.5"
+
+
+async def test_cluster_names_that_fall_through_are_learned_of_too():
+    text = "autopath learned\nkubernetes cluster.local {\n fallthrough\n}\noutside"
+    made = Server(text, CLUSTER)
+    made.outside.set(NAME, "192.0.2.1", "2001:db8::1")
+    await musl(made, A, NAME, pod_path("a"))
+    for _ in range(3):
+        assert await made.said(A, FIRST) == LED
+        assert await made.said(B, FIRST) == "NXDOMAIN"
+    made.outside.set(FIRST, "192.0.2.66")
+    assert await made.said(A, FIRST) == "192.0.2.66"
+
+
+async def test_a_denial_that_does_not_say_for_how_long_is_not_shortened(monkeypatch):
+    made = server()
+    await musl(made, A, NAME, pod_path("a", "corp.example."))
+    assert await made.said(A, FIRST) == LED
+    monkeypatch.setattr(searching, "MISSING", Answer(types.NXDOMAIN, plugin="outside"))
+    assert await made.said(A, FIRST) == "NXDOMAIN"
 
 
 # What changes

@@ -1,5 +1,6 @@
 """guard: which services are taken for public names, and what becomes of them."""
 
+import asyncio
 import logging
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from kdns.cluster.objects import Namespace, Pod, Service
 from kdns.cluster.store import Delete, Put, Synced
 from kdns.corefile.tree import ConfigError
+from kdns.plugins import guard as module
 from kdns.plugins.autopath import Autopath
 from kdns.plugins.base import SKIP
 from kdns.plugins.cache import Cache
@@ -187,3 +189,25 @@ def test_the_list_holds_what_people_call_namespaces_and_domains():
         "shop",
     } <= shadows.PUBLIC
     assert not {"default", "svc", "local", "kube-system", "test", "staging"} & shadows.PUBLIC
+
+
+async def test_the_cluster_is_followed(monkeypatch):
+    monkeypatch.setattr(module, "LOOK_S", 0.001)
+    made = server()
+    [work] = made.plugins[0].tasks()
+    task = asyncio.ensure_future(work)
+    key = ("kdns_guard_shadowing_services", "dns://:53")
+    async with asyncio.timeout(5):
+        while made.site.counters.values.get(key) != 3:
+            await asyncio.sleep(0.001)
+        made.apply(Delete(Service, "com", "yahoo"))
+        while made.site.counters.values[key] != 2:
+            await asyncio.sleep(0.001)
+    task.cancel()
+
+
+async def test_an_answer_that_must_be_waited_for_is_judged():
+    made = server("guard refuse")
+    made.apply(Put(Service("com", "out", external_name="yahoo.com")))
+    for _ in range(3):
+        assert await made.said(CLIENT, "out.com.svc.cluster.local") == "NXDOMAIN"
