@@ -270,3 +270,43 @@ async def test_its_name_is_the_label_of_metrics():
     start = 'coredns_dns_responses_total{server="dns://:0",zone="example.org.",view="v'
     end = '",rcode="NOERROR",plugin="hosts"} '
     assert found == {f"{start}1{end}1", f"{start}2{end}2"}
+
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+status: {phase: Running, podIP: 10.1.0.1, podIPs: [{ip: 10.1.0.1}]}
+"""
+NAMESPACES = """. {{
+ metadata
+ view shop {{
+  expr metadata('kubernetes/client-namespace') == 'shop'
+ }}
+ hosts {{
+  10.0.0.1 a.cluster.local
+  fallthrough
+ }}
+ kubernetes cluster.local {{
+  manifests {path}
+  pods verified
+ }}
+}}
+. {{
+ hosts {{
+  10.0.0.2 a.cluster.local
+ }}
+}}
+"""
+
+
+@pytest.mark.parametrize("order", [["10.1.0.1", "10.1.0.2"], ["10.1.0.2", "10.1.0.1"]])
+async def test_views_by_the_namespace_of_the_client(tmp_path, order):
+    (tmp_path / "pod.yaml").write_text(POD)
+    world = World(NAMESPACES.format(path=tmp_path))
+    async with fakes.at_work(world.assembly.plugins, world.assembly.shared) as failures:
+        for _ in range(5):
+            for address in order:
+                expected = "10.0.0.1" if address == "10.1.0.1" else "10.0.0.2"
+                assert await world.ask(address, "a.cluster.local") == expected
+        assert not failures
