@@ -21,7 +21,7 @@ from kdns.plugins.fair import Fair, Terms
 from kdns.server.mmsg import COUNT
 from kdns.server.peers import unmapped
 from kdns.server.pipeline import Pipeline
-from kdns.server.shares import FREE, Verdict, judge
+from kdns.server.shares import FEW, FREE, Verdict, judge, network
 from kdns.server.sieve import Kernel
 
 log = logging.getLogger("kdns.fair")
@@ -41,6 +41,8 @@ GROWTH, CUT = 1.05, 0.8
 """How what can be answered is thought of anew after a round."""
 FADING = 0.7
 """What somebody is still thought to send who sends less than in the round before."""
+MOMENT_S = 0.0001
+"""How long those who are held back may take of a batch: so long others wait behind them."""
 LISTED = 256
 """Networks of which it is remembered how often they were the heaviest."""
 LIGHT = 1 / 256
@@ -149,19 +151,37 @@ class Overload:
             round_.counts.update(senders)
             if len(round_.counts) >= MOST_COUNTED:
                 self._close_round()
-        verdict = self._verdict
         if len(senders) < COUNT:
             self._is_queued = False
-        if verdict is FREE or (self._is_in_kernel and not self._is_queued):
+        if self._verdict is FREE:
             return ()
-        chance, of = self._chance.random, verdict.of
-        thinned = [
+        if self._is_queued or not self._is_in_kernel:
+            thinned = self._thinned(senders)
+        else:
+            thinned = self._burst(senders)
+        round_.thinned += len(thinned)
+        return thinned
+
+    def _thinned(self, senders: list[bytes]) -> list[int]:
+        """Those that the kernel would have dropped."""
+        chance, of = self._chance.random, self._verdict.of
+        return [
             at
             for at, one in enumerate(senders)
             if chance() >= of(unmapped(one)) and not self._is_exempt(unmapped(one))
         ]
-        round_.thinned += len(thinned)
-        return thinned
+
+    def _burst(self, senders: list[bytes]) -> list[int]:
+        """Those of the heaviest beyond what takes a moment: others come right behind them.
+
+        The kernel draws packet by packet; who sends in bursts comes in bursts still.
+        """
+        passes = self._verdict.passes or {}
+        if len(passes) > FEW:
+            return []
+        widths = self._verdict.widths
+        heavy = [at for at, one in enumerate(senders) if network(unmapped(one), widths) in passes]
+        return heavy[max(int(self._capacity * MOMENT_S), 1) :]
 
     def _judge(self) -> None:
         """Says who is held back from now on."""

@@ -1,11 +1,12 @@
 /* A flooder: sends the packets of a file as fast as it can, or at a rate, and reads no answer.
 
-   flood ADDRESS PORT FILE SOURCE [-s SOURCES] [-q RATE] [-d SECONDS]
+   flood ADDRESS PORT FILE SOURCE [-s SOURCES] [-q RATE] [-d SECONDS] [-u]
 
    FILE    as of `load.c`
    SOURCE  the address it sends from; the first one of SOURCES (loopback has 16 million)
    -q      packets a second, all sources together; without, as many as go
    -d      how long; 10 s without
+   -u      no question twice: the first eight letters of every name, which has so many, are random
 
    Each packet gets a random ID. Prints JSON: sent, seconds. */
 
@@ -32,11 +33,12 @@ static double now_s(void) {
 }
 
 int main(int argc, char **argv) {
-    int option, count = 1;
+    int option, count = 1, is_unique = 0;
     double rate = 0, lasts = 10;
-    while ((option = getopt(argc, argv, "s:q:d:")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "s:q:d:u")) != -1) switch (option) {
         case 's': count = atoi(optarg); break;
         case 'q': rate = atof(optarg); break;
+        case 'u': is_unique = 1; break;
         case 'd': lasts = atof(optarg); break;
         default: return 2;
     }
@@ -85,6 +87,8 @@ int main(int argc, char **argv) {
             struct iovec *piece = &pieces[next++ % (uint64_t)packets];
             uint16_t id = (uint16_t)random();
             memcpy(piece->iov_base, &id, 2);
+            if (is_unique)
+                for (int at = 13; at < 21; at++) ((uint8_t *)piece->iov_base)[at] = (uint8_t)('a' + random() % 26);
             headers[i].msg_hdr.msg_iov = piece;
             headers[i].msg_hdr.msg_iovlen = 1;
         }

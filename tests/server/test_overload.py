@@ -180,7 +180,20 @@ async def test_what_lay_in_the_queue_before_the_filter_is_dropped_here():
     scene.round(HEAVY, lost=1_000_000, span=WATCH_S)
     assert len(scene.guard.sift([FLOODER] * 64)) > 32
     assert not scene.guard.sift(OTHERS)  # a batch that is not full: the queue was empty
-    assert not scene.guard.sift([FLOODER] * 64)
+    assert not scene.guard.sift([FLOODER] * 10)
+
+
+async def test_of_a_burst_of_the_heavy_only_what_takes_a_moment_is_answered():
+    scene = Scene(Stub())
+    scene.flood()
+    scene.round(HEAVY, lost=100_000, span=WATCH_S)
+    scene.guard.sift(OTHERS)
+    scene.guard._capacity = 30_000
+    assert scene.guard.sift(
+        [OTHERS[0], FLOODER, FLOODER, FLOODER, OTHERS[1], FLOODER, FLOODER]
+    ) == [5, 6]
+    scene.guard._capacity = 100
+    assert scene.guard.sift([FLOODER, OTHERS[0], FLOODER]) == [2]
 
 
 async def test_memory_is_bounded_whoever_is_forged():
