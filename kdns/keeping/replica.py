@@ -16,6 +16,7 @@ from kdns.keeping.pull import Pulled, PullError, pull
 from kdns.keeping.shelf import Held
 from kdns.keeping.steps import walked
 from kdns.wire import names, types
+from kdns.wire.message import WireError
 from kdns.zone.files.changes import applied, records
 from kdns.zone.files.parse import ZoneError
 from kdns.zone.files.zone import Zone, compiling, is_newer, serial_of
@@ -97,7 +98,7 @@ class Replica:
         for master in self.masters:
             try:
                 await self._ask(master)
-            except (PullError, UpstreamError, ZoneError) as error:
+            except (PullError, UpstreamError, ZoneError, WireError) as error:
                 self.failures += 1
                 trouble.append(str(error))
             else:

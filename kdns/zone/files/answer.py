@@ -49,9 +49,16 @@ def ended(alias: Alias, there: Answer | None) -> Answer:
     """
     if there is None or there.rcode in _FAILED:
         return Answer(types.NOERROR, alias.answer, alias.authority, flags=types.AA)
-    authority = alias.authority if there.answer and not there.rcode else there.authority
-    answer = (*alias.answer, *there.answer)
-    return Answer(there.rcode, answer, authority or alias.authority, flags=types.AA)
+    is_theirs = bool(there.authority) and (bool(there.rcode) or not there.answer)
+    return Answer(
+        there.rcode,
+        (*alias.answer, *there.answer),
+        there.authority if is_theirs else alias.authority,
+        flags=types.AA,
+        serial=there.serial if is_theirs else None,
+        ede=there.ede,
+        live=there.live,
+    )
 
 
 def find(zone: Zone, key: Key, type_: int, *, do: bool = False) -> Outcome:

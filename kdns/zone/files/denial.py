@@ -107,6 +107,8 @@ def _hash(zone: Zone, key: Key) -> bytes:
     if param is None:
         return b""
     rdata = param.rdatas[0]
+    if len(rdata) < 5:
+        return b""
     rounds, salt = rdata[2] << 8 | rdata[3], rdata[5 : 5 + rdata[4]]
     if rdata[0] != 1 or rounds > MOST_ROUNDS:
         return b""

@@ -7,6 +7,7 @@ records. Records come one by one, so that the caller may rest between them.
 
 from collections.abc import Callable, Iterator
 from posixpath import dirname, isabs, join, normpath
+from struct import error as StructError
 from typing import NamedTuple
 
 from kdns.wire import names, rare, types
@@ -103,7 +104,7 @@ class _File:
                     yield self._record(entry)
         except EntryError as error:
             raise ZoneError(str(error), f"{self.path}:{error.line}") from None
-        except ValueError as error:
+        except (ValueError, StructError) as error:
             raise ZoneError(str(error), f"{self.path}:{self.line}") from None
 
     def _record(self, entry: Entry) -> Record:

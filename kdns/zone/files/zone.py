@@ -210,6 +210,9 @@ class _Gathered:
             self.warn(record, f"lies outside {names.format(self.apex)} and is left out")
             return
         if type_ == types.RRSIG:
+            if len(rdata) < 19:
+                self.warn(record, "is cut and left out")
+                return
             type_ = -(rdata[0] << 8 | rdata[1])
         sets = self.names.get(owner, ())
         for one in sets:
