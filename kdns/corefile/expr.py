@@ -187,10 +187,10 @@ class _Builder:
         return run
 
     def _logic(self, node: Node) -> Eval:
-        first, second = self._all(node)
+        parts = self._all(node)
         if node.value == "and":
-            return lambda frame: _true(first(frame)) and _true(second(frame))
-        return lambda frame: _true(first(frame)) or _true(second(frame))
+            return lambda frame: all(_true(part(frame)) for part in parts)
+        return lambda frame: any(_true(part(frame)) for part in parts)
 
     def _coalesce(self, node: Node) -> Eval:
         first, second = self._all(node)

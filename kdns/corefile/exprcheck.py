@@ -41,6 +41,7 @@ class Signature:
 
 Environment = Mapping[str, Signature]
 _CONSTANTS = {bool: BOOL, int: INT, float: FLOAT, str: STRING, type(None): NIL}
+_DEEPEST = 100
 _TEXTS = frozenset(("matches", "contains", "startsWith", "endsWith"))
 
 
@@ -58,14 +59,19 @@ class _Checker:
         self.elements: list[tuple[str, Kind]] = []
         """The mark and the elements' kind of each loop around."""
         self.variables: dict[str, tuple[str, Kind, frozenset[str]]] = {}
+        self.depth = 0
 
     def fail(self, why: str, node: Node) -> ExprError:
         return ExprError(f"{why} ({place(self.text, node.at)})")
 
     def visit(self, node: Node) -> Kind:
         """The kind of a part, noted on it together with what it reads."""
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise self.fail("it is nested too deeply", node)
         method: Callable[[Node], Kind] = getattr(self, "_" + node.op)
         node.kind = method(node)
+        self.depth -= 1
         for part in node.args:
             node.reads |= part.reads
         if node.op in {"loop", "let"} and node.data is not None:

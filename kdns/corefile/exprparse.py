@@ -325,7 +325,8 @@ class _Parser:
 def _joined(operator: str, left: Node, chained: Node | None, right: Node, at: int) -> Node:
     """Two operands; in `a < b < c` the one in the middle counts for both comparisons."""
     if operator in LOGIC:
-        return Node("logic", [left, right], LOGIC[operator], at)
+        same = left.op == "logic" and left.value == LOGIC[operator]
+        return Node("logic", [*(left.args if same else [left]), right], LOGIC[operator], at)
     if operator == "??":
         return Node("coalesce", [left, right], operator, at)
     if operator in _CHAINED and chained is not None:

@@ -142,6 +142,13 @@ def test_no_expression_takes_long(expression):
     assert time.process_time() - began < 0.2
 
 
+def test_long_lists_are_no_depth():
+    assert value(" or ".join(f"name() == 'n{at}'" for at in range(400))) == "false"
+    assert value(" and ".join(["not do()"] * 400)) == "true"
+    with pytest.raises(ExprError, match="nested too deeply"):
+        parse("+".join(["1"] * 400), ENVIRONMENT)
+
+
 def parts(expression: str) -> tuple[list[frozenset[str]], frozenset[str]]:
     apart: list[Expression] = []
     made = parse(expression, ENVIRONMENT, apart=frozenset({"client_ip", "incidr"}), parts=apart)
