@@ -18,7 +18,7 @@ from kdns.corefile.namerules import Matcher, Renamer
 from kdns.corefile.options import Settings, Shape, Syntax, text
 from kdns.plugins.base import DROP, SKIP, Filter, Next, Query, Result, Site, as_of_now
 from kdns.wire import edns, names, types
-from kdns.wire.message import Answer, RRset
+from kdns.wire.message import Answer, RRset, Transfer
 from kdns.wire.names import Key
 from kdns.wire.rename import Rename, below, clamp_ttls, rename
 
@@ -357,7 +357,7 @@ class Rewrite(Filter):
             ede = ((types.EDE_OTHER, "rewritten into no name"),)
             return Answer(types.SERVFAIL, error=str(error), ede=ede, plugin=self.name)
         answer = await next_(asked)
-        if answer is SKIP or answer is DROP or answer.error:
+        if answer is SKIP or answer is DROP or answer.error or type(answer) is Transfer:
             return answer
         for step in reversed(steps):
             answer = await step(answer)

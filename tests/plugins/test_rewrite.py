@@ -17,7 +17,7 @@ from kdns.server.assembly import Services, build
 from kdns.server.pipeline import Pipeline
 from kdns.server.table import AnswerTable
 from kdns.wire import names, rare, types
-from kdns.wire.message import Answer
+from kdns.wire.message import Answer, Transfer
 from tests import fakes
 
 ECHO = """template ANY ANY . {
@@ -494,3 +494,17 @@ async def test_clients_of_a_subnet_share_an_answer() -> None:
         await pipeline.respond(packet, fakes.client(address), services.clock())
     assert {query.client.address[2] for query in made} == {2, 3}
     assert all(query.client.address != b"\x0a\1\2\x63" for query in made), "answered for .3"
+
+
+async def test_transfers_pass_unchanged() -> None:
+    transfer = Transfer(messages=lambda: iter(()))
+
+    class Zone(Backend):
+        name = "zone"
+
+        async def answer(self, query: Query) -> Result:
+            return transfer
+
+    rules = "rewrite ttl exact a.org 30\nzone"
+    made = fakes.chain(rules, Rewrite, Zone, beside={})
+    assert await made.ask("a.org", "AXFR") is transfer
