@@ -214,7 +214,8 @@ EXPECTED = (
     ),
     Expected(
         "nsid-do",
-        "DO is the asker's (RFC 3225 §3); CoreDNS sets it in every reply with an NSID",
+        "DO is the asker's (RFC 3225 §3), and failures have an NSID, too; CoreDNS sets DO in every reply "
+        "with an NSID",
         frozenset({"edns"}),
         reasons.is_nsid,
     ),
@@ -240,6 +241,34 @@ EXPECTED = (
         frozenset({"authority", "answer"}),
         lambda case: "k8s_external" in case.config.words
         and " 0 7200 1800 86400 " in str(case.their_fields),
+    ),
+    Expected(
+        "file-soa-ttl",
+        "the SOA of a negative answer has the lesser of its TTL and minimum (RFC 2308 §3), and what "
+        "dns64 makes of it; CoreDNS's file sends the TTL of the record",
+        frozenset({"authority", "answer"}),
+        reasons.is_of_file,
+    ),
+    Expected(
+        "file-glue",
+        "a referral has the glue of all its name servers in the zone (RFC 9471 §2), CoreDNS only "
+        "that below the cut",
+        frozenset({"additional", "authority"}),
+        lambda case: reasons.is_of_file(case) and ".sub.zone.test." in f".{reasons.name_of(case)}.",
+    ),
+    Expected(
+        "external-cname",
+        "beside the addresses of a service there is no CNAME (RFC 1034 §3.6.2); CoreDNS gives both",
+        frozenset({"answer"}),
+        lambda case: "k8s_external" in case.config.words
+        and "'CNAME'" in str(case.their_fields.get("answer")),
+    ),
+    Expected(
+        "dns64-question",
+        "the question is repeated as it was asked; CoreDNS's dns64 and siit above rewrite repeat it as "
+        "rewritten",
+        frozenset({"question", "answer"}),
+        lambda case: "rewrite" in case.config.words and bool({"dns64", "siit"} & case.config.words),
     ),
     Expected(
         "autopath-blocks",

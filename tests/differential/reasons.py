@@ -129,18 +129,20 @@ def is_other_primary(case: Case) -> bool:
 
 
 def is_nsid(case: Case) -> bool:
-    """Only DO differs, in a reply with an NSID."""
+    """Only DO differs, or a reply that no plugin of CoreDNS wrote has an NSID."""
     ours, theirs = case.our_fields.get("edns"), case.their_fields.get("edns")
-    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
+    if not (isinstance(ours, dict) and isinstance(theirs, dict)) or "(3, " not in str(ours):
         return False
-    return "(3, " in str(ours) and {**ours, "flags": 0} == {**theirs, "flags": 0}
+    is_unwritten = case.our_fields.get("rcode") in ("SERVFAIL", "REFUSED") and not theirs["options"]
+    return is_unwritten or {**ours, "flags": 0} == {**theirs, "flags": 0}
 
 
 def is_loopback_ns(case: Case) -> bool:
     """Our own address is given, or left out by `minimal` beside the name that has it."""
     answers = f"{case.our_fields.get('answer')} {case.our_fields.get('additional')}"
     is_told = "'127.0.0.1'" in answers or ("minimal" in case.config.words and "'ns.dns." in answers)
-    return is_told and name_of(case).removeprefix("ns.dns.") in case.config.zones
+    zone = name_of(case).removeprefix("ns.dns.")
+    return is_told and (zone in case.config.zones or zone.endswith(("in-addr.arpa", "ip6.arpa")))
 
 
 def is_ghostly(case: Case) -> bool:
@@ -193,3 +195,8 @@ def is_respelt(case: Case) -> bool:
 
 def opcode_of(case: Case) -> int:
     return flags_of(case) >> 11 & 15
+
+
+def is_of_file(case: Case) -> bool:
+    """The name is, or leads, into the zone that `file` serves."""
+    return "file" in case.config.words and "zone.test" in f"{name_of(case)} {case.our_fields}"
