@@ -279,6 +279,9 @@ class Backend(Plugin):
 
     is_live: ClassVar[bool] = False
     """Its answers are all made of the present state (`Answer.live`)."""
+    refuses_rest: ClassVar[bool] = False
+    """Where it is the last one to be asked, what it passes on is refused, as by a server that has
+    some zones and no others; else that is a failure (CoreDNS)."""
 
     async def answer(self, query: Query) -> Result:
         """An Answer, or SKIP to pass the query on."""

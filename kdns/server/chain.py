@@ -9,7 +9,10 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, cast
 
 from kdns.plugins.base import SKIP, Backend, Editor, Filter, Plugin, Query, Result, Soon
+from kdns.wire import types
 from kdns.wire.message import Answer
+
+REFUSED = Answer(rcode=types.REFUSED)
 
 
 def join(plugins: Sequence[Plugin]) -> Soon:
@@ -18,7 +21,10 @@ def join(plugins: Sequence[Plugin]) -> Soon:
     A filter that lets live answers pass is not asked before the live backend right behind it:
     what that one says is the same, and nothing need be looked up or noted for it.
     """
-    chain: Soon = _ran_out
+    asked = [one for one in plugins if isinstance(one, Backend | Filter)]
+    chain: Soon = (
+        _refuse if asked and isinstance(asked[-1], Backend) and asked[-1].refuses_rest else _ran_out
+    )
     behind = chain
     live: Backend | None = None
     for plugin in reversed(plugins):
@@ -57,6 +63,10 @@ def _filter(plugin: Filter, inner: Soon) -> Soon:
 
 def _ran_out(_: Query) -> Result:
     return SKIP
+
+
+def _refuse(_: Query) -> Result:
+    return REFUSED
 
 
 def _backend(backend: Backend, after: Soon) -> Soon:
