@@ -310,3 +310,12 @@ async def test_views_by_the_namespace_of_the_client(tmp_path, order):
                 expected = "10.0.0.1" if address == "10.1.0.1" else "10.0.0.2"
                 assert await world.ask(address, "a.cluster.local") == expected
         assert not failures
+
+
+async def test_of_several_views_of_the_parent_the_last_takes_ds():
+    """CoreDNS: a search for the parent goes on, and each block it comes by takes the query."""
+    answers = [f'template IN ANY . {{\nanswer "{{{{ .Name }}}} TXT v{at}"\n}}\n' for at in (1, 2)]
+    blocks = [f"example.org {{\nview v {{\nexpr true\n}}\n{one}}}\n" for one in answers]
+    world = await World("".join(blocks)).start()
+    assert await world.ask("10.1.0.1", type_="TXT") == '"v1"'
+    assert await world.ask("10.1.0.1", type_="DS") == '"v2"'
