@@ -80,6 +80,8 @@ class StreamListener:
         """Queries of all connections that are not answered yet."""
         self.held: dict[Spoken, None] = {}
         """Connections that are not read until there are fewer of these."""
+        self.shaking: dict[Secured, None] = {}
+        """Those that are in the middle of a TLS handshake."""
         self.pouring: set[asyncio.Task[None]] = set()
         """Replies of many messages that are being sent."""
         self._make = partial(make, self)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from kdns.server.accepting import StreamListener
 
 CHUNK: Final = 1 << 16
+MAX_SHAKING: Final = 512
+"""Handshakes under way on a listener; the oldest makes room."""
 
 
 class Secured(asyncio.Protocol):
@@ -31,10 +33,10 @@ class Secured(asyncio.Protocol):
     ) -> None:
         self.listener = listener
         self.waits_since = listener.clock()
+        self._context = context
         self._make = make
         self._inner: asyncio.Protocol | None = None
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._has_begun = False
         self._is_over = False
         """No more is read."""
         self._is_closing = False
@@ -48,6 +50,8 @@ class Secured(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
+        if not self._has_begun:
+            self._begin()
         self._incoming.write(data)
         if self._inner is None and not self._shake():
             return
@@ -69,10 +73,22 @@ class Secured(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closing = True
+        self.listener.shaking.pop(self, None)
         if self._inner is not None:
             self._inner.connection_lost(exc)
         else:
             self.listener.drop(self)
+
+    def _begin(self) -> None:
+        """Makes what a handshake needs: 45 kB, so not for those who say nothing."""
+        self._has_begun = True
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        shaking = self.listener.shaking
+        if len(shaking) >= MAX_SHAKING:
+            self.listener.pipeline.counters.add("kdns_connections_closed_total", "bound")
+            next(iter(shaking)).abort()
+        shaking[self] = None
 
     def _shake(self) -> bool:
         """Goes on with the handshake; true when it is over and the protocol behind has begun."""
@@ -86,6 +102,7 @@ class Secured(asyncio.Protocol):
             return False
         self._flush()
         self.listener.drop(self)
+        self.listener.shaking.pop(self, None)
         self._inner = self._make()
         self._inner.connection_made(cast("asyncio.Transport", self))
         return True
@@ -94,6 +111,7 @@ class Secured(asyncio.Protocol):
         self._is_over = True
         self.listener.pipeline.counters.add("kdns_tls_failures_total", self.listener.terms.label)
         self._flush()
+        self.listener.shaking.pop(self, None)
         self.transport.close()
 
     def _read(self) -> None:
@@ -120,7 +138,7 @@ class Secured(asyncio.Protocol):
             self._inner.eof_received()
 
     def _flush(self) -> None:
-        if self._outgoing.pending and not self.transport.is_closing():
+        if self._has_begun and self._outgoing.pending and not self.transport.is_closing():
             self.transport.write(self._outgoing.read())
 
     # For the protocol behind it
@@ -157,6 +175,7 @@ class Secured(asyncio.Protocol):
     def abort(self) -> None:
         """Closes at once."""
         self._is_closing = True
+        self.listener.shaking.pop(self, None)
         self.transport.abort()
 
     def is_closing(self) -> bool:

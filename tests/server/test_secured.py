@@ -10,6 +10,7 @@ import dns.message
 import pytest
 
 from kdns.plugins.tls import Keyring, Keys
+from kdns.server import secured
 from kdns.server.sockets import open_stream
 from kdns.server.stream import TcpListener
 from kdns.server.terms import Terms
@@ -176,3 +177,23 @@ async def test_a_stop_answers_what_is_under_way(authority: Authority) -> None:
         assert await reader.read() == b""
         await stopping
         writer.close()
+
+
+async def test_handshakes_under_way_have_a_bound(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secured, "MAX_SHAKING", 10)
+    async with Secure(plain(), authority) as served:
+        slow = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(30)]
+        for _, writer in slow[:25]:
+            writer.write(b"\x16\x03\x01")
+        await asyncio.sleep(0.05)
+        assert len(served.listener.shaking) == 10
+        assert served.world.counters.values["kdns_connections_closed_total", "bound"] == 15
+        reader, writer = await served.connect()
+        writer.write(frame(id_=2))
+        assert (await message(reader)).id == 2
+        assert len(served.listener.shaking) == 9
+        for _, one in [*slow, (reader, writer)]:
+            one.close()
+    assert not served.listener.shaking
