@@ -32,8 +32,9 @@ MOST_STEMS: Final = 4096
 MOST_WALKING: Final = 512
 """Clients that walk with one stem at a time."""
 MOST_STEPS: Final = 32
-MOST_TRIES: Final = 64
-"""First steps that led nowhere before a client is left alone with them."""
+MOST_TRIES: Final = 16
+"""Seconds with first steps that led nowhere before a client is left alone with them; many that are
+asked at once are one try."""
 NEW_STEMS: Final = (20.0, 200.0)
 """Stems that may begin in a second, and at once after a calm: each costs the answer table a look
 at all it holds."""
@@ -102,6 +103,8 @@ class Walk(Struct):
     used: float = 0.0
     """When it was last asked about."""
     tries: int = 0
+    counts: float = 0.0
+    """When the next try is one."""
 
 
 class Asker(Struct):
@@ -213,7 +216,8 @@ class Walks:
         if now >= walk.active:
             walk.asked = {}
         walk.asked[first.name] = None
-        walk.tries += 1
+        if now >= walk.counts:
+            walk.tries, walk.counts = walk.tries + 1, now + 1
         if walk.tries > MOST_TRIES:
             walk.tries = 0
             self._end(address, walk, now + KEPT_S)

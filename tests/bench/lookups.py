@@ -32,8 +32,14 @@ CASES: tuple[tuple[str, Callable[[str], peer.Peer], str, int], ...] = (
      f"autopath learned {{\n except {POD}\n }}", 4),
 )  # fmt: skip
 UPSTREAM = """. {
-    hosts {
-        192.0.2.1 www.example.org
+    template IN A . {
+        match "^www[.]example[.]org[.]$"
+        answer "{{ .Name }} 300 IN A 192.0.2.1"
+        fallthrough
+    }
+    template IN AAAA . {
+        match "^www[.]example[.]org[.]$"
+        answer "{{ .Name }} 300 IN AAAA 2001:db8::1"
         fallthrough
     }
     template IN ANY . {

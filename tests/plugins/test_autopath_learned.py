@@ -67,6 +67,15 @@ async def test_from_its_second_look_up_on_a_client_asks_two_packets(resolver, fu
     assert later == [expected] * 5
 
 
+async def test_a_hundred_look_ups_at_once_are_learned_of():
+    made = server()
+    for step in steps(NAME, pod_path("a")):
+        for _ in range(100):
+            for type_ in ("A", "AAAA"):
+                await made.said(A, step, type_)
+    assert await made.said(A, FIRST) == LED
+
+
 async def test_every_client_learns_for_itself_however_much_the_table_knows():
     made = server()
     for _ in range(3):
@@ -264,6 +273,7 @@ async def test_an_absolute_name_of_a_missing_object_is_no_question_outside():
     made = server()
     for _ in range(200):
         assert await made.said(A, "shop-0.shop.a.svc.cluster.local") == "NXDOMAIN"
+        made.site.clock.now += 0.2
     assert made.outside.asked == []
     assert made.hits > 50, "a client that never goes on is left to the table"
 
