@@ -39,6 +39,8 @@ MANY = 4
 """Looks at full reads in a round: then less can be answered than was thought."""
 GROWTH, CUT = 1.05, 0.8
 """How what can be answered is thought of anew after a round."""
+SLACK = 0.1
+"""So much more of the time than clients are to get is too much."""
 FADING = 0.7
 """What somebody is still thought to send who sends less than in the round before."""
 MOMENT_S = 0.0001
@@ -177,7 +179,7 @@ class Overload:
         The kernel draws packet by packet; who sends in bursts comes in bursts still.
         """
         passes = self._verdict.passes or {}
-        if len(passes) > FEW:
+        if not self._holds_few:
             return []
         widths = self._verdict.widths
         heavy = [at for at, one in enumerate(senders) if network(unmapped(one), widths) in passes]
@@ -215,11 +217,21 @@ class Overload:
         self._timer = asyncio.get_running_loop().call_later(ROUND_S, self._judge)
 
     def _reckon(self, taken: float, worked: float) -> None:
-        """What can be answered: that much, where packets pile up; more, where time was left."""
-        if self._round.full >= MANY and self._is_in_kernel:
+        """What can be answered: less, where packets pile up or no time is left; more, where it is.
+
+        A batch that is not full costs more for each packet of it, so what was answered in full ones
+        says too much.
+        """
+        if self._holds_few and worked > self._terms.share + SLACK:
+            self._capacity = min(self._capacity, taken / worked)
+        elif self._round.full >= MANY and self._is_in_kernel:
             self._capacity = max(self._capacity * CUT, taken)
         elif taken > GROWTH * GROWTH * self._capacity * worked:
             self._capacity *= GROWTH
+
+    @property
+    def _holds_few(self) -> bool:
+        return 0 < len(self._verdict.passes or ()) <= FEW
 
     def _demanded(self, lost: int, span: float) -> dict[bytes, float]:
         """Packets a second of each address: what came through stands for what did not."""

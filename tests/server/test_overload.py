@@ -258,6 +258,17 @@ async def test_less_is_thought_possible_where_reads_stay_full_and_more_where_tim
     assert scene.guard._capacity > cut
 
 
+async def test_less_is_let_through_where_it_takes_more_time_than_was_meant(monkeypatch):
+    scene = Scene(Stub())
+    scene.flood()
+    scene.round(HEAVY, lost=100_000, span=WATCH_S)
+    scene.guard.sift(OTHERS)  # a batch that is not full: nothing of before the filter is left
+    scene.guard._round.worked = -0.9 * ROUND_S
+    monkeypatch.setattr(overload.time, "process_time", lambda: 0.0)
+    scene.round({FLOODER: 100, **LIGHT}, lost=1_000_000)
+    assert scene.guard._capacity == pytest.approx((110 * 64 + 10) / ROUND_S / 0.9)
+
+
 async def test_packets_of_the_heavy_are_dropped_in_the_batch_and_others_answered(
     asker: Asker, way: str
 ):
