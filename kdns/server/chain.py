@@ -12,7 +12,7 @@ from kdns.plugins.base import SKIP, Backend, Editor, Filter, Plugin, Query, Resu
 from kdns.wire import types
 from kdns.wire.message import Answer
 
-REFUSED = Answer(rcode=types.REFUSED)
+REFUSED = Answer(rcode=types.REFUSED, ede=((types.EDE_NOT_AUTHORITATIVE, ""),))
 
 
 def join(plugins: Sequence[Plugin]) -> Soon:
