@@ -4,6 +4,7 @@ import asyncio
 import base64
 import shutil
 import subprocess
+from collections import OrderedDict
 from pathlib import Path
 
 import dns.message
@@ -21,6 +22,8 @@ from h2.events import (
     TrailersReceived,
 )
 from h2.settings import SettingCodes
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kdns.server import accepting, http2
 from kdns.server.accepting import StreamListener
@@ -599,3 +602,87 @@ async def test_real_clients(authority: Authority, name: str) -> None:
         }.get(name, "127.0.0.1")
         assert expected in said.stdout + said.stderr
         assert serving.count("coredns_dns_https_responses_total") >= 1
+
+
+# Anything at all
+
+
+class Paper:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.is_over = False
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return ("127.0.0.1", 1) if name in {"peername", "sockname"} else default
+
+    def write(self, octets: bytes) -> None:
+        self.written += octets
+
+    def is_closing(self) -> bool:
+        return self.is_over
+
+    def close(self) -> None:
+        self.is_over = True
+
+    abort = close
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def can_write_eof(self) -> bool:
+        return True
+
+
+def frames() -> st.SearchStrategy[bytes]:
+    """Frames of HTTP/2, mostly well-formed ones, in any order."""
+    made = st.builds(
+        lambda kind, flags, stream, body: (
+            len(body).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + body
+        ),
+        st.integers(0, 10),
+        st.integers(0, 255),
+        st.integers(0, 7),
+        st.one_of(st.binary(max_size=40), st.just(b"\x83\x86\x84\x41\x01x")),
+    )
+    return st.lists(made, max_size=12).map(
+        lambda all_: PREFACE + b"\0\0\0\4\0\0\0\0\0" + b"".join(all_)
+    )
+
+
+WORDS = [
+    b"GET ",
+    b"POST ",
+    b"/dns-query",
+    b"?dns=",
+    b" HTTP/1.1\r\n",
+    b"content-length: ",
+    b"5",
+    b"\r\n",
+    b"\r\n\r\n",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    octets=st.one_of(
+        st.binary(max_size=80), st.lists(st.sampled_from(WORDS)).map(b"".join), frames()
+    ),
+    piece=st.integers(1, 60),
+    service=st.sampled_from([Doh("https"), Grpc()]),
+)
+def test_nothing_that_comes_makes_it_fail(octets: bytes, piece: int, service: Doh | Grpc) -> None:
+    world = plain()
+    listener = StreamListener.__new__(StreamListener)
+    listener.__dict__.update(
+        pipeline=world.with_table, clock=world.clock, terms=Terms(), connections=OrderedDict(),
+        transport="https", heard_at=0.0, underway=0, held={}, _emptied=None, _surplus=[],
+    )  # fmt: skip
+    web, paper = Web(listener, service), Paper()
+    web.connection_made(paper)
+    for at in range(0, len(octets), piece):
+        web.data_received(octets[at : at + piece])
+    web.eof_received()
+    assert web.underway >= 0
