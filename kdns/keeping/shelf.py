@@ -92,6 +92,13 @@ class Held:
         del old
         await freed(nodes)
 
+    async def release(self) -> None:
+        """Lets go of the zone bit by bit: nobody asks for it here any more."""
+        zone, self.zone = self.zone, None
+        nodes = [] if zone is None else [*zone.nodes.values()]
+        del zone
+        await freed(nodes)
+
 
 class Shelf:
     """The zones of one plugin."""
@@ -114,6 +121,13 @@ class Shelf:
         """Serves nothing more."""
         for apex in tuple(self._held):
             self.drop(apex)
+
+    async def close(self) -> None:
+        """Serves nothing more, and lets go of all zones."""
+        held = [*self._held.values()]
+        self.clear()
+        for each in held:
+            await each.release()
 
     def get(self, apex: Key) -> Held | None:
         """The zone of this name."""

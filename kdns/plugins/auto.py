@@ -83,7 +83,7 @@ class Auto(Backend):
 
     async def stop(self) -> None:
         """Lets go of the zones."""
-        self.shelf.clear()
+        await self.shelf.close()
 
     async def _poll(self) -> None:
         while True:

@@ -85,7 +85,7 @@ class File(Backend):
 
     async def stop(self) -> None:
         """Lets go of the zones."""
-        self.shelf.clear()
+        await self.shelf.close()
 
     async def _poll(self) -> None:
         while True:

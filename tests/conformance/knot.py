@@ -40,7 +40,7 @@ def serving(
             [str(KNOTD), "-c", str(folder / "knot.conf")], stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        _wait(process, port, folder)
+        wait(process, port, folder)
         yield port
     finally:
         process.terminate()
@@ -51,7 +51,8 @@ def serving(
             process.wait()
 
 
-def _wait(process: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
+def wait(process: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
+    """Returns when the server takes connections."""
     for _ in range(200):
         assert process.poll() is None, (folder / "log").read_text()
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):

@@ -189,6 +189,14 @@ async def test_the_longest_zone_answers_whichever_directive_it_is_from(tmp_path)
     ]
 
 
+async def test_a_plugin_that_stopped_holds_no_zone(tmp_path):
+    made = await chain(written(tmp_path / "db"))
+    [(_, held)] = made.plugins[0]._files
+    await made.plugins[0].stop()
+    assert held.zone is None
+    assert await made.ask("web.example") is SKIP
+
+
 async def test_fallthrough_passes_names_that_do_not_exist(tmp_path):
     made = await chain(written(tmp_path / "db"), "fallthrough")
     assert await rows(made, "nx.example") is SKIP
