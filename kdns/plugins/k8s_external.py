@@ -56,6 +56,8 @@ class K8sExternal(Backend):
         made = (OutsideZone(key, ttl, self._serial, self.name, apex) for key in keys)
         self._zones = tuple(sorted(made, key=lambda zone: -len(zone.key)))
         self._fallthrough = fallthrough(settings)
+        self._apexes = tuple(Key(label(apex) + key) for key in keys)
+        """Names that only its own name servers are below: nobody else is asked for those."""
         forward = (key for key in keys if not names.is_reverse(key))
         self._names = Names(next(forward, keys[0]), ttl, settings.has("headless"))
         self.on_change: list[Callable[[Key], None]] = []
@@ -91,7 +93,10 @@ class K8sExternal(Backend):
             query.forget()
         found = outside.answer(self._names, view, zone, key, query.type, query.toucher())
         if found is None:
-            return SKIP if zone_of(key, self._fallthrough) is not None else zone.nxdomain
+            is_own = zone_of(key, self._apexes) is not None
+            if not is_own and zone_of(key, self._fallthrough) is not None:
+                return SKIP
+            return zone.nxdomain
         if isinstance(found, Answer):
             return found
         return complete(zone, found, query.type, partial(_ask, query))

@@ -76,7 +76,7 @@ def test_a_seed_always_makes_the_same_round():
 
 
 def test_every_option_and_plugin_comes_up_within_a_run():
-    seen = set().union(*(rounds.make(f"1.{i}", 1).config.words for i in range(60)))
+    seen = set().union(*(rounds.make(f"1.{i}", 1).config.words for i in range(120)))
     assert seen >= {*corefiles.OPTIONS, *corefiles.AROUND, "forward", "whoami", "kubernetes"}
 
 
