@@ -57,7 +57,9 @@ class Dnstap(Observer):
         identity = settings.get("identity", socket.gethostname())
         version = settings.get("version", f"kdns-{kdns.__version__}")
         self._server = tap.server(identity.encode(), version.encode())
-        self._extra = settings.get("extra", "")
+        self._extra: str = settings.get("extra", "")
+        self._fixed: bytes = self._extra.encode()
+        self._has_labels = "{/" in self._extra
         sent = Tally(site.counters, "kdns_dnstap_sent_bytes_total")
         dropped = Tally(site.counters, "kdns_dnstap_dropped_total")
         self._queue = (queue * MOST, max(queue * MOST_BYTES, buffer << 20))
@@ -119,44 +121,38 @@ class Dnstap(Observer):
         # What is seen has times of the monotonic clock.
         then = self.site.wall() - self.site.clock()
         frames = []
+        server, is_full = self._server, self.is_full
         for seen in batch:
-            who, is_full = seen.client, self.is_full
-            ends = (who.transport, (who.address, who.port), (_local(seen), who.local_port))
-            asked, extra = seen.started + then, self._more(seen.metadata)
+            who, extra = seen.client, self._more(seen.metadata)
+            ends = tap.ends(who.transport, (who.address, who.port), (_local(seen), who.local_port))
+            asked = tap.asked(seen.started + then)
             packet = seen.packet if is_full else b""
-            frames.append(self._frame(tap.CLIENT_QUERY, ends, (asked, None), packet, extra))
+            query = tap.message(tap.CLIENT_QUERY, ends, asked, None, packet)
+            frames.append(tap.frame(server, query, extra))
             if seen.reply is not None:
-                times, packet = (asked, seen.ended + then), seen.reply if is_full else b""
-                frames.append(self._frame(tap.CLIENT_RESPONSE, ends, times, packet, extra))
+                packet = seen.reply if is_full else b""
+                reply = tap.message(tap.CLIENT_RESPONSE, ends, asked, seen.ended + then, packet)
+                frames.append(tap.frame(server, reply, extra))
         self.sink.put(frames)
 
     def forwarded(self, one: Heard) -> None:
         """Puts what `forward` did into the queue."""
         then = self.site.wall() - self.site.clock()
-        ends, asked = (one.transport, _UNKNOWN, one.upstream), one.started + then
-        packet = one.asked if self.is_full else b""
-        frames = [self._frame(tap.FORWARDER_QUERY, ends, (asked, None), packet, b"")]
+        ends = tap.ends(one.transport, _UNKNOWN, one.upstream)
+        asked, packet = tap.asked(one.started + then), one.asked if self.is_full else b""
+        messages = [tap.message(tap.FORWARDER_QUERY, ends, asked, None, packet)]
         if one.reply is not None:
-            times, packet = (asked, one.ended + then), one.reply if self.is_full else b""
-            frames.append(self._frame(tap.FORWARDER_RESPONSE, ends, times, packet, b""))
-        self.sink.put(frames)
-
-    def _frame(
-        self,
-        kind: int,
-        ends: tuple[str, tuple[bytes, int], tuple[bytes, int]],
-        times: tuple[float, float | None],
-        packet: bytes,
-        extra: bytes,
-    ) -> bytes:
-        return tap.frame(self._server, tap.message(kind, *ends, *times, packet), extra)
+            packet, ended = one.reply if self.is_full else b"", one.ended + then
+            messages.append(tap.message(tap.FORWARDER_RESPONSE, ends, asked, ended, packet))
+        self.sink.put([tap.frame(self._server, message) for message in messages])
 
     def _more(self, metadata: Mapping[str, str] | None) -> bytes:
         """`extra`, with the metadata that it names."""
-        if "{/" not in self._extra:
-            return str(self._extra).encode()
+        if not self._has_labels:
+            return self._fixed
         there = metadata or {}
-        return _LABEL.sub(lambda match: there.get(match[1]) or "-", self._extra).encode()
+        filled: str = _LABEL.sub(lambda match: there.get(match[1], "-"), self._extra)
+        return filled.encode()
 
 
 def _local(seen: Seen) -> bytes:

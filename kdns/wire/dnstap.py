@@ -4,7 +4,8 @@ Protocol buffers are tagged fields: `field << 3 | 0` and a varint, `| 2` a lengt
 four octets. The tags and types below are those of the dnstap project's schema.
 """
 
-from struct import pack
+from functools import lru_cache
+from struct import Struct
 
 CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
 
@@ -16,46 +17,50 @@ _KIND, _FAMILY, _PROTOCOL, _ASKER, _ANSWERER, _ASKER_PORT, _ANSWERER_PORT = 1, 2
 _ASKED_S, _ASKED_NS, _QUERY, _ANSWERED_S, _ANSWERED_NS, _REPLY = 8, 9, 10, 12, 13, 14
 
 
+_LENGTH = Struct("!I").pack
+_NANOSECONDS = Struct("<I").pack
+
+
 def server(identity: bytes, version: bytes) -> bytes:
     """What all messages of one server begin with."""
     return _octets(_IDENTITY, identity) + _octets(_VERSION, version)
 
 
-def message(
-    kind: int,
-    transport: str,
-    asker: tuple[bytes, int],
-    answerer: tuple[bytes, int],
-    asked: float,
-    answered: float | None = None,
-    packet: bytes = b"",
-) -> bytes:
-    """One message: who asked whom, when, and the packet where it is wanted.
+def ends(transport: str, asker: tuple[bytes, int], answerer: tuple[bytes, int]) -> bytes:
+    """Who asks whom, and over what; an asker without an address is left out."""
+    (there, there_port), (here, here_port) = asker, answerer
+    out = _carried(transport, 1 if len(there or here) == 4 else 2)
+    if there:
+        out += _octets(_ASKER, there)
+    out += _octets(_ANSWERER, here)
+    if there:
+        out += _number(_ASKER_PORT, there_port)
+    return out + _number(_ANSWERER_PORT, here_port)
 
-    An asker without an address is left out. `answered` is None for a query, whose packet is the
-    one asked; else it is the reply.
+
+def asked(time: float) -> bytes:
+    """When it was asked."""
+    return _time(_ASKED_S, _ASKED_NS, time)
+
+
+def message(
+    kind: int, ends: bytes, asked: bytes, answered: float | None = None, packet: bytes = b""
+) -> bytes:
+    """One message, with the packet where it is wanted.
+
+    `answered` is None for a query, whose packet is the one asked; else it is the reply.
     """
-    out = (
-        _number(_KIND, kind)
-        + _number(_FAMILY, 1 if len(asker[0] or answerer[0]) == 4 else 2)
-        + _number(_PROTOCOL, PROTOCOLS.get(transport, 1))
-        + (_octets(_ASKER, asker[0]) if asker[0] else b"")
-        + _octets(_ANSWERER, answerer[0])
-        + (_number(_ASKER_PORT, asker[1]) if asker[0] else b"")
-        + _number(_ANSWERER_PORT, answerer[1])
-        + _time(_ASKED_S, _ASKED_NS, asked)
-    )
-    if answered is None:
-        return out + (_octets(_QUERY, packet) if packet else b"")
-    out += _time(_ANSWERED_S, _ANSWERED_NS, answered)
-    return out + (_octets(_REPLY, packet) if packet else b"")
+    out = _number(_KIND, kind) + ends + asked
+    if answered is not None:
+        out += _time(_ANSWERED_S, _ANSWERED_NS, answered)
+    return out + _octets(_QUERY if answered is None else _REPLY, packet) if packet else out
 
 
 def frame(server: bytes, message: bytes, extra: bytes = b"") -> bytes:
     """A message of a server, as a data frame of a frame stream."""
     whole = server + (_octets(_EXTRA, extra) if extra else b"")
-    whole += _octets(_MESSAGE, message) + _number(_TYPE, 1)
-    return pack("!I", len(whole)) + whole
+    whole += _octets(_MESSAGE, message) + _IS_MESSAGE
+    return _LENGTH(len(whole)) + whole
 
 
 def _varint(number: int) -> bytes:
@@ -67,15 +72,27 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
+@lru_cache(4096)  # perf: kinds, seconds and most ports come again and again
 def _number(field: int, number: int) -> bytes:
     return _varint(field << 3) + _varint(number)
 
 
+@lru_cache(64)
+def _carried(transport: str, family: int) -> bytes:
+    return _number(_FAMILY, family) + _number(_PROTOCOL, PROTOCOLS.get(transport, 1))
+
+
 def _octets(field: int, octets: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(octets)) + octets
+    size = len(octets)
+    if size < 0x80:
+        return bytes((field << 3 | 2, size)) + octets
+    return bytes((field << 3 | 2,)) + _varint(size) + octets
 
 
 def _time(seconds: int, nanoseconds: int, time: float) -> bytes:
     whole = int(time)
     fraction = min(int((time - whole) * 1e9), 999_999_999)
-    return _number(seconds, whole) + _varint(nanoseconds << 3 | 5) + pack("<I", fraction)
+    return _number(seconds, whole) + bytes((nanoseconds << 3 | 5,)) + _NANOSECONDS(fraction)
+
+
+_IS_MESSAGE = _number(_TYPE, 1)
