@@ -6,8 +6,8 @@ the server block, run the chain, encode, remember. With a table or without one t
 
 What an answer depended on is noted in a Ledger from before the block is chosen: the first touch is
 the Corefile itself, so a reload that falls into an await is noticed like any other Change. The one
-`except Exception` around plugins is here (wire.rare has another, around dnslib): a plugin that
-fails costs one SERVFAIL and one log line a second, never the server.
+`except Exception` around plugins is here: a plugin that fails costs one SERVFAIL and one log line a
+second, never the server.
 """
 
 import logging
