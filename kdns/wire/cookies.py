@@ -87,12 +87,14 @@ def block_alone(packet: bytes) -> bytes | None:
 
 
 def put(reply: bytes, cookie: bytes) -> bytes:
-    """A reply with this cookie in its OPT; as it is where it has none, or is signed."""
+    """A reply with this cookie in its OPT; as it is without one, signed, or with a cookie."""
     at = opt_at(reply)
     if at is None:
         return reply
     length = int.from_bytes(reply[at + 9 : at + 11], "big")
     end = at + 11 + length
+    if length and cookie_of(reply[at + 11 : end]) is not None:
+        return reply
     option = COOKIE.to_bytes(2, "big") + len(cookie).to_bytes(2, "big") + cookie
     size = (length + len(option)).to_bytes(2, "big")
     return reply[: at + 9] + size + reply[at + 11 : end] + option + reply[end:]

@@ -118,6 +118,11 @@ def test_the_cookie_goes_behind_what_the_opt_holds(count):
     assert found.answer == made.answer
 
 
+def test_a_reply_has_one_cookie():
+    once = cookies.put(reply().to_wire(), COOKIE)
+    assert cookies.put(once, CLIENT + bytes(16)) == once
+
+
 def test_a_reply_without_opt_or_with_a_signature_stays_as_it_is():
     made = reply()
     made.use_edns(-1)
