@@ -4,7 +4,7 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdns.client import grpc
@@ -89,6 +89,7 @@ def test_what_is_no_response_is_an_error(response):
         asked().receive(response)
 
 
+@settings(deadline=None)  # others share the machine
 @given(st.binary(max_size=300), st.sampled_from([b"", PLAIN[:20], PLAIN[:-5], CHUNKED[:-9]]))
 def test_any_octets_are_survived_by_http1(octets, before):
     made = asked(2)
@@ -206,6 +207,7 @@ def test_all_are_told_when_the_other_side_leaves():
     assert peer.ours.is_over
 
 
+@settings(deadline=None)  # others share the machine
 @given(st.binary(max_size=200), st.booleans())
 def test_any_octets_are_survived_by_http2(octets, is_late):
     peer = Peer()
@@ -219,6 +221,7 @@ def test_any_octets_are_survived_by_http2(octets, is_late):
         return
 
 
+@settings(deadline=None)  # others share the machine
 @given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 3), st.binary(max_size=60))
 def test_any_frame_is_survived_by_http2(kind, flags, stream, payload):
     peer = Peer()
@@ -232,11 +235,13 @@ def test_any_frame_is_survived_by_http2(kind, flags, stream, payload):
         return
 
 
+@settings(deadline=None)  # others share the machine
 @given(st.binary(max_size=300))
 def test_grpc_messages_come_back_as_they_were(message):
     assert grpc.unpack(grpc.pack(message)) == message
 
 
+@settings(deadline=None)  # others share the machine
 @given(st.binary(max_size=60))
 def test_any_octets_are_survived_by_grpc(octets):
     for body in (octets, b"\0" + len(octets).to_bytes(4, "big") + octets):

@@ -237,16 +237,25 @@ async def test_any_is_about_the_name_as_the_upstream_sees_it():
         assert sorted(await said(served, type_="ANY")) == sorted(records)
 
 
+async def test_class_ch_is_forwarded():
+    script = answers('version.bind. 0 CH TXT "9"')
+    async with Upstream(script) as up, Serving(forward(up.address), Forward) as served:
+        got = await served.dig("version.bind", "TXT", cls=3)
+        assert up.asked[0].message.question[0].to_text() == "version.bind. CH TXT"
+        assert got.answer[0].to_text() == 'version.bind. 0 CH TXT "9"'
+
+
 # How many may wait
 
 
 async def test_a_dead_upstream_leaves_room_for_others(monkeypatch):
     monkeypatch.setattr(forwarding, "_MOST_UNDERWAY", 40)
     async with Upstream(drops) as up:
-        text = forward(up.address, "read_timeout 300ms\nmax_connect_attempts 1")
+        text = forward(up.address, "read_timeout 1s\nmax_connect_attempts 1")
         async with Serving(text, Forward) as served:
             flood = [asyncio.ensure_future(served.ask(f"n{at}.example")) for at in range(60)]
-            await asyncio.sleep(0.05)
+            while len(up.asked) + sum(each.done() for each in flood) < len(flood):
+                await asyncio.sleep(0.01)
             refused = [each.result() for each in flood if each.done()]
             assert {answer.rcode for answer in refused} == {types.SERVFAIL}
             assert all("too many queries wait" in answer.error for answer in refused)
