@@ -153,7 +153,7 @@ class Carried(Answer, frozen=True, gc=False, kw_only=True):
         # perf: bench forward; half the price of `but`
         return Carried(
             self.rcode, (), (), (), self.flags, self.serial, self.rotate, None, self.ede, b"",
-            self.plugin, self.error, self.live, cargo=self.cargo, ttl=ttl,
+            self.plugin, self.error, self.live, self.forced, cargo=self.cargo, ttl=ttl,
         )  # fmt: skip
 
     def opened(self) -> Answer:
@@ -172,6 +172,7 @@ class Carried(Answer, frozen=True, gc=False, kw_only=True):
             self.plugin,
             self.error,
             self.live,
+            self.forced,
         )
 
     def write(self, question: Question, flags: int, now: float) -> WireAnswer:

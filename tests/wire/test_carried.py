@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from kdns.wire import names, types
 from kdns.wire.carried import Cargo, Carried, screen
 from kdns.wire.encode import encode
-from kdns.wire.message import Answer, Question, WireError
+from kdns.wire.message import Answer, Question, RRset, WireError
 from kdns.wire.parse import parse
+from tests import fakes
 
 ASKED = "wWw.Example.org."
 ASKED_WIRE = names.parse(ASKED)
@@ -236,3 +237,13 @@ def test_under_another_name_the_records_are_encoded_anew():
     name = names.parse("other.example.")
     wire = encode(Question(1, 0, name, names.fold(name), types.A), carried, types.QR).wire
     assert dns.message.from_wire(wire).answer[0].name == dns.name.from_text(ASKED)
+
+
+def test_what_is_forced_on_the_header_stays_through_settling_and_opening():
+    question = fakes.question("a.example")
+    found = (RRset(question.key, types.A, 60, (b"\x0a\0\0\1",)),)
+    wire = encode(question, Answer(answer=found), types.QR).wire
+    cargo = screen(wire, 12 + len(question.key) + 4, question.key)
+    assert cargo is not None
+    carried = Carried(0, forced=types.AA << 16 | types.RA, cargo=cargo)
+    assert carried.settled(5).forced == carried.opened().forced == carried.forced
