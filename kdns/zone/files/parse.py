@@ -52,11 +52,15 @@ class Record(NamedTuple):
 def included(text: str, path: str) -> list[str]:
     """The paths of all files that a text includes: what to read before it is parsed."""
     found = []
-    for line in text.split("\n"):
-        if line[:8].upper() == "$INCLUDE":
+    at = 0 if text[:1] == "$" else text.find("\n$") + 1
+    while text[at : at + 1] == "$":
+        if text[at : at + 8].upper() == "$INCLUDE":
+            end = text.find("\n", at)
+            line = text[at : end if end > 0 else len(text)]
             words = line.partition(";")[0].split()
             if len(words) > 1:
                 found.append(beside(words[1].strip('"'), path))
+        at = text.find("\n$", at) + 1 or len(text)
     return found
 
 
