@@ -8,7 +8,6 @@ from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import QuicEvent
 
-from kdns.server.forwarded import forwarded
 from kdns.server.quic import Exchange, QuicListener
 from kdns.server.webservices import Doh, Refusal, Request, Response
 from kdns.wire.proxied import Header
@@ -98,4 +97,4 @@ def _request(event: HeadersReceived) -> Request:
     fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers]
     said = dict(reversed(fields))
     type_ = said.get("content-type", "").partition(";")[0].strip().lower()
-    return Request(said.get(":method", ""), said.get(":path", ""), type_, forwarded(fields))
+    return Request(said.get(":method", ""), said.get(":path", ""), type_)
