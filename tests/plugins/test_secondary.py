@@ -5,10 +5,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from kdns.corefile.tree import ConfigError
+from kdns.keeping.pour import incremental
 from kdns.plugins.base import DROP, SKIP
 from kdns.plugins.secondary import Secondary
 from kdns.wire import names, types
 from kdns.wire.message import Answer
+from kdns.zone.files.changes import differing
+from kdns.zone.files.zone import finish
 from tests import fakes
 from tests.keeping.masters import Master, serving, until, zone
 
@@ -131,3 +134,17 @@ async def test_what_was_transferred_outlives_a_reload():
 def test_what_cannot_be_meant_is_an_error(body):
     with pytest.raises(ConfigError):
         fakes.chain(f"secondary {{\n{body}\n}}", Secondary)
+
+
+async def test_differences_that_do_not_fit_are_made_up_for_by_the_whole_zone():
+    old, other, new = zone(1), zone(2, "gone A 1.1.1.1\n"), zone(3)
+    async with serving(old) as master, following(master) as made:
+        await until(lambda: served(made) == 1)
+        wrong = finish(differing(other, new))._replace(old=old.soa)
+        plain = master.messages
+        master.messages = lambda known: incremental([wrong], "test") if known else plain(known)
+        master.present = new
+        made.plugins[0]._replicas[names.parse_key("example")].notify()
+        await until(lambda: served(made) == 3)
+        assert master.asked[-2:] == [types.IXFR, types.AXFR]
+        assert await said(made) == ["192.0.2.3"]

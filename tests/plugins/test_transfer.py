@@ -56,6 +56,14 @@ async def test_a_zone_leaves_between_two_soas_in_messages_of_bounded_size():
     assert not made.ledger.keep
 
 
+async def test_a_set_that_is_too_large_for_a_message_is_parted():
+    large = "".join(f"many A 10.1.{n >> 8}.{n & 255}\n" for n in range(2000))
+    made, _ = await chain("transfer {\n to *\n}", zone(1, large))
+    answer = await asked(made)
+    assert len(given(answer)) == 2005
+    assert max(sum(len(one.rdatas) for one in each.answer) for each in answer.messages()) <= 300
+
+
 async def test_a_zone_that_changes_on_the_way_leaves_as_it_was():
     made, held = await chain("transfer {\n to *\n}", zone(1, MANY))
     messages = (await asked(made)).messages()
