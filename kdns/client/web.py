@@ -54,7 +54,7 @@ class Web(Stream):
         for packet in queued:
             if packet[0] << 8 | packet[1] in self.pending:
                 self.send(packet)
-        self._flush()
+        self._drain()
 
     def send(self, packet: bytes) -> None:
         """Makes a request of a query."""
@@ -67,7 +67,7 @@ class Web(Stream):
         except UpstreamError as error:
             self.is_retired = True
             self.lent.loop.call_soon(self.break_off, str(error))
-        self._flush()
+        self._drain()
 
     def received(self, plain: bytes) -> None:
         """Takes the responses that have come in."""
@@ -77,7 +77,7 @@ class Web(Stream):
             return
         come = codec.receive(plain)
         self.is_retired |= codec.is_over
-        self._flush()
+        self._drain()
         for number, outcome in come:
             waiter = self.pending.get(number)
             if waiter is not None:
@@ -92,12 +92,12 @@ class Web(Stream):
             super().expire(waiter)
             return
         codec.cancel(waiter.id)
-        self._flush()
+        self._drain()
         is_silent = self.lent.loop.time() - self._heard > self.patience
         self.is_retired |= is_silent or isinstance(codec, Http1)
         self.finish(waiter, UpstreamError(f"{self.reading()}: i/o timeout"))
 
-    def _flush(self) -> None:
+    def _drain(self) -> None:
         codec = self._codec
         if codec is not None and not self.is_closed and (out := codec.out()):
             self.write(out)
