@@ -75,11 +75,12 @@ def padded(packet: bytes, padding: bytes) -> bytes:
 
 @dataclass
 class Chain:
-    """One server block without sockets; the ledger of the last ask is kept."""
+    """One server block without sockets; the query of the last ask and its ledger are kept."""
 
     plugins: list[Plugin]
     site: Site
     ledger: Ledger = field(init=False)
+    query: Query = field(init=False)
 
     async def ask(
         self, name: str, type_: str = "A", who: Client | None = None, **q: object
@@ -88,6 +89,7 @@ class Chain:
         self.ledger = Ledger(self.site.stamps, self.route)
         query = Query.of(asked, who or client(), self.site.clock(), self.ledger)
         query.zone = zone_of(query.key, self.site.zones) or names.ROOT
+        self.query = query
         return await waiting(join(self.plugins))(query)
 
     async def route(self, query: Query) -> Answer | None:

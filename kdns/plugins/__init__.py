@@ -1,4 +1,4 @@
-"""The order plugins are asked in, whatever the order in the Corefile: CoreDNS 1.15.0's, and ours."""
+"""The order plugins are asked in, whatever that in the Corefile: CoreDNS 1.15.0's, and ours."""
 
 ORDER = (
     "root", "metadata", "geoip", "cancel", "proxyproto", "quic", "grpc_server", "https", "https3",

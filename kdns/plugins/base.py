@@ -332,6 +332,8 @@ class Observer(Plugin):
     wants_callers: ClassVar[bool] = False
     """True when, of those, it lists names and clients: only then it is told of every answer that
     the chain made as `Seen`, and `Hits.callers` has any. Else all comes as sums."""
+    labels: frozenset[str] = frozenset()
+    """Metadata that it reads of what it is told."""
     wants_strays: ClassVar[bool] = False
     """True when the first one in the Corefile is also to be told what no block took: refused by
     the server itself, with an empty Key for its zone."""

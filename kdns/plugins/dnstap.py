@@ -60,6 +60,7 @@ class Dnstap(Observer):
         self._extra: str = settings.get("extra", "")
         self._fixed: bytes = self._extra.encode()
         self._has_labels = "{/" in self._extra
+        self.labels = frozenset(_LABEL.findall(self._extra))
         sent = Tally(site.counters, "kdns_dnstap_sent_bytes_total")
         dropped = Tally(site.counters, "kdns_dnstap_dropped_total")
         self._queue = (queue * MOST, max(queue * MOST_BYTES, buffer << 20))

@@ -106,16 +106,8 @@ class Geoip(Monitor):
 
     def offer(self, query: Query) -> None:
         """Labels a query."""
-        if self._places is None:
-            return
-        address = self._subnet(query) if self.reads_subnet else b""
-        if not address:
-            address = query.client.address
-            query.reads_class(self._places)
-        at = self._places.find(address)
-        if at:
-            for label, path in self._labels.items():
-                query.note(f"geoip/{label}", partial(self._read, at, path))
+        for label, path in self._labels.items():
+            query.note(f"geoip/{label}", partial(self._read, query, path))
 
     def _subnet(self, query: Query) -> bytes:
         """The address of the client subnet that the asker names (RFC 7871); empty without one."""
@@ -124,8 +116,17 @@ class Geoip(Monitor):
                 return value[4:].ljust(_FAMILIES[value[:2]], b"\0")[: _FAMILIES[value[:2]]]
         return b""
 
-    def _read(self, at: int, path: Path_) -> str:
-        assert self._places is not None
+    def _read(self, query: Query, path: Path_) -> str | None:
+        """The text of one label; None where the database does not know the address."""
+        if self._places is None:
+            return None
+        address = self._subnet(query) if self.reads_subnet else b""
+        if not address:
+            address = query.client.address
+            query.reads_class(self._places)
+        at = self._places.find(address)
+        if not at:
+            return None
         try:
             value: Any = self._places.database.record(at)  # Any: what a database holds
         except MmdbError:

@@ -326,14 +326,26 @@ class Kubernetes(Backend):
             return
         zone, parts = place
         told = describe(parts, multicluster=zone.is_multicluster, zonal=self._view.zonal)
-        if self._view.pods == "verified":
-            # Even the absence of a label is news about this asker, and nobody reads what is absent.
-            query.reads_client()
-            for pod in self._view.store.pods_at(query.client.address)[:1]:
-                told |= {"client-namespace": pod.namespace, "client-pod-name": pod.name}
-                told |= {f"client-label/{label}": value for label, value in pod.labels}
         for label, value in told.items():
             query.note(f"kubernetes/{label}", partial(str, value))
+        if self._view.pods == "verified":
+            query.note("kubernetes/client-namespace", partial(self._namespace_of, query))
+            query.note("kubernetes/client-pod-name", partial(self._pod_of, query))
+            query.note_each("kubernetes/client-label/", partial(self._pod_label, query))
+
+    def _namespace_of(self, query: Query) -> str | None:
+        """The namespace of the asker, None where it is not known."""
+        query.reads_class(self._clients)
+        return self._clients.namespace(query.touch, query.client.address) or None
+
+    def _pod_of(self, query: Query) -> str | None:
+        query.reads_client()
+        return next((pod.name for pod in self._view.store.pods_at(query.client.address)), None)
+
+    def _pod_label(self, query: Query, label: str) -> str | None:
+        query.reads_client()
+        pods = self._view.store.pods_at(query.client.address)[:1]
+        return next((dict(pod.labels).get(label) for pod in pods), None)
 
 
 _TRANSFERS = frozenset((types.AXFR, types.IXFR))

@@ -202,6 +202,9 @@ class Template:
     def __init__(self, form: str) -> None:
         form = form.replace("{combined}", COMBINED).replace("{common}", COMMON)
         fixed, self._labels, at = [], [], 0
+        words = [match[0] for match in _LABEL.finditer(form)]
+        self.metadata = frozenset(word[2:-1] for word in words if word.startswith("{/"))
+        """The labels of metadata among them."""
         for match in _LABEL.finditer(form):
             label = LABELS.get(match[0]) or _metadata(match[0])
             if label is not None:
@@ -251,7 +254,9 @@ class Log(Observer):
             scope, form = list(settings.args), "{common}"
         self._suspect = next((name for name in scope if "{" in name), "")
         classes = settings.values("class") or ("all",)
-        self.rules.append(Rule(_scope(settings, scope), Template(form), frozenset(classes)))
+        template = Template(form)
+        self.rules.append(Rule(_scope(settings, scope), template, frozenset(classes)))
+        self.labels = template.metadata
 
     async def start(self) -> None:
         """Warns of a FORMAT that stands where a name is expected."""

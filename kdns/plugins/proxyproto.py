@@ -79,10 +79,9 @@ class ProxyProto(Monitor):
 
 def label(query: Query) -> None:
     """Offers what the proxy said beside the addresses, in hex."""
-    if query.client.tlvs:
-        query.note("proxyproto/tlv", lambda: _read(query))
+    query.note("proxyproto/tlv", lambda: _read(query))
 
 
-def _read(query: Query) -> str:
+def _read(query: Query) -> str | None:
     query.reads_client()
-    return query.client.tlvs.hex()
+    return query.client.tlvs.hex() or None

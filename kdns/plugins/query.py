@@ -106,7 +106,11 @@ class Ledger(Struct):
     """The answer is for this asker alone: nothing on the way may keep it either."""
     audience: tuple[Classifier, ...] = ()
     credits: tuple[Credit, ...] = ()
-    metadata: dict[str, Callable[[], str]] | None = None
+    metadata: dict[str, Callable[[], str | None]] | None = None
+    families: tuple[tuple[str, Callable[[str], str | None]], ...] = ()
+    """Beginnings of labels, and what gives the values of all that begin so."""
+    told: dict[str, str] | None = None
+    """The values that observers are told."""
 
     def settle(self) -> None:
         """Notes the stamps of all facts touched so far. Owed before anything is waited for."""
@@ -216,16 +220,40 @@ class Query(Struct):
         """Every hit on this answer in the table is to be counted there, too."""
         self.ledger.credits += (credit,)
 
-    def note(self, label: str, value: Callable[[], str]) -> None:
-        """Offers metadata, made only if somebody reads it; free unless `metadata` is on."""
+    def note(self, label: str, value: Callable[[], str | None]) -> None:
+        """Offers metadata, made only if somebody reads it; free unless `metadata` is on.
+
+        It is `value` that says whether it is about the asker: an answer that nobody has read it for
+        is the same for all. None is as if the label had not been offered.
+        """
         if self.ledger.metadata is not None:
             self.ledger.metadata[label] = value
 
+    def note_each(self, begin: str, value: Callable[[str], str | None]) -> None:
+        """Offers all labels that begin so; `value` is given the rest of the label."""
+        if self.ledger.metadata is not None:
+            self.ledger.families += ((begin, value),)
+
+    def tell(self, labels: Iterable[str]) -> None:
+        """Reads the labels that observers are told of."""
+        found = {label: self._value(label) for label in labels}
+        self.ledger.told = {label: value for label, value in found.items() if value is not None}
+
     def meta(self, label: str) -> str:
         """A metadata value, empty when nobody offered it."""
+        return self._value(label) or ""
+
+    def _value(self, label: str) -> str | None:
         offered = self.ledger.metadata
-        value = offered.get(label) if offered else None
-        return value() if value else ""
+        if offered is None:
+            return None
+        value = offered.get(label)
+        if value is not None:
+            return value()
+        for begin, each in self.ledger.families:
+            if label.startswith(begin):
+                return each(label[len(begin) :])
+        return None
 
     def asking(
         self, key: Key, type_: int | None = None, *, cls: int | None = None, deeper: bool = False

@@ -226,6 +226,8 @@ class Pipeline:
     ) -> bytes | None:
         """The answer as this asker gets it, remembered and told on the way."""
         question, ledger, reply = query.question, query.ledger, None
+        if ledger.metadata is not None and block.labels:
+            query.tell(block.labels)
         if answer is not DROP:
             flags = _QR | question.flags & KEPT | answer.flags & SAID
             if flags & 0x7800:
@@ -273,7 +275,7 @@ class Pipeline:
     def _see(
         self, packet: bytes, query: Query, answer: Answer, reply: bytes | None, block: Block
     ) -> None:
-        question, offered = query.question, query.ledger.metadata
+        question = query.question
         seen = Seen(
             packet,
             query.client,
@@ -283,7 +285,7 @@ class Pipeline:
             query.now,
             self.clock(),
             answer.error,
-            {label: value() for label, value in offered.items()} if offered else None,
+            query.ledger.told,
             question.type,
             question.do,
         )

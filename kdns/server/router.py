@@ -56,6 +56,8 @@ class Block:
     """Those who are told of replies from the table as sums."""
     is_tallied: bool = field(init=False)
     """Nobody wants to know more of an answer than what can be counted."""
+    labels: frozenset[str] = field(init=False)
+    """Metadata that its observers read."""
     choosers: tuple[Chooser, ...] = field(init=False)
     """Those who say which queries it takes."""
     opcodes: frozenset[int] = field(init=False)
@@ -67,6 +69,8 @@ class Block:
         object.__setattr__(self, "summing", tuple(one for one in told if not one.wants_each))
         is_tallied = bool(told) and not any(one.wants_each or one.wants_callers for one in told)
         object.__setattr__(self, "is_tallied", is_tallied)
+        labels = frozenset().union(*(one.labels for one in told))
+        object.__setattr__(self, "labels", labels)
         choosers = tuple(one for one in self.plugins if isinstance(one, Chooser))
         object.__setattr__(self, "choosers", choosers)
         opcodes = frozenset().union(*(one.opcodes for one in self.plugins))

@@ -161,8 +161,7 @@ class AnswerTable:
         entry.plugin, entry.block, entry.credits = answer.plugin, block, ledger.credits
         if ledger.finish is not None:
             entry.size_most = ledger.finish.size
-        if ledger.metadata:
-            entry.metadata = {label: value() for label, value in ledger.metadata.items()}
+        entry.metadata = ledger.told
         self._put(entry, ledger.audience, address)
         return entry
 

@@ -25,7 +25,8 @@ SUBNET = ((8, b"\0\1\x18\0\x0a\1\2"),)
 
 
 def core(path, options="", rest="hosts {\n 10.0.0.1 a.example\n }"):
-    return f"a.example:0 {{\n metadata\n geoip {path} {options}\n log\n {rest}\n}}\n"
+    told = " ".join(f"{{/geoip/{label}}}" for label in [*EXPECTED, "asn/number", "asn/org"])
+    return f'a.example:0 {{\n metadata\n geoip {path} {options}\n log . "{told}"\n {rest}\n}}\n'
 
 
 @pytest.fixture

@@ -352,8 +352,10 @@ async def test_metadata_is_offered_before_any_plugin_has_seen_the_query():
     store = made.plugins[1].cluster.store
     store.apply_all([*as_list(objects(CLUSTER)), Synced()], 1000)
     await made.ask("_http._tcp.web.a.svc.cluster.local", who=client("127.0.0.1"))
-    found = {label: value() for label, value in made.ledger.metadata.items()}
-    assert found == {
+    labels = [*made.ledger.metadata, "kubernetes/client-label/app", "kubernetes/client-label/none"]
+    assert made.ledger.keep  # nobody has read what is about the asker
+    made.query.tell(labels)
+    assert made.ledger.told == {
         "kubernetes/port-name": "http",
         "kubernetes/protocol": "tcp",
         "kubernetes/endpoint": "",
@@ -367,11 +369,17 @@ async def test_metadata_is_offered_before_any_plugin_has_seen_the_query():
     assert not made.ledger.keep
 
 
-async def test_metadata_of_an_unknown_client_is_not_remembered_either():
+@pytest.mark.parametrize(
+    ("label", "is_personal"),
+    [("client-namespace", False), ("client-pod-name", True), ("client-label/app", True)],
+)
+async def test_that_a_client_is_unknown_is_about_him_too(label, is_personal):
     made = chain(f"metadata\n{STANZA} {{\n pods verified\n}}", Metadata, Kubernetes)
     await made.ask("web.a.svc.cluster.local", who=client("192.0.2.77"))
-    assert "kubernetes/client-namespace" not in made.ledger.metadata
-    assert not made.ledger.keep
+    made.query.tell([f"kubernetes/{label}"])
+    assert made.ledger.told == {}
+    assert made.ledger.is_personal == is_personal
+    assert bool(made.ledger.audience) != is_personal
 
 
 async def test_metadata_without_verified_pods_may_be_remembered():
