@@ -296,15 +296,14 @@ class Overload:
         self._pipeline.counters.add("kdns_overload", by=1)
         whole = sum(demands.values())
         heaviest = max(demands, key=demands.__getitem__, default=b"")
-        if heaviest:
-            log.warning(
-                "overload begins: %s is asked %d times a second, which is more than it can answer;"
-                " %s sends %d%% of it; clients are held to fair shares (see `fair`)",
-                self._where,
-                whole,
-                ip_address(heaviest),
-                100 * demands[heaviest] / max(whole, 1),
-            )
+        part = 100 * demands[heaviest] / max(whole, 1) if heaviest else 0
+        log.warning(
+            "overload begins: %s is asked %d times a second, which is more than it can answer; %s;"
+            " clients are held to fair shares (see `fair`)",
+            self._where,
+            whole,
+            f"{ip_address(heaviest)} sends {part:.0f}% of it" if part >= 1 else "many send little",
+        )
 
     def _end(self, now: float) -> None:
         assert self._began is not None

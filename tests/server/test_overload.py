@@ -196,7 +196,7 @@ async def test_of_a_burst_of_the_heavy_only_what_takes_a_moment_is_answered():
     assert scene.guard.sift([FLOODER, OTHERS[0], FLOODER]) == [2]
 
 
-async def test_memory_is_bounded_whoever_is_forged():
+async def test_memory_is_bounded_whoever_is_forged(caplog):
     scene = Scene(Stub())
     scene.flood()
     for round_ in range(6):
@@ -208,6 +208,7 @@ async def test_memory_is_bounded_whoever_is_forged():
         assert len(scene.guard._demands) <= MOST_COUNTED + 64
         assert len(scene.kernel.verdict.passes) <= 64
     assert scene.kernel.verdict.rest < 1
+    assert "many send little" in caplog.text
 
 
 @pytest.mark.parametrize("exempt", [False, True])
