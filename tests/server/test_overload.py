@@ -104,7 +104,7 @@ async def test_a_flooder_is_held_back_named_and_let_go_again(caplog):
     assert set(scene.kernel.verdict.passes) == {FLOODER}
     assert scene.kernel.verdict.of(FLOODER) < 0.1
     assert scene.metrics["kdns_overload"] == 1
-    assert "10.9.9.9 sends 96% of it" in caplog.messages[0]
+    assert "10.9.9.9 sends 97% of it" in caplog.messages[0]
     assert "here is asked" in caplog.messages[0]
     scene.round({FLOODER: 10, **LIGHT}, lost=1_000_000)
     assert set(scene.kernel.verdict.passes) == {FLOODER}
