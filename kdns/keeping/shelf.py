@@ -154,8 +154,8 @@ class Shelf:
         if query.type in _TRANSFERS:
             return Answer(types.REFUSED, ede=_UNGIVEN, plugin=self.plugin)
         found = find(zone, key, query.type, do=query.question.do)
-        if type(found) is not Answer or found.rcode != types.NXDOMAIN:
-            return found
+        if type(found) is not Answer or found.rcode != types.NXDOMAIN or found.answer:
+            return found  # a CNAME that is there does not fall through, wherever it leads
         return None if any(is_below(key, zone) for zone in held.falls) else found
 
     # A Source and Journal of transfers (zone.transfers)

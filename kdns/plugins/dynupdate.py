@@ -17,7 +17,7 @@ from kdns.plugins.base import SKIP, Backend, Query, Result, Site, as_of_now, own
 from kdns.wire import names, types
 from kdns.wire.message import Answer, RRset, WireError
 from kdns.wire.names import Key, is_below
-from kdns.zone.files.answer import Alias, find
+from kdns.zone.files.answer import Alias, ended, find
 from kdns.zone.files.database import Conflict, Database, DatabaseError
 from kdns.zone.files.parse import Record, ZoneError, included, parse
 from kdns.zone.files.update import (
@@ -153,12 +153,9 @@ class Dynupdate(Backend):
         found = find(zone, query.key, query.type, do=query.question.do)
         if not isinstance(found, Alias):
             return found.but(plugin=self.name, live=True)
-        reply = await query.lookup(found.target, query.type)
-        if reply is None:
-            return Answer(types.NOERROR, found.answer, flags=types.AA, plugin=self.name)
-        rest = as_of_now(query, reply)
-        answer = found.answer + rest.answer
-        return Answer(types.NOERROR, answer, found.authority, flags=types.AA, plugin=self.name)
+        there = await query.lookup(found.target, query.type)
+        answer = ended(found, None if there is None else as_of_now(query, there))
+        return answer.but(plugin=self.name)
 
     # Updating
 

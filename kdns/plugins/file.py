@@ -37,6 +37,7 @@ class File(Backend):
     """`file DBFILE [ZONES…] { … }`."""
 
     name = "file"
+    refuses_rest = True
     syntax = Syntax(
         args=Shape(words=(text,), rest=zones),
         options={

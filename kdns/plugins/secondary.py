@@ -36,6 +36,7 @@ class Secondary(Backend):
     """`secondary [ZONES…] { transfer from ADDRESS… }`."""
 
     name = "secondary"
+    refuses_rest = True
     syntax = Syntax(
         args=Shape(rest=zones),
         options={
