@@ -1,4 +1,7 @@
-"""Every async test runs on both event loops: uvloop's and asyncio's own."""
+"""Every async test runs on both event loops: uvloop's and asyncio's own.
+
+Properties are not timed by Hypothesis: others share the machine.
+"""
 
 import asyncio
 import logging
@@ -6,6 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 def pytest_asyncio_loop_factories(

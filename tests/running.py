@@ -1,6 +1,7 @@
 """A kdns process of the test's own: started on a free port, asked over real sockets, ended by pid."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,19 +12,27 @@ from pathlib import Path
 import dns.message
 import dns.query
 
+PORTS = range(10_000, 32_000)
+"""Below those that the kernel gives to whoever asks for any: nobody takes one by chance."""
+_given: set[int] = set()
+
 
 def free_port() -> int:
-    """A port that is free for UDP and TCP on 127.0.0.1."""
-    for _ in range(50):
-        with socket.socket() as stream:
-            stream.bind(("127.0.0.1", 0))
-            port = stream.getsockname()[1]
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
-                try:
-                    datagram.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                return port
+    """A port that is free for UDP and TCP on 127.0.0.1; another each time."""
+    for _ in range(1000):
+        port = random.SystemRandom().choice(PORTS)
+        with (
+            socket.socket() as stream,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram,
+        ):
+            try:
+                stream.bind(("127.0.0.1", port))
+                datagram.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in _given:
+            _given.add(port)
+            return port
     raise OSError("no free port")
 
 

@@ -1,7 +1,6 @@
 """A chain of plugins between start and stop, with their background tasks."""
 
 import asyncio
-import socket
 
 from tests.fakes import Chain, chain
 
@@ -26,10 +25,3 @@ class Serving:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         for plugin in self.chain.plugins:
             await plugin.stop()
-
-
-def closed_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]

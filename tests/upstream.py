@@ -15,6 +15,8 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
+from tests.running import free_port
+
 CLOSE = object()
 
 
@@ -131,18 +133,10 @@ class Upstream(asyncio.DatagramProtocol):
         self.grew = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
-        for _ in range(20):
-            self._tcp = await loop.create_server(lambda: _Stream(self), "127.0.0.1", 0)
-            self.port = self._tcp.sockets[0].getsockname()[1]
-            try:
-                self._udp, _ = await loop.create_datagram_endpoint(
-                    lambda: self, ("127.0.0.1", self.port)
-                )
-            except OSError:
-                self._tcp.close()
-                continue
-            return self
-        raise OSError("no port free for both UDP and TCP")
+        self.port = free_port()
+        self._tcp = await loop.create_server(lambda: _Stream(self), "127.0.0.1", self.port)
+        self._udp, _ = await loop.create_datagram_endpoint(lambda: self, ("127.0.0.1", self.port))
+        return self
 
     async def __aexit__(self, *_: object) -> None:
         for task in tuple(self._tasks):

@@ -1,7 +1,6 @@
 """What leaves on the wire, what is taken for a reply, and what becomes of the sockets."""
 
 import asyncio
-import socket
 
 import dns.message
 import dns.name
@@ -12,6 +11,7 @@ from kdns.client.datagrams import Datagrams
 from kdns.client.line import MiscasedError, MismatchError, StaleError, UpstreamError
 from kdns.client.upstream import TCP, UDP, Keeping, Upstream
 from tests import upstream as peer
+from tests.running import free_port
 
 BOTH = pytest.mark.parametrize("transport", [UDP, TCP])
 ANSWER = peer.answers("a.example. 60 IN A 10.0.0.1")
@@ -27,12 +27,6 @@ def to(server: peer.Upstream, **keeping) -> Upstream:
 
 def address(reply: bytes) -> str:
     return dns.message.from_wire(reply).answer[0][0].to_text()
-
-
-def closed_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 @BOTH
@@ -182,7 +176,7 @@ async def test_a_late_reply_is_never_taken_for_another_query():
 
 @BOTH
 async def test_a_refused_port_fails_at_once(transport):
-    up = Upstream("127.0.0.1", closed_port())
+    up = Upstream("127.0.0.1", free_port())
     for _ in range(3):
         with pytest.raises(UpstreamError, match=r"connect(ion refused|: connection refused)$"):
             await up.ask(packet(), transport, 30)
@@ -334,7 +328,7 @@ async def test_an_abandoned_query_leaves_nothing_behind():
 
 
 async def test_after_close_nothing_is_opened_again():
-    up = Upstream("127.0.0.1", closed_port())
+    up = Upstream("127.0.0.1", free_port())
     up.close()
     with pytest.raises(UpstreamError, match="closed"):
         await up.ask(packet(), UDP, 2)

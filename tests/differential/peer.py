@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.running import free_port
+
 HOST = "127.0.0.1"
 PROBE = b"\0\x01\x00\x00\0\1\0\0\0\0\0\0\x05probe\x04peer\0\0\1\0\1"
 
@@ -35,17 +37,6 @@ def coredns() -> str | None:
     gopath = subprocess.run(["go", "env", "GOPATH"], capture_output=True, text=True, check=True)
     binary = Path(gopath.stdout.strip()) / "bin" / "coredns"
     return str(binary) if binary.exists() else None
-
-
-def free_port() -> int:
-    """A port free for both UDP and TCP on loopback at this moment."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-            tcp.bind((HOST, 0))
-            port = tcp.getsockname()[1]
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, suppress(OSError):
-                udp.bind((HOST, port))
-                return port
 
 
 @dataclass

@@ -16,7 +16,7 @@ from kdns.wire import names, types
 from kdns.wire.message import Answer
 from tests import served as served_chain
 from tests.fakes import Chain, chain, client
-from tests.served import closed_port
+from tests.running import free_port
 from tests.upstream import CLOSE, Asked, Upstream, answers, drops, reply, wire
 
 SOA = ("example. 60 IN SOA ns.example. root.example. 1 2 3 4 300",)
@@ -281,7 +281,7 @@ async def test_failure_has_the_words_of_coredns():
 
 
 async def test_a_refused_port_is_an_error_at_once():
-    async with Serving(f"forward . 127.0.0.1:{closed_port()}") as served:
+    async with Serving(f"forward . 127.0.0.1:{free_port()}") as served:
         answer = await served.ask("a.example")
         assert answer.error.endswith("read: connection refused")
 
@@ -569,7 +569,7 @@ async def test_max_fails_0_means_never_down_and_never_probed():
 
 
 async def test_failed_probes_are_counted():
-    port = closed_port()
+    port = free_port()
     async with Serving(f"forward . 127.0.0.1:{port}") as served:
         await served.plugins[0].peers[0].probe()
         key = ("coredns_proxy_healthcheck_failures_total", "forward", f"127.0.0.1:{port}")

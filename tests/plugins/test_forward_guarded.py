@@ -16,7 +16,8 @@ from kdns.wire import names, types
 from kdns.wire.message import Answer
 from tests import secure
 from tests.fakes import chain, client
-from tests.served import Serving, closed_port
+from tests.running import free_port
+from tests.served import Serving
 from tests.upstream import Upstream, answers, drops, reply, wire
 
 
@@ -90,7 +91,7 @@ async def test_a_name_behind_the_address_is_the_one_to_prove(suffix, paths):
 
 async def test_the_second_is_asked_when_the_first_fails(paths):
     async with secure.dot(one("10.0.0.1")) as server:
-        to = f"tls://127.0.0.1:{closed_port()} tls://{server.address}"
+        to = f"tls://127.0.0.1:{free_port()} tls://{server.address}"
         async with Serving(forward(to, f"tls {paths['ca']}"), Forward) as served:
             assert await said(served) == ["a.example. 60 IN A 10.0.0.1"]
 

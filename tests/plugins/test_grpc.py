@@ -12,7 +12,8 @@ from kdns.wire import types
 from kdns.wire.message import Answer
 from tests import secure
 from tests.fakes import Chain, chain
-from tests.served import Serving, closed_port
+from tests.running import free_port
+from tests.served import Serving
 from tests.upstream import answers, reply, wire
 
 
@@ -88,7 +89,7 @@ async def test_other_names_go_to_the_next_plugin():
 
 
 async def test_the_next_upstream_is_asked_and_a_dead_one_left_out():
-    dead = f"127.0.0.1:{closed_port()}"
+    dead = f"127.0.0.1:{free_port()}"
     async with (
         secure.grpc_plain(one("10.0.0.1")) as server,
         Serving(f"grpc . {dead} {server.address} {{\npolicy sequential\n}}", Grpc) as served,
@@ -98,7 +99,7 @@ async def test_the_next_upstream_is_asked_and_a_dead_one_left_out():
 
 
 async def test_nobody_answers():
-    async with Serving(f"grpc . 127.0.0.1:{closed_port()}", Grpc) as served:
+    async with Serving(f"grpc . 127.0.0.1:{free_port()}", Grpc) as served:
         answer = await served.ask("a.example")
         assert isinstance(answer, Answer)
         assert "connection refused" in answer.error

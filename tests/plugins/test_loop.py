@@ -18,6 +18,7 @@ from kdns.server.udp import UdpListener
 from kdns.wire import names, types
 from kdns.wire.message import Answer
 from tests import fakes
+from tests.running import free_port
 from tests.stubs import addresses
 
 CLUSTER = names.parse_key("cluster.local")
@@ -199,10 +200,7 @@ async def test_a_probe_that_does_not_get_through_is_repeated_and_proves_nothing(
     hurried: None,
 ) -> None:
     async with Server() as server:
-        free = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+        port = free_port()
         there = server.loop._own_address
         server.loop._own_address = lambda: ("127.0.0.1", port)
         names_tried = {server.probe.name}
