@@ -100,11 +100,12 @@ def _records(question: Question, answer: Answer, at: int) -> Written | None:
         fixed = _RECORD(_AT_QUESTION, type_, rrset.cls, rrset.ttl, len(rdatas[0]))
         if count == 1:
             return fixed + rdatas[0], 1, 0, None, False
-        block = (at, 12 + len(rdatas[0]), count) if answer.rotate else None
+        turning = answer.first or count
+        block = (at, 12 + len(rdatas[0]), turning) if answer.rotate and turning > 1 else None
         return fixed + fixed.join(rdatas), count, 0, block, False
     if type_ == types.SRV and len(sets) == 1:
         return _services(question, rrset, answer.additional)
-    if type_ in _LEADING and count == 1 and not answer.additional:
+    if type_ in _LEADING and count == 1 and not answer.additional and not answer.first:
         return _led(question.key, sets, at, rotate=answer.rotate)
     return None
 

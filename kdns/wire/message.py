@@ -79,6 +79,8 @@ class Answer(Struct, frozen=True, gc=False):
     """The live serial of every SOA in this answer; kept right by patching, not by forgetting."""
     rotate: bool = False
     """Address records may be cut at a random record (`loadbalance`)."""
+    first: int = 0
+    """So many of the addresses stay before the others, which do not move then; 0 for none."""
     aging: tuple[float, int] | None = None
     """(stored at, TTL then): every TTL is that one TTL less the whole seconds since (`cache`)."""
     ede: tuple[tuple[int, str], ...] = ()

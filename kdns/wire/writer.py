@@ -9,6 +9,7 @@ What wire.encode does in short for frequent answers is the same as this, byte fo
 from struct import Struct as Layout
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kdns.wire import types
 from kdns.wire.message import Answer, Question, RRset
@@ -124,8 +125,10 @@ def write(question: Question, answer: Answer, flags: int, now: float, turn: floa
     block = None
     turned = False
     an = ns = ar = 0
-    for rrset in answer.answer:
-        if answer.rotate and len(rrset.rdatas) > 1 and rrset.type in _ADDRESSES:
+    section, still = _parted(answer) if answer.first else (answer.answer, None)
+    for rrset in section:
+        is_turning = answer.rotate and rrset is not still and len(rrset.rdatas) > 1
+        if is_turning and rrset.type in _ADDRESSES:
             block, rotated = _address_block(writer, rrset, ttl, block, turn)
             turned |= rotated
         else:
@@ -154,6 +157,16 @@ def write(question: Question, answer: Answer, flags: int, now: float, turn: floa
         writer.case_bound,
         turned,
     )
+
+
+def _parted(answer: Answer) -> tuple[tuple[RRset, ...], RRset]:
+    """The answer section with its addresses in two sets: those that come first, and the others,
+    which are given once more."""
+    at = next(at for at, rrset in enumerate(answer.answer) if rrset.type in _ADDRESSES)
+    whole, count = answer.answer[at], answer.first
+    near = replace(whole, rdatas=whole.rdatas[:count])
+    rest = replace(whole, rdatas=whole.rdatas[count:])
+    return (*answer.answer[:at], near, rest, *answer.answer[at + 1 :]), rest
 
 
 def opt(question: Question, answer: Answer) -> bytes:

@@ -1,4 +1,4 @@
-"""Plain names of headless services that ask for it, answered with endpoints near the asker.
+"""Plain names of headless services that ask for it, answered with endpoints near the asker first.
 
 A service asks for it by `trafficDistribution`, or its slices by hints for every ready endpoint (as
 kube-proxy takes them). Where none of its endpoints is meant for the asker's zone, or the zone is
@@ -35,7 +35,7 @@ def service(view: View, zone: Zone, parts: Labels, type_: int, touch: Touch) -> 
 def answer(
     view: View, zone: Zone, key: Key, found: Service, type_: int, here: str
 ) -> Answer | None:
-    """The endpoints for one topology zone; None where all of them are to be answered."""
+    """All endpoints, those for one topology zone first; None where there are none for it."""
     slices = view.store.slices(found.key)
     if _is_hinted(slices):
         near = [
@@ -54,8 +54,13 @@ def answer(
     else:
         return None
     width = WIDTHS[type_]
-    addresses = tuple(dict.fromkeys(one for one in near if len(one) == width))
-    return addressed(view, zone, key, type_, addresses) if addresses else None
+    first = dict.fromkeys(one for one in near if len(one) == width)
+    if not first:
+        return None
+    there = [slice_.address(at) for slice_ in slices for at in ready(slice_)]
+    rest = dict.fromkeys(one for one in there if len(one) == width)
+    found_all = addressed(view, zone, key, type_, tuple(first | rest))
+    return found_all.but(first=len(first)) if len(first) < len(first | rest) else found_all
 
 
 def _is_hinted(slices: Iterable[Slice]) -> bool:

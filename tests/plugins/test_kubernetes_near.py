@@ -10,10 +10,12 @@ from kdns.cluster.objects import Node, Service
 from kdns.cluster.store import Delete, Put, Synced
 from kdns.corefile.tree import ConfigError
 from kdns.plugins.kubernetes import Kubernetes
+from kdns.plugins.loadbalance import Loadbalance
 from kdns.server.assembly import Services, build
 from kdns.server.pipeline import Pipeline
 from kdns.server.table import AnswerTable
 from tests.fakes import chain, client
+from tests.stubs import World
 from tests.zone.worlds import (
     as_list,
     endpoint,
@@ -58,6 +60,7 @@ CLUSTER = (
     slice_("web", *ENDS),
 )
 ALL = "10.9.0.1 | 10.9.0.2"
+NEAR_1, NEAR_2 = "10.9.0.1 > 10.9.0.2", "10.9.0.2 > 10.9.0.1"
 IN = {"z1": "10.1.0.5", "z2": "10.2.0.5", "z3": "10.3.0.5", "none": "10.4.0.5", "out": "9.9.9.9"}
 
 
@@ -67,6 +70,10 @@ def cluster(options="topology"):
     return made
 
 
+def in_order(reply):
+    return " > ".join(str(rdata) for rrset in reply.answer for rdata in rrset)
+
+
 async def said(made, name, where="z1", type_="A"):
     return told(await made.dig(f"{name}.a.svc.cluster.local", type_, client(IN[where])))
 
@@ -74,22 +81,24 @@ async def said(made, name, where="z1", type_="A"):
 @pytest.mark.parametrize(
     ("name", "where", "expected"),
     [
-        ("db", "z1", "10.9.0.1"),
-        ("db", "z2", "10.9.0.2"),
+        ("db", "z1", NEAR_1),
+        ("db", "z2", NEAR_2),
         ("db", "z3", ALL),
         ("db", "none", ALL),
         ("db", "out", ALL),
-        ("same", "z2", "10.9.0.2"),
-        ("hint", "z1", "10.9.0.1"),
-        ("hint", "z2", "10.9.0.2"),
-        ("hint", "z3", "10.9.0.1"),
+        ("same", "z2", NEAR_2),
+        ("hint", "z1", NEAR_1),
+        ("hint", "z2", NEAR_2),
+        ("hint", "z3", NEAR_1),
         ("half", "z1", ALL),
         ("plain", "z1", ALL),
         ("web", "z1", "10.0.0.9"),
     ],
 )
 async def test_who_is_answered_what(name, where, expected):
-    assert await said(cluster(), name, where) == expected
+    reply = await cluster().dig(f"{name}.a.svc.cluster.local", "A", client(IN[where]))
+    is_ordered = expected in {NEAR_1, NEAR_2}
+    assert (in_order(reply) if is_ordered else told(reply)) == expected
 
 
 @pytest.mark.parametrize(
@@ -159,7 +168,7 @@ async def test_the_answer_table_keeps_the_zones_apart(order):
     pipeline = Pipeline(
         router, services.stamps, services.counters, services.clock, services.chance, table=table
     )
-    expected = {"z1": "10.9.0.1", "z2": "10.9.0.2", "out": ALL}
+    expected = {"z1": (NEAR_1,), "z2": (NEAR_2,), "out": (NEAR_1, NEAR_2)}
     hits = 0
     for _ in range(4):
         for where in order:
@@ -169,7 +178,7 @@ async def test_the_answer_table_keeps_the_zones_apart(order):
             hits += reply is not None
             if reply is None:
                 reply = await pipeline.respond(packet, who, services.clock())
-            assert told(dns.message.from_wire(reply)) == expected[where]
+            assert in_order(dns.message.from_wire(reply)) in expected[where]
     assert hits >= 3, "the table was never asked"
     assert made.store.nodes.zone_of(client(IN["z1"]).address) == "z1"
     change = made.store.apply(
@@ -180,7 +189,36 @@ async def test_the_answer_table_keeps_the_zones_apart(order):
     who = client(IN["z1"])
     assert pipeline.recall(packet, who.address, services.clock()) is None
     reply = await pipeline.respond(packet, who, services.clock())
-    assert told(dns.message.from_wire(reply)) == "10.9.0.2", "the node has moved"
+    assert in_order(dns.message.from_wire(reply)) == NEAR_2, "the node has moved"
+
+
+@pytest.mark.parametrize("near_count", [1, 2, 40])
+@pytest.mark.parametrize("edns", [False, True])
+async def test_those_near_take_turns_before_all_others_whatever_fits(near_count, edns):
+    """With loadbalance, from the chain and from the table, whole and cut to 512 octets."""
+    near = {f"10.9.1.{at}" for at in range(near_count)}
+    far = [f"10.9.2.{at}" for at in range(60)]
+    ends = [hinted(ip, "z1") for ip in sorted(near)] + [hinted(ip, "z2") for ip in far]
+    text = "loadbalance\nkubernetes cluster.local {\ntopology\n}"
+    made = chain(text, Loadbalance, Kubernetes)
+    objects_ = objects((*CLUSTER, slice_("db", *ends)))
+    made.plugins[1].cluster.store.apply_all([*as_list(objects_), Synced()], 1000)
+    world = World(*made.plugins)
+    asked = dns.message.make_query("db.a.svc.cluster.local", "A")
+    asked.use_edns(0 if edns else -1, payload=4096)
+    first = set()
+    for at in range(60):
+        asked.id = at
+        ask = world.ask if at % 2 else world.plain
+        reply = await ask(asked.to_wire(), client(IN["z1"]).address)
+        shown = in_order(dns.message.from_wire(reply, ignore_trailing=True)).split(" > ")
+        assert set(shown[:near_count]) <= near
+        assert set(shown) >= near or len(shown) < near_count
+        assert not near & set(shown[near_count:])
+        if edns:
+            assert shown[near_count:] == far
+        first.add(shown[0])
+    assert len(first) > 1 or near_count == 1
 
 
 @pytest.mark.parametrize(
