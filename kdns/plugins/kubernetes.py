@@ -321,6 +321,10 @@ class Kubernetes(Backend):
 
     def offer(self, query: Query) -> None:
         """Offers what the name means and, with verified pods, who asks (facts B.13)."""
+        if self._view.pods == "verified":  # whatever the name: views by namespace need it
+            query.note("kubernetes/client-namespace", partial(self._namespace_of, query))
+            query.note("kubernetes/client-pod-name", partial(self._pod_of, query))
+            query.note_each("kubernetes/client-label/", partial(self._pod_label, query))
         place = self._view.find(query.key)
         if place is None:
             return
@@ -328,10 +332,6 @@ class Kubernetes(Backend):
         told = describe(parts, multicluster=zone.is_multicluster, zonal=self._view.zonal)
         for label, value in told.items():
             query.note(f"kubernetes/{label}", partial(str, value))
-        if self._view.pods == "verified":
-            query.note("kubernetes/client-namespace", partial(self._namespace_of, query))
-            query.note("kubernetes/client-pod-name", partial(self._pod_of, query))
-            query.note_each("kubernetes/client-label/", partial(self._pod_label, query))
 
     def _namespace_of(self, query: Query) -> str | None:
         """The namespace of the asker, None where it is not known."""
