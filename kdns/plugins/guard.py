@@ -8,6 +8,7 @@ is made when the cluster has changed.
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine
+from itertools import groupby
 from os.path import join
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,8 @@ from kdns.zone.view import View, Zone
 log = logging.getLogger("kdns.guard")
 
 LOOK_S: Final = 2.0
+NAMED: Final = 3
+"""Services of a namespace that the log names at once; of more it tells the number."""
 EDE_OTHER: Final = 0
 
 
@@ -39,7 +42,8 @@ class Guard(Filter):
         self._mode = settings.args[0] if settings.args else "log"
         self._domains = PUBLIC
         self._edition = -1
-        self._said: set[str] = set()
+        self._said: set[str] = site.share(("guard", site.listen, site.zones), set)
+        """What the log has named, through reloads."""
         self._tally = Tally(site.counters, "kdns_guard_answers_total", site.label, self._mode)
 
     @property
@@ -82,15 +86,24 @@ class Guard(Filter):
             return
         self._edition = view.store.edition
         found = set(shadowing(view, self._domains))
-        for key in sorted(found - self._said):
-            namespace, _, service = key.partition("/")
+        for namespace, keys in groupby(sorted(found - self._said), _namespace):
+            self._tell(namespace, [key.partition("/")[2] for key in keys])
+        self._said &= found
+        self._said |= found
+        self.site.counters.set("kdns_guard_shadowing_services", self.site.label, to=len(found))
+
+    def _tell(self, namespace: str, services: list[str]) -> None:
+        """One line for each of a few services; hundreds that come together are one line."""
+        for service in services[:NAMED]:
             log.warning(
                 "service %s in namespace %s shadows %s for every pod's search path; "
                 "if that is not meant, the namespace needs another name",
                 service, namespace, told(namespace, service),
             )  # fmt: skip
-        self._said = found
-        self.site.counters.set("kdns_guard_shadowing_services", self.site.label, to=len(found))
+        if len(services) > NAMED:
+            log.warning(
+                "%d more services in namespace %s do so, too", len(services) - NAMED, namespace
+            )
 
     def at_once(self, query: Query, next_: Soon) -> Result | Awaitable[Result]:
         """The rest of the chain's answer, marked or denied where it shadows a name."""
@@ -131,3 +144,7 @@ class Guard(Filter):
         query.reads_class(clients)
         own: str = clients.namespace(query.touch, query.client.address)
         return own == namespace
+
+
+def _namespace(key: str) -> str:
+    return key.partition("/")[0]

@@ -111,6 +111,23 @@ async def test_each_service_is_named_once_in_the_log(lines):
     assert len(lines()) == 5, "one that comes back is told again"
 
 
+async def test_many_services_of_one_namespace_take_few_lines(lines):
+    made = server()
+    made.apply(*(Put(Service("prod", f"many-{number}")) for number in range(500)))
+    await made.plugins[0].start()
+    assert "498 more services in namespace prod do so, too" in lines()
+    assert len(lines()) == 6
+
+
+async def test_a_reload_names_nothing_again(lines):
+    made = server()
+    await made.plugins[0].start()
+    told = len(lines())
+    again = Guard(made.plugins[0].settings, made.site)
+    await again.start()
+    assert len(lines()) == told > 0
+
+
 async def test_a_list_of_domains_takes_the_place_of_ours(tmp_path, lines):
     (tmp_path / "tlds").write_text("# Version 1\nCOM\nXN--P1AI\n")
     made = server(f"guard refuse {{\n tlds {tmp_path}/tlds\n}}")
