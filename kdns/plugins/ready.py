@@ -1,7 +1,7 @@
 """ready: says over HTTP whether the server may be sent queries: every plugin has usable data.
 
-Of all blocks, not only its own. A plugin says so by its `is_ready`; those that do not define one
-are no part of it.
+Of all blocks that have this directive. A plugin says so by its `is_ready`; those that do not
+define one are no part of it.
 """
 
 import logging
@@ -33,6 +33,7 @@ class Ready(Monitor):
         self._were_ready: set[Plugin] = set()
         """Plugins that need not be asked again."""
         self._said = ""
+        site.beside["ready"] = True
 
     def endpoints(self) -> Sequence[Endpoint]:
         """/ready: 200, or 503 with the names of the plugins that are not ready."""
@@ -51,6 +52,8 @@ class Ready(Monitor):
 
     def _is_ready(self, plugin: Plugin) -> bool:
         if type(plugin).is_ready is Plugin.is_ready or plugin in self._were_ready:
+            return True
+        if not plugin.site.beside.get("ready"):  # CoreDNS
             return True
         is_ready = plugin.is_ready
         if is_ready and not self._is_strict:

@@ -31,6 +31,8 @@ def probe(text: str, *plugins: Plugin) -> tuple[Ready, Life]:
     life = Life(plugins=plugins)
     [made] = fakes.chain(text, Ready, life=life).plugins
     assert isinstance(made, Ready)
+    for plugin in plugins:
+        plugin.site = made.site
     return made, life
 
 
@@ -101,3 +103,10 @@ async def test_the_stop_is_said_at_once() -> None:
     made, life = probe("ready")
     life.is_stopping = True
     assert await said(made) == (503, "Shutting down")
+
+
+async def test_blocks_without_the_directive_are_not_waited_for() -> None:
+    here, elsewhere = Loads(), Loads("erratic")
+    made, _ = probe("ready", here, elsewhere)
+    elsewhere.site = fakes.chain("").site
+    assert await said(made) == (503, "kubernetes")
