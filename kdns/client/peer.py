@@ -44,7 +44,7 @@ class Probing:
             word = rest.pop(0)
             if word == "no_rec":
                 recurses = False
-            elif word == "domain" and rest:
+            elif word == "domain" and rest and rest[0]:
                 domain = parse_key(rest.pop(0))
             else:
                 raise ValueError(f"expected no_rec or domain NAME, found {word!r}")

@@ -10,6 +10,8 @@ from kdns.wire import types
 from kdns.wire.classify import DENIAL, SUCCESS, is_failure
 from kdns.wire.message import Answer
 
+MOST_RECHECK_S = 300
+
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
@@ -46,6 +48,8 @@ class Staleness:
         ttl, recheck_s = (*spans, 0.0, 0.0)[:2]
         if ttl % 1:
             raise ValueError("expected a TTL of whole seconds")
+        if recheck_s > MOST_RECHECK_S:
+            raise ValueError(f"expected at most {MOST_RECHECK_S}s between tries")
         return cls(most_s, is_verify, timeout_s, int(ttl), recheck_s, prefers_positive)
 
     @property

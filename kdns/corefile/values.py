@@ -26,6 +26,7 @@ _UNITS = {
     "m": 60.0,
     "h": 36e2,
 }
+_OLD_CODES = {"NOTIMPL": "NOTIMP", "BADSIG": "BADVERS"}
 _LONGEST = 2**63 / 1e9
 """Seconds that CoreDNS can hold, in nanoseconds of 63 bits."""
 
@@ -36,13 +37,15 @@ def text(word: str) -> str:
 
 
 def integer(low: int | None = 0, high: int | None = None) -> Callable[[str], int]:
-    """A whole number within bounds."""
+    """A whole number within bounds, and those of CoreDNS, which has 64 bits for it."""
     expected = "a whole number" + _within(low, high)
+    least = -(2**63) if low is None else low
+    most = 2**63 - 1 if high is None else high
 
     def convert(word: str) -> int:
         if not _INTEGER.fullmatch(word):
             raise ValueError(expected)
-        return _bounded(int(word), low, high, expected)
+        return _bounded(int(word), least, most, expected)
 
     return convert
 
@@ -142,17 +145,17 @@ def zones(word: str) -> tuple[Key, ...]:
 
 
 def address(word: str) -> bytes:
-    """An IPv4 or IPv6 address, packed."""
+    """An IPv4 or IPv6 address, packed; without the zone of an interface."""
     try:
-        return ip_address(word).packed
+        return ip_address(word.replace("%", "?")).packed
     except ValueError:
         raise ValueError("an IP address") from None
 
 
 def network(word: str) -> IPv4Network | IPv6Network:
-    """An address block such as 10.0.0.0/8, or a single address."""
+    """An address block such as 10.0.0.0/8, or an address; without the zone of an interface."""
     try:
-        return ip_network(word, strict=False)
+        return ip_network(word.replace("%", "?"), strict=False)
     except ValueError:
         raise ValueError("an address block such as 10.0.0.0/8, or an address") from None
 
@@ -179,9 +182,10 @@ def class_(word: str) -> int:
 
 def rcode(word: str) -> int:
     """A response code such as NXDOMAIN."""
-    if word.upper() not in types.RCODES:
+    name = _OLD_CODES.get(word, word.upper())
+    if name not in types.RCODES:
         raise ValueError("a response code such as NXDOMAIN")
-    return types.RCODES[word.upper()]
+    return types.RCODES[name]
 
 
 def regex(max_length: int = 10_000) -> Callable[[str], patterns.Pattern]:

@@ -59,6 +59,8 @@ class Auto(Backend):
         words = found[0].values if found else ()
         if len(words) == 2:
             raise found[0].fail("auto: a REGEXP is followed by the zone it makes, such as {1}")
+        if len(words) == 3 and not words[1].groups:
+            raise found[0].fail("auto: the REGEXP has no group, such as (.*), that names the zone")
         self.directory = join(site.root, words[0]) if words else ""
         self.pattern = words[1] if len(words) == 3 else regex()(r"db\.(.*)")
         self.origin: str = words[2] if len(words) == 3 else "{1}"

@@ -20,7 +20,7 @@ _FOUND = {
     types.A: records.address("192.0.2.53"),
     types.AAAA: records.address("2001:db8::53"),
 }
-_ONE_IN = Shape(maybe=(integer(0),))
+_ONE_IN = Shape(maybe=(integer(0, 2**31 - 1),))
 
 
 class Erratic(Backend):
@@ -32,8 +32,8 @@ class Erratic(Backend):
         options={
             "drop": _ONE_IN,
             "truncate": _ONE_IN,
-            "delay": Shape(maybe=(integer(0), duration())),
-            "large": Shape(),
+            "delay": Shape(maybe=(integer(0, 2**31 - 1), duration())),
+            "large": Shape(is_loose=True),
         },
         repeats=True,
     )

@@ -32,7 +32,7 @@ class Multisocket(Monitor):
             count = int(given)
         except ValueError:
             count = 0
-        if not (1 <= count <= MOST and given.isascii() and "_" not in given):
+        if not (1 <= count <= MOST and given.isascii() and not set("_ ") & set(given)):
             raise self.settings.fail(
                 f"multisocket: expected a number from 1 to {MOST}, found {given!r}",
                 "one for each core that kdns may use, or none for all of them",

@@ -208,7 +208,7 @@ class Prometheus(Observer):
     name = "prometheus"
     syntax = Syntax(
         args=Shape(maybe=(host_port,)),
-        options={"runtime_metrics": Shape(), "tls": Shape((text,))},
+        options={"runtime_metrics": Shape(), "tls": Shape((text,), is_single=True)},
     )
     wants_each = False
     wants_strays = True
