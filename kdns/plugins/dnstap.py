@@ -35,10 +35,10 @@ class Dnstap(Observer):
     syntax = Syntax(
         args=Shape(words=(text,), rest=text),
         options={
-            "identity": Shape(words=(text,)),
-            "version": Shape(words=(text,)),
-            "extra": Shape(words=(text,)),
-            "skipverify": Shape(),
+            "identity": Shape(words=(text,), is_loose=True),
+            "version": Shape(words=(text,), is_loose=True),
+            "extra": Shape(words=(text,), is_loose=True),
+            "skipverify": Shape(is_loose=True),
         },
         repeats=True,
     )

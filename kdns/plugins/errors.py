@@ -76,7 +76,7 @@ class Errors(Observer):
     syntax = Syntax(
         args=Shape(maybe=(choice("stdout"),)),
         options={
-            "stacktrace": Shape(),
+            "stacktrace": Shape(is_loose=True),
             "consolidate": Shape(
                 words=(duration(0), _like),
                 maybe=(choice(*LEVELS, "show_first"), choice("show_first")),

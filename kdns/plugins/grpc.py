@@ -49,8 +49,8 @@ class Grpc(Filter):
         options={
             "except": Shape(rest=zones, at_least=1, repeats=True),
             "tls": Shape(maybe=(text, text, text)),
-            "tls_servername": Shape((text,)),
-            "policy": Shape((choice(*POLICIES),)),
+            "tls_servername": Shape((text,), is_loose=True),
+            "policy": Shape((choice(*POLICIES),), is_loose=True),
             "fallthrough": Shape(rest=zones),
         },
     )

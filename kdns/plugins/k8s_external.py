@@ -39,9 +39,9 @@ class K8sExternal(Backend):
     syntax: ClassVar[Syntax] = Syntax(
         args=Shape(rest=zones),
         options={
-            "apex": Shape((text,)),
-            "ttl": Shape((integer(0, 3600),)),
-            "headless": Shape(),
+            "apex": Shape((text,), is_loose=True),
+            "ttl": Shape((integer(0, 3600),), is_loose=True),
+            "headless": Shape(is_loose=True),
             "fallthrough": Shape(rest=zones),
         },
     )

@@ -140,7 +140,7 @@ class Template(Backend):
             "answer": Shape(rest=text, at_least=1, repeats=True),
             "additional": Shape(rest=text, at_least=1, repeats=True),
             "authority": Shape(rest=text, at_least=1, repeats=True),
-            "rcode": Shape(words=(rcode,)),
+            "rcode": Shape(words=(rcode,), is_loose=True),
             "ederror": Shape(words=(integer(0, 65535),), maybe=(text,)),
             "fallthrough": Shape(rest=zones),
             "upstream": Shape(rest=text, repeats=True),
@@ -161,7 +161,7 @@ class Template(Backend):
         self.ede = tuple(
             (line.values[0], "".join(line.values[1:])) for line in settings.all("ederror")
         )
-        self._tallies: dict[tuple[Key, int, int], Tally] = {}
+        self._tallies: dict[tuple[str, ...], Tally] = {}
         self._conditions = Conditions(is_wild=is_wild([host for host, _ in site.listen]))
         for line in settings.lines:
             if line.name in {"var", "expr"}:
@@ -228,22 +228,27 @@ class Template(Backend):
         return cls, query.type if self.type == types.ANY else self.type
 
     def _labels(self, zone: Key, cls: int, type_number: int) -> tuple[str, ...]:
-        kind = (types.class_name(cls), types.type_name(type_number))
-        return (self.site.label, names.format(zone), self.site.beside.get("view", ""), *kind)
+        kind = _mnemonic(types.class_name(cls), types.CLASSES)
+        what = _mnemonic(types.type_name(type_number), types.TYPES)
+        return (self.site.label, names.format(zone), self.site.beside.get("view", ""), kind, what)
 
     def _tally(self, zone: Key, query: Query) -> Tally:
-        key = (zone, *self._kind(query))
-        tally = self._tallies.get(key)
+        labels = self._labels(zone, *self._kind(query))
+        tally = self._tallies.get(labels)
         if tally is None:
-            labels = self._labels(*key)
             tally = Tally(self.site.counters, "coredns_template_matches_total", *labels)
-            self._tallies[key] = tally
+            self._tallies[labels] = tally
         return tally
 
     def _count_failure(self, kind: str, line: _Line, query: Query, zone: Key) -> None:
         labels = self._labels(zone, *self._kind(query))
         metric = f"coredns_template_{kind}_failures_total"
         self.site.counters.add(metric, *labels, line.section, line.text)
+
+
+def _mnemonic(name: str, known: Mapping[str, int]) -> str:
+    """A name as a label; empty for the thousands that have none (CoreDNS)."""
+    return name if name in known else ""
 
 
 def _templates(line: Line) -> list[_Line]:
