@@ -28,6 +28,14 @@ class ZoneFile:
         self.path = path
         self._mark: Mark = ()
 
+    def look(self) -> None:
+        """Reads it at once, whether it has changed or not; raises what `changed` would."""
+        self._mark = ()
+        texts = self._read() or {}
+        self._mark = ()
+        for _ in compiling(self.apex, parse(self.path, self.apex, texts.get)):
+            pass
+
     async def changed(self) -> Zone | None:
         """The zone as the file has it now; None when no file has changed since the last call.
 

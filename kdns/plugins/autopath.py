@@ -96,20 +96,28 @@ class Autopath(Filter):
         find = self._file.search if self._file else _Plugin(source[1:], site).search
         self._ask = _Given(find, site, tally).ask
 
-    async def start(self) -> None:
-        """Reads the resolv.conf, which must be there (CoreDNS)."""
+    def look(self) -> None:
+        """Sees whether the resolv.conf, or the cluster, is there (CoreDNS)."""
         if self._file:
+            path = self._file.file.path
             try:
-                await self._file.file.refresh()
+                with open(path, "rb") as file:
+                    file.read(1)
             except OSError as error:
                 raise self.settings.fail(
-                    f"autopath: cannot read {self._file.file.path}: {error.strerror}"
+                    f"autopath: cannot read {path or 'a file without a name'}: {error.strerror}"
                 ) from error
         if self.learning and not self.site.shared.get("cluster zones"):
             raise self.settings.fail(
                 "autopath: learned shortens search paths of a cluster, and there is none",
                 "add kubernetes",
             )
+
+    async def start(self) -> None:
+        """Reads the resolv.conf."""
+        self.look()
+        if self._file:
+            await self._file.file.refresh()
 
     def tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Reads the file again when it is another."""

@@ -42,7 +42,7 @@ class File(Backend):
         args=Shape(words=(text,), rest=zones),
         options={
             "reload": Shape(words=(duration(0),), is_loose=True),
-            "reload_by_mtime": Shape(),
+            "reload_by_mtime": Shape(is_loose=True),
             "fallthrough": Shape(rest=zones),
             "upstream": Shape(rest=text),
         },
@@ -69,6 +69,21 @@ class File(Backend):
                 shelf.add(held)
                 self._files.append((ZoneFile(apex, self.path), held))
         self._trouble: dict[Held, str] = {}
+
+    def look(self) -> None:
+        """Reads the file; one that is missing may still come."""
+        for file, _ in self._files:
+            try:
+                file.look()
+            except FileNotFoundError as error:
+                if not self.interval:
+                    raise self.settings.fail(f"file: {self.path} does not exist") from error
+            except IsADirectoryError as error:
+                raise self.settings.fail(f"file: {self.path} is a directory") from error
+            except ZoneError as error:
+                raise self.settings.fail(f"file: {error}") from error
+            except OSError:
+                continue  # the start goes on, too, and tells of it
 
     async def start(self) -> None:
         """Reads the file; a wrong one is an error, a missing one is waited for (CoreDNS)."""
@@ -105,6 +120,8 @@ class File(Backend):
                 raise ZoneError(f"{file.path} does not exist, and is to be read once") from error
             self._report(held, f"{file.path} does not exist: it is read once it does")
             return
+        except IsADirectoryError as error:
+            raise ZoneError(f"{file.path} is a directory") from error
         except OSError as error:
             self._report(held, f"{file.path} cannot be read ({error.strerror})")
             return

@@ -192,12 +192,16 @@ class Tls(Monitor):
         self.keyring = Keyring(self.keys)
         site.beside["tls"] = self.keys
 
-    async def start(self) -> None:
+    def look(self) -> None:
         """Reads the files."""
         try:
             self.keyring.load()
         except Broken as error:
             raise self.settings.fail(f"tls: {error}") from error
+
+    async def start(self) -> None:
+        """Reads the files."""
+        self.look()
 
     def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:  # Any: a coroutine's types
         """Watches them."""
