@@ -240,6 +240,15 @@ async def test_metrics_name_the_type_of_the_template() -> None:
     assert made.site.counters.values[("coredns_template_matches_total", *labels)] == 2
 
 
+async def test_types_without_a_name_are_one_row_whoever_makes_them_up() -> None:
+    made = chain('template ANY ANY {\nanswer "{{ .Name }} 60 IN TXT x"\n}')
+    for number in range(65000, 65100):
+        await made.ask("a.example", f"TYPE{number}")
+    rows = [row for row in made.site.counters.values if row[0] == "coredns_template_matches_total"]
+    assert rows == [("coredns_template_matches_total", "dns://:53", ".", "", "IN", "")]
+    assert made.site.counters.values[rows[0]] == 100
+
+
 EXPRESSIONS = """template IN TXT no.test {
   expr false
   answer "{{ .Name }} TXT no"
