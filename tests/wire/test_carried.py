@@ -247,3 +247,20 @@ def test_what_is_forced_on_the_header_stays_through_settling_and_opening():
     assert cargo is not None
     carried = Carried(0, forced=types.AA << 16 | types.RA, cargo=cargo)
     assert carried.settled(5).forced == carried.opened().forced == carried.forced
+
+
+def test_settling_and_opening_take_no_field_for_another():
+    """They name none, which is faster: a new one in the middle of Answer must not shift them."""
+    message = reply(f"{ASKED} 60 A 10.0.0.1")
+    changes = {
+        "rcode": 1, "flags": 2, "serial": object(), "rotate": True, "first": 3, "aging": (4.0, 5),
+        "ede": ((6, "x"),), "options": b"y", "plugin": "p", "error": "e", "live": True, "forced": 7,
+    }  # fmt: skip
+    fields = set(Answer.__struct_fields__)
+    assert fields - {"answer", "authority", "additional"} == set(changes)
+    carried = Carried(cargo=screen(message, START, KEY), **changes)
+    opened, settled = carried.opened(), carried.settled(9)
+    assert {name: getattr(opened, name) for name in changes} == changes
+    of_this_moment = {"aging": None, "options": b""}
+    assert {name: getattr(settled, name) for name in changes} == changes | of_this_moment
+    assert settled.ttl == 9
