@@ -1,6 +1,6 @@
 """Ingresses, gateways and routes of a Store, and the hosts that are reached at them."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from kdns.cluster.hosts import HostTable
@@ -35,11 +35,18 @@ class EntranceTable:
         for kind in KINDS:
             yield [*self._objects[kind].values()]
 
-    def at(self, host: Key) -> list[Ingress | Gateway]:
-        """Where a host is reached: the ingresses and gateways, in a stable order."""
+    def at(
+        self, host: Key, is_shown: Callable[[str], bool] = lambda _: True
+    ) -> list[Ingress | Gateway]:
+        """Where a host is reached: the ingresses and gateways, in a stable order.
+
+        What is in a namespace that is not shown, a route too, does not count.
+        """
         found: dict[str, Ingress | Gateway] = {}
         for kind, key in self.hosts.at(host):
             namespace, _, name = key.partition("/")
+            if not is_shown(namespace):
+                continue
             if kind != "route":
                 thing = self.get(Ingress if kind == "ingress" else Gateway, namespace, name)
                 if isinstance(thing, Ingress | Gateway):
@@ -48,7 +55,7 @@ class EntranceTable:
             route = self.get(Route, namespace, name)
             for each in route.gateways if isinstance(route, Route) else ():
                 gateway = self.get(Gateway, *each.split("/", 1))
-                if isinstance(gateway, Gateway):
+                if isinstance(gateway, Gateway) and is_shown(gateway.namespace):
                     found[f"gateway/{each}"] = gateway
         return [found[key] for key in sorted(found)]
 

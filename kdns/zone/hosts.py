@@ -45,7 +45,7 @@ def in_ingress(
     entrances = view.store.entrances
 
     def where(host: Key) -> tuple[Reach, int]:
-        found = [one for one in entrances.at(host) if _is_shown(view, one.namespace, touch)]
+        found = entrances.at(host, lambda namespace: _is_shown(view, namespace, touch))
         return _joined(Reach(one.addresses, one.targets) for one in found), ttl
 
     return _answer(view, zone, key, entrances.hosts, where, type_, touch)

@@ -29,6 +29,8 @@ CLUSTER = (
     gateway("gw", "gw.example.org", "*.g.example.org", ips=["192.0.2.10"]),
     route("r", "r.example.org", to="gw"),
     route("lost", "lost.example.org", to="nowhere"),
+    route("spy", "spy.example.org", to="gw", ns="hidden"),
+    route("too", "too.example.org", to="gw", ns="b"),
 )
 
 
@@ -85,6 +87,8 @@ async def said(made, name, type_="A"):
         ("one.g.example.org A", "192.0.2.10"),
         ("r.example.org A", "192.0.2.10"),
         ("lost.example.org A", "NODATA"),
+        ("spy.example.org A", "NODATA"),
+        ("too.example.org A", "192.0.2.10"),
         ("example.org A", "NODATA"),
         ("example.com A", "192.0.2.8"),
         ("example.com NS", "ns1.dns.example.com."),

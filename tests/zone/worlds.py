@@ -265,8 +265,8 @@ def gateway(name: str, *hosts: str, ips: Iterable[str] = (), ns: str = "a") -> D
 
 
 def route(name: str, *hosts: str, to: str, ns: str = "a") -> Document:
-    """An HTTPRoute that names a gateway."""
-    spec = {"hostnames": list(hosts), "parentRefs": [{"name": to}]}
+    """An HTTPRoute that names a gateway in namespace a."""
+    spec = {"hostnames": list(hosts), "parentRefs": [{"name": to, "namespace": "a"}]}
     return {"kind": "HTTPRoute", "metadata": meta(name, ns), "spec": spec}
 
 
