@@ -15,7 +15,7 @@ from kdns.corefile.tree import ConfigError
 from kdns.plugins.autopath import Autopath
 from kdns.plugins.rewrite import Rewrite
 from kdns.server.assembly import Services, build
-from kdns.wire import types
+from kdns.wire import names, types
 from kdns.wire.message import Answer
 from tests import fakes
 from tests.plugins import searching
@@ -382,6 +382,30 @@ async def test_client_networks_may_keep_their_plain_walk():
         assert await made.said(A, FIRST) == LED
         assert await made.said(B, FIRST) == "NXDOMAIN"
         assert await made.said(C, FIRST) == "NXDOMAIN"
+
+
+async def test_a_walk_that_is_given_up_while_it_is_looked_up_is_told_to_nobody_else(monkeypatch):
+    made = server("{\n except 10.1.0.2\n}")
+    await musl(made, A, NAME, pod_path("a"))
+    assert await made.said(B, FIRST) == "NXDOMAIN"
+    (learning,) = [one.learning for one in made.plugins if isinstance(one, Autopath)]
+    asked = made.outside.answer
+
+    async def answer(query):
+        if query.depth:  # meanwhile it is over, and he begins again and gets nowhere
+            made.site.clock.now += 700
+            for step in steps(NAME, pod_path("a"))[:-1]:
+                await made.said(A, step)
+            key = names.parse_key(NAME)
+            stem = learning.walks.stem(key[:12])
+            learning.walks.saw(query.client.address, stem, key, exists=False, has=False)
+        return await asked(query)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(made.outside, "answer", answer)
+        assert await made.said(A, FIRST) == LED
+    for _ in range(3):
+        assert await made.said(B, FIRST) == "NXDOMAIN"
 
 
 async def test_a_blocked_name_is_not_reached_by_a_path_that_was_learned():
