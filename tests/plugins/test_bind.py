@@ -77,7 +77,9 @@ def test_several_directives_add_up():
     text = ".:0 {\n bind 127.0.0.5\n bind 127.0.0.6 ::1\n whoami\n}\n"
     assembly = build(text, "Corefile", Services(), errors)
     assert not errors
-    assert list(assembly.routers) == [("127.0.0.5", 0), ("127.0.0.6", 0), ("::1", 0)]
+    assert [(one.host, one.port) for one in assembly.routers] == [
+        ("127.0.0.5", 0), ("127.0.0.6", 0), ("::1", 0)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
