@@ -312,12 +312,21 @@ EXPECTED = (
     ),
     Expected(
         "class-per-block",
-        "a class other than IN goes to blocks that forward; CoreDNS lets it into every block of "
-        "a listener where any block forwards",
+        "other classes than IN go to blocks with forward or chaos; CoreDNS lets it into every block of "
+        "a listener where any block has forward or chaos",
         frozenset(),
         lambda case: reasons.class_of(case) not in (None, 1)
         and case.our_fields.get("rcode") == "REFUSED"
-        and "forward" in case.config.text,
+        and ("forward" in case.config.text or "chaos" in case.config.text),
+    ),
+    Expected(
+        "template-family",
+        "where template answers SERVFAIL, dns64 and siit ask for the other family, as for SERVFAIL "
+        "from elsewhere (RFC 6147 §5.1.2); CoreDNS passes this one on",
+        frozenset(),
+        lambda case: "template" in case.config.words
+        and bool({"dns64", "siit"} & case.config.words)
+        and case.their_fields.get("rcode") == "SERVFAIL",
     ),
     _packet(
         "long-queries",
