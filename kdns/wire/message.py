@@ -79,6 +79,8 @@ class Answer(Struct, frozen=True, gc=False):
     """The live serial of every SOA in this answer; kept right by patching, not by forgetting."""
     rotate: bool = False
     """Address records may be cut at a random record (`loadbalance`)."""
+    first: int = 0
+    """So many of the addresses stay before the others, which do not move then; 0 for none."""
     aging: tuple[float, int] | None = None
     """(stored at, TTL then): every TTL is that one TTL less the whole seconds since (`cache`)."""
     ede: tuple[tuple[int, str], ...] = ()
@@ -94,8 +96,6 @@ class Answer(Struct, frozen=True, gc=False):
     forced: int = 0
     """Header bits the reply has whatever else says so (`header`): those to set in the upper 16
     bits, those to clear in the lower ones."""
-    first: int = 0
-    """So many of the addresses stay before the others, which do not move then; 0 for none."""
 
     def but(self, **changes: object) -> "Answer":
         """A copy with some fields changed."""
