@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from tests.differential import acceptance, corefiles, expected, live, peer, rounds
+from tests.differential import acceptance, accepted, corefiles, live, peer, rounds
 from tests.differential.api import Api
 from tests.differential.report import Report
 
@@ -60,7 +60,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--only", default="", help="run one round, by the seed a repro names")
-    parser.add_argument("--accept", type=int, default=1000, help="Corefiles to try; 0 for none")
+    parser.add_argument(
+        "--accept", type=int, default=1000, help="Corefiles to try; 0 for none, 20000 for all"
+    )
     parser.add_argument("--show", type=int, default=5, help="repros to print of each kind")
     parser.add_argument("--live", type=float, default=0, help="seconds for changing clusters")
     parser.add_argument("--against-itself", action="store_true", help="CoreDNS plays both parts")
@@ -92,8 +94,7 @@ def _live(report: Report, ours: rounds.Start, options: argparse.Namespace) -> No
 
 async def _accept(report: Report, options: argparse.Namespace) -> None:
     """Compares which Corefiles the servers take."""
-    texts = acceptance.corefiles()
-    chosen = Random(options.seed).sample(texts, min(options.accept, len(texts)))
+    chosen, report.has_all = acceptance.sample(Random(options.seed), options.accept)
     gate = asyncio.Semaphore(3)
     with tempfile.TemporaryDirectory(prefix="differential-") as name, Api() as api:
         folder = Path(name)
@@ -110,7 +111,7 @@ async def _accept(report: Report, options: argparse.Namespace) -> None:
                     ours = acceptance.kdns_takes(filled)
             if theirs[0] == ours[0]:
                 report.accept("Corefile")
-            elif ours[0] is not None and (why := expected.accepts(text)):
+            elif ours[0] is not None and (why := accepted.accepts(text, *_refusals(theirs, ours))):
                 report.asked["Corefile"] += 1
                 report.expected[why] += 1
             else:
@@ -118,6 +119,10 @@ async def _accept(report: Report, options: argparse.Namespace) -> None:
                 report.fail("Corefile", f"{text}\n CoreDNS {theirs}\n kdns    {ours}")
 
         await asyncio.gather(*[one(text) for text in chosen])
+
+
+def _refusals(*verdicts: acceptance.Verdict) -> list[str]:
+    return ["" if takes else said for takes, said in verdicts]
 
 
 if __name__ == "__main__":

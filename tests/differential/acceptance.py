@@ -5,11 +5,15 @@ import re
 import tempfile
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from random import Random
 
 import trustme
 
 from kdns.cli.main import main
-from tests.differential import peer
+from tests.differential import peer, stanzas
+
+Verdict = tuple[bool | None, str]
+"""Whether a server takes a Corefile, and what it said; None when it fell over."""
 
 BLOCKS = Path(__file__).with_name("blocks.txt")
 """The inside of one block per line; `|` ends a line there, URL_ is the line `endpoint URL`."""
@@ -101,11 +105,25 @@ WHOLE = (
 """Whole Corefiles."""
 
 
-def corefiles() -> list[str]:
-    """Every Corefile of both lists; the one-block ones are bound to loopback."""
+def vendors() -> list[str]:
+    """The Corefiles of distributions and clouds, made to run here."""
+    return [on_loopback(path.read_text()) for path in sorted(VENDORS.glob("*.corefile"))]
+
+
+def written() -> list[str]:
+    """Every Corefile of both lists, written by hand."""
     lines = BLOCKS.read_text().splitlines()
-    vendors = [on_loopback(path.read_text()) for path in sorted(VENDORS.glob("*.corefile"))]
-    return [block(line) for line in lines] + [_with_files(one) for one in WHOLE] + vendors
+    return [block(line) for line in lines] + [_with_files(one) for one in WHOLE]
+
+
+def sample(rng: Random, count: int) -> tuple[list[str], bool]:
+    """All vendors', and of the written and the generated ones half of the rest each; whether that is
+    all there are."""
+    first, hand, made = vendors(), written(), [block(line) for line in stanzas.lines()]
+    half = max(count - len(first), 0) // 2
+    chosen = rng.sample(hand, min(half, len(hand)))
+    chosen += rng.sample(made, min(half, len(made)))
+    return first + chosen, half >= max(len(hand), len(made))
 
 
 def _with_files(corefile: str) -> str:
@@ -150,11 +168,15 @@ FILES = {
 
 def coredns_takes(corefile: str) -> tuple[bool, str]:
     """Whether CoreDNS goes on running with a Corefile, and what it said."""
-    try:
-        with peer.start_coredns(corefile, wait_s=2.0) as running:
-            return True, _last(running.log)
-    except peer.PeerError as error:
-        return error.code is None, _last(error.log)
+    for _ in range(3):
+        try:
+            with peer.start_coredns(corefile, wait_s=2.0) as running:
+                return True, _last(running.log)
+        except peer.PeerError as error:
+            verdict = error.code is None, _last(error.log)
+            if "address already in use" not in error.log:
+                break  # the port was free a moment before: somebody else took it
+    return verdict
 
 
 def kdns_takes(corefile: str) -> tuple[bool | None, str]:

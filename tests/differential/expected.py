@@ -7,7 +7,7 @@ be seen in a full run; one that is never seen is dead and is reported.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.differential import acceptance, reasons
+from tests.differential import reasons
 from tests.differential.compare import SECTIONS, Case
 
 
@@ -345,64 +345,3 @@ def explain(case: Case) -> tuple[set[str], list[str]]:
             left -= mine
             names.append(expected.name)
     return left, names
-
-
-ACCEPTANCE: dict[str, tuple[str, ...]] = {
-    "ignored-words: what CoreDNS takes and does nothing with is an error that says so": (
-        "kubernetes cluster.local { | URL_ | ttl 5 6 | }",
-        "kubernetes cluster.local { | URL_ | ignore | }",
-        "kubernetes cluster.local { | URL_ | labels b in () | }",
-        "hosts { | no_reverse x | }",
-        "k8s_external example.org { | ttl 5 6 | } | kubernetes cluster.local { | URL_ | }",
-        "k8s_external example.org { | apex a b | } | kubernetes cluster.local { | URL_ | }",
-        'template IN A { | answer "{{ .Nme }} IN A 1.2.3.4" | }',
-        "forward . 127.0.0.1:99999",
-        "forward . 127.0.0.1:x",
-        "cache { | success -1 | }",
-        "cache { | success 1000 30 10 5 | }",
-        "rewrite name regex (.*) {2}",
-        "errors { | stacktrace } | whoami",
-    ),
-    "more-selectors: every label selector that Kubernetes has": (
-        "kubernetes cluster.local { | URL_ | labels b!=c | }",
-        "kubernetes cluster.local { | URL_ | namespace_labels b!=c | }",
-        "kubernetes cluster.local { | URL_ | labels a > 1 | }",
-    ),
-    "rcode-case: the names of codes in either letter case": (
-        "template IN A { | rcode nxdomain | }",
-    ),
-    "in-cluster: a check does not ask whether it runs in a cluster": (
-        "kubernetes",
-        "kubernetes cluster.local",
-        "kubernetes .",
-        "kubernetes in-addr.arpa",
-        "kubernetes cluster.local 10.0.0.0/33",
-    ),
-    "odd-zones: what CoreDNS takes for k8s_external, and then has no names or two sorts of them": (
-        "k8s_external example..org | kubernetes cluster.local { | URL_ | }",
-        "k8s_external example.org { | apex a.b | } | kubernetes cluster.local { | URL_ | }",
-        "k8s_external example.org | k8s_external example.net | kubernetes cluster.local "
-        "{ | URL_ | }",
-    ),
-    "zone-words: words of zone options that CoreDNS drops, and places that are none": (
-        "file x y..z",
-        "file x { | reload 5s 6s | }",
-        "auto { | directory x | reload 5s 6s | }",
-        "secondary { | transfer from 127.0.0.1:x | }",
-    ),
-    "zone-files: a check reads no zone files; the start does": (
-        "file x { | reload 0 | }",
-    ),
-    "not-yet: encrypted upstreams come with a later release": (
-        "forward . 127.0.0.1 { | tls_servername x | }",
-    ),
-}  # fmt: skip
-"""Corefiles (the inside of a block, as acceptance.py writes them) on which we mean to differ."""
-
-
-def accepts(corefile: str) -> str:
-    """The name of the reason why kdns judges a Corefile otherwise than CoreDNS; empty for none."""
-    for reason, lines in ACCEPTANCE.items():
-        if corefile in map(acceptance.block, lines):
-            return reason.partition(":")[0]
-    return ""

@@ -4,8 +4,9 @@ import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from tests.differential.accepted import named
 from tests.differential.compare import Case
-from tests.differential.expected import ACCEPTANCE, EXPECTED, explain
+from tests.differential.expected import EXPECTED, explain
 from tests.differential.reasons import labels_name
 from tests.differential.rounds import Round
 
@@ -18,6 +19,8 @@ class Report:
     equal: Counter[str] = field(default_factory=Counter)
     expected: Counter[str] = field(default_factory=Counter)
     unexpected: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    has_all: bool = False
+    """Whether every Corefile was tried, so that each reason must have been seen."""
 
     def add(self, this: Round, case: Case) -> None:
         """Counts a case."""
@@ -58,10 +61,7 @@ class Report:
                      f"{wrong.total():12}")  # fmt: skip
         lines.append("expected differences:")
         reasons = [(each.name, each.reason) for each in EXPECTED]
-        if self.asked["Corefile"]:
-            reasons += [
-                (name, reason) for name, _, reason in (r.partition(": ") for r in ACCEPTANCE)
-            ]
+        reasons += [one for one in named().items() if self.has_all or self.expected[one[0]]]
         for name, reason in reasons:
             seen = self.expected[name]
             lines.append(f"  {name:22}{seen:8}  {reason}" if seen else f"  {name}: DEAD")

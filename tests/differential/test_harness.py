@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from pathlib import Path
 from random import Random
 
 import dns.flags
@@ -9,7 +10,18 @@ import dns.message
 import dns.rrset
 import pytest
 
-from tests.differential import acceptance, clusters, corefiles, live, packets, rounds, upstream
+from kdns.plugins import ORDER, OURS
+from tests.differential import (
+    acceptance,
+    accepted,
+    clusters,
+    corefiles,
+    live,
+    packets,
+    rounds,
+    stanzas,
+    upstream,
+)
 from tests.differential.api import Api, selects
 from tests.differential.compare import Case
 from tests.differential.expected import explain
@@ -39,6 +51,9 @@ WEB = {"kind": "Service", "metadata": {"name": "web", "namespace": "prod", "labe
 )
 def test_label_selectors_mean_what_kubernetes_means(selector, is_selected):
     assert selects(selector, LABELS) is is_selected
+
+
+PLUGINS = Path(__file__).parents[2] / "kdns/plugins"
 
 
 def _lines(api: Api, query: str, count: int) -> list[dict]:
@@ -89,7 +104,7 @@ def test_generated_objects_are_what_kubectl_would_print():
 
 def test_packets_all_differ():
     assert len(set(packets.PACKETS.values())) >= len(packets.PACKETS) - 2
-    assert len(acceptance.corefiles()) > 300
+    assert len(acceptance.written()) > 1500
 
 
 def _reply(**changes) -> dns.message.Message:
@@ -172,3 +187,25 @@ def test_live_rounds_repeat_and_give_no_address_twice():
             current |= {live.key_of(each): each for each in step.puts}
             given = [ip for each in current.values() for ip in live.addresses(each)]
             assert len(given) == len(set(given))
+
+
+def test_stanzas_cover_every_directive_of_coredns_that_we_have():
+    ours = {path.stem for path in PLUGINS.glob("*.py")} & set(ORDER) - OURS
+    assert stanzas.TABLE.keys() == ours
+    lines = list(stanzas.lines())
+    assert len(lines) == len(set(lines)) > 9000
+
+
+def test_a_sample_has_all_vendors_and_repeats():
+    few, is_all = acceptance.sample(Random("1"), 100)
+    assert few == acceptance.sample(Random("1"), 100)[0]
+    assert not is_all
+    assert set(acceptance.vendors()) < set(few)
+    assert acceptance.sample(Random("1"), 100_000)[1]
+
+
+def test_what_differs_in_no_known_way_is_not_accepted():
+    block = acceptance.block("whoami x")
+    assert accepted.accepts(block, "", "Corefile:2: whoami: something new") == ""
+    assert accepted.accepts(block, "", "Corefile:2: a: expected a zone, found ''") == "odd-names"
+    assert accepted.accepts(block, "expected a zone, found ''", "") == ""
