@@ -76,7 +76,7 @@ def parse_target(word: str, ports: Mapping[str, int] = PORTS) -> Target | Place:
 def parse_address(word: str) -> tuple[str, int]:
     """Reads an IP address with or without a port, 53 by default."""
     found = parse_target(word)
-    if word.endswith("]") or "%" in word:  # CoreDNS: brackets only where a port follows
+    if word.endswith("]"):  # CoreDNS: brackets only where a port follows
         raise ValueError("an IP address, or one with a port such as 10.0.0.1:53")
     if isinstance(found, Place) or found.scheme != "dns" or "://" in word:
         raise ValueError("an IP address, or one with a port such as 10.0.0.1:53")

@@ -16,7 +16,7 @@ from kdns.wire.rename import Rename
 KINDS = ("exact", "prefix", "suffix", "substring", "regex")
 _PLACE = re.compile(r"\{([^{}]*)\}|[{}]")
 _NUMBER = re.compile(r"0|[1-9][0-9]?|100")
-_CODES = {**types.RCODES, "BADSIG": 16, "DSOTYPENI": 11}
+_CODES = {**types.RCODES, "NOTIMPL": 4, "BADSIG": 16, "DSOTYPENI": 11}
 
 Meta = Callable[[str], str]
 """The value of a metadata label, empty when there is none."""

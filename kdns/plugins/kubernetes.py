@@ -145,6 +145,20 @@ class Kubernetes(Backend):
             zonal=settings.has("zonal"),
         )
 
+    def look(self) -> None:
+        """Sees whether the files that are named can be read (CoreDNS)."""
+        for line in (*self.settings.all("kubeconfig"), *self.settings.all("tls")):
+            for name in line.values[:1] if line.name == "kubeconfig" else line.values:
+                if not name:
+                    continue
+                try:
+                    with open(name, "rb") as file:
+                        file.read(1)
+                except OSError as error:
+                    raise line.fail(
+                        f"kubernetes {line.name}: cannot read {name}: {error.strerror}"
+                    ) from error
+
     async def start(self) -> None:
         """Learns our own addresses and waits for the cluster's first state, for a bounded time."""
         self._view = replace(self._view, own=own_addresses(self.site.listen))
