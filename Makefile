@@ -47,7 +47,7 @@ format: .venv/tests ## rewrite the sources in the one format
 golden: .venv/tests ## rewrite the answers in tests/golden; review the diff
 	$(BIN)/python -m tests.golden
 
-fuzz: .venv/tests ## mutated packets, Corefiles and manifests for SECONDS (60)
+fuzz: .venv/tests ## mutated packets, octets of every other kind, Corefiles and manifests for SECONDS (60)
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 differential: .venv/tests ## ask CoreDNS 1.15.0 and kdns QUESTIONS (5000) generated questions, and about changing clusters

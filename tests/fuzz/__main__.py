@@ -1,8 +1,8 @@
-"""`python -m tests.fuzz --seconds N`: packets, upstreams, Corefiles and manifests from hell.
+"""`python -m tests.fuzz --seconds N`: all that comes from outside, from hell.
 
 The contract: `Pipeline.respond` never raises and answers in less than 50 ms of CPU, memory stays
 flat; a Corefile only collects ConfigErrors; a manifest costs at most one warning per object and the
-rest is served. Ends with 1, and a reproducer of each finding, when that does not hold.
+rest is served; what reads other octets (see `targets`) refuses them as it says, and soon. Ends with 1, and a reproducer of each finding, when that does not hold.
 """
 
 import argparse
@@ -10,11 +10,22 @@ import asyncio
 import random
 import sys
 
-from tests.fuzz import answering, corefiles, manifests, replies
+from tests.fuzz import (
+    answering,
+    corefiles,
+    languages,
+    manifests,
+    octets,
+    replies,
+    targets,
+    webs,
+    zones,
+)
 from tests.fuzz.report import Listener, Report
 from tests.socketless import Socketless
 
-SHARES = {"packets": 0.55, "replies": 0.1, "corefiles": 0.15, "manifests": 0.2}
+SHARES = {"packets": 0.35, "replies": 0.1, "corefiles": 0.1, "manifests": 0.15, "targets": 0.3}
+TARGETS = (*octets.TARGETS, *webs.TARGETS, *zones.TARGETS, *languages.TARGETS)
 
 
 async def run(seed: int, seconds: float, packets: int = 0) -> Report:
@@ -23,6 +34,7 @@ async def run(seed: int, seconds: float, packets: int = 0) -> Report:
     rng = random.Random(seed)
     await manifests.run(report, rng, seconds=seconds * SHARES["manifests"])
     corefiles.run(report, rng, seconds=seconds * SHARES["corefiles"])
+    await targets.run(report, rng, TARGETS, seconds=seconds * SHARES["targets"])
     await replies.run(report, rng, seconds=seconds * SHARES["replies"])
     await answering.run(report, rng, seconds=seconds * SHARES["packets"], packets=packets)
     return report

@@ -11,8 +11,9 @@ import pytest
 from kdns.corefile.tree import ConfigError
 from kdns.server.pipeline import Pipeline
 from tests.fuzz import answering, corefiles, manifests, replies
-from tests.fuzz.__main__ import run
+from tests.fuzz.__main__ import TARGETS, run
 from tests.fuzz.report import Listener, Report
+from tests.fuzz.targets import Target, feed_one
 from tests.socketless import Socketless
 
 QUERY = dns.message.make_query("web.shop.svc.cluster.local", "A").to_wire()
@@ -24,6 +25,7 @@ async def test_three_seconds_find_nothing() -> None:
     assert not report.findings, report.text()
     assert report.counts["packets demo"] > 100
     assert report.counts["hostile objects"] > 10
+    assert all(report.counts[f"fed to {target.name}"] for target in TARGETS)
 
 
 FAULTS = {
@@ -142,3 +144,35 @@ def test_memory_that_grows_is_seen() -> None:
     grows = [(at, 40 + at) for at in range(20)]
     assert Report(memory=settles).growth_mb() == 0
     assert Report(memory=grows).growth_mb() > answering.MOST_GROWTH_MB
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+async def test_what_is_mutated_is_right_at_first(target: Target) -> None:
+    report = Report()
+    with Listener() as heard:
+        for octets in target.corpus:
+            await feed_one(report, Random(1), target, octets, heard)
+    assert not report.findings, report.text()
+    assert report.counts[f"refused by {target.name}"] < len(target.corpus)
+
+
+def log_it(*_: object) -> None:
+    try:
+        raise KeyError("planted")
+    except KeyError:
+        logging.getLogger("kdns.server").exception("it failed")
+
+
+FEEDS = {
+    "KeyError: 'planted'": lambda *_: {}["planted"],
+    "it takes more than 0.05 s of CPU": slow,
+    "it logs a traceback": log_it,
+}
+
+
+@pytest.mark.parametrize("what", FEEDS)
+async def test_a_function_that_fails_is_found(what: str) -> None:
+    report = Report()
+    with Listener() as heard:
+        await feed_one(report, Random(1), Target("it", (b"",), FEEDS[what], ()), b"", heard)
+    assert [found.startswith(f"it: {what}") for found in report.findings] == [True]

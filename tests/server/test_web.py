@@ -652,6 +652,18 @@ def frames() -> st.SearchStrategy[bytes]:
     )
 
 
+def on_paper(service: Doh | Grpc, world: World) -> Web:
+    """A connection of no listener, for octets that a test brings."""
+    listener = StreamListener.__new__(StreamListener)
+    listener.__dict__.update(
+        pipeline=world.with_table, clock=world.clock, terms=Terms(), connections=OrderedDict(),
+        transport="https", heard_at=0.0, underway=0, held={}, _emptied=None, _surplus=[],
+    )  # fmt: skip
+    web = Web(listener, service)
+    web.connection_made(Paper())
+    return web
+
+
 WORDS = [
     b"GET ",
     b"POST ",
@@ -674,14 +686,7 @@ WORDS = [
     service=st.sampled_from([Doh("https"), Grpc()]),
 )
 def test_nothing_that_comes_makes_it_fail(octets: bytes, piece: int, service: Doh | Grpc) -> None:
-    world = plain()
-    listener = StreamListener.__new__(StreamListener)
-    listener.__dict__.update(
-        pipeline=world.with_table, clock=world.clock, terms=Terms(), connections=OrderedDict(),
-        transport="https", heard_at=0.0, underway=0, held={}, _emptied=None, _surplus=[],
-    )  # fmt: skip
-    web, paper = Web(listener, service), Paper()
-    web.connection_made(paper)
+    web = on_paper(service, plain())
     for at in range(0, len(octets), piece):
         web.data_received(octets[at : at + piece])
     web.eof_received()
