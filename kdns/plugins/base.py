@@ -189,7 +189,7 @@ class Site:
     root: str
     """Directory that relative paths start from (`root`)."""
     listen: tuple[tuple[str, int], ...]
-    """Addresses the block is bound to; an empty host is the wildcard."""
+    """Addresses the block is bound to, those of plain DNS first; an empty host is the wildcard."""
     shared: dict[Hashable, Any]  # Any: each kind of shared object knows its own type
     """Objects that outlive a plugin and are one per process: stores with their sources. Here are
     those that the Corefile of this Site has asked for."""
@@ -199,6 +199,8 @@ class Site:
     beside: dict[Hashable, Any] = field(default_factory=dict)  # Any: as above
     """What directives of one name in one block share, where together they make one list of rules
     (`acl`, `log`, `rewrite`); new at every build."""
+    is_plain: bool = True
+    """Some of its addresses are asked over plain DNS."""
 
     def share(self, key: Hashable, make: Callable[[], T]) -> T:
         """The process's one object of this key, made at first need and kept through reloads.

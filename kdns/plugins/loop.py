@@ -84,10 +84,19 @@ class Loop(Filter):
 
     async def start(self) -> None:
         """Publishes the zones that loop."""
+        if not self.site.is_plain:
+            word = self.settings.word
+            log.warning(
+                "%s: nothing is looked for, since probes are sent over UDP and %s takes none; a key"
+                " dns:// in the block, or loop in the one that serves the rest, finds what loops",
+                f"{word.file}:{word.line}", self.site.label,
+            )  # fmt: skip
         self.site.counters.ask("kdns_loop_detected", partial(_looping, self.site.life))
 
     def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
-        """Probes each zone."""
+        """Probes each zone, where UDP brings the probe to us and to nobody else."""
+        if not self.site.is_plain:
+            return ()
         return [self._watch(probe) for probe in self.probes.values()]
 
     async def around(self, query: Query, next_: Next) -> Result:

@@ -313,7 +313,7 @@ def _enabled(life: Life) -> Iterator[tuple[Labels, float]]:
         }
         for name in chain:
             for host in dict.fromkeys(host for host, _ in site.listen):
-                server = _label(counted.scheme, host, site.listen[0][1])
+                server = _label(counted.scheme, host, int(site.label.rpartition(":")[2]))
                 yield (server, names.format(site.zones[0]), site.beside.get("view", ""), name), 1
 
 

@@ -201,11 +201,13 @@ def _site(
     root: str,
     hosts: Sequence[str],
 ) -> Site:
-    ports = list(dict.fromkeys(key.port for key in block.keys)) or [53]
+    plain = [key.port for key in block.keys if key.scheme == "dns"]
+    ports = list(dict.fromkeys([*plain, *(key.port for key in block.keys)])) or [53]
     first = block.keys[0] if block.keys else None
     return Site(
         zones=block.origins,
-        label=f"{first.scheme if first else 'dns'}://{hosts[0] if hosts else ''}:{ports[0]}",
+        label=f"{first.scheme if first else 'dns'}://{hosts[0] if hosts else ''}"
+        f":{first.port if first else ports[0]}",
         stamps=services.stamps,
         counters=services.counters,
         chance=services.chance,
@@ -213,6 +215,7 @@ def _site(
         wall=services.wall,
         root=root,
         listen=tuple((host, port) for host in hosts or ("",) for port in ports),
+        is_plain=bool(plain) or not block.keys,
         shared=assembly.shared,
         kept=assembly.kept,
         life=services.life,

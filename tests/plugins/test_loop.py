@@ -9,6 +9,7 @@ from kdns.corefile.tree import ConfigError
 from kdns.plugins import loop
 from kdns.plugins.base import SKIP, Backend, Client, Filter, Life, Next, Query, Result, Stamps
 from kdns.plugins.loop import Loop
+from kdns.server.assembly import Services, build
 from kdns.server.chain import join
 from kdns.server.peers import address_of
 from kdns.server.pipeline import Pipeline
@@ -347,3 +348,21 @@ def query(name: str, zone: names.Key, made: fakes.Chain) -> Query:
     asked = Query.of(fakes.question(name), fakes.client(), 0, made.ledger)
     asked.zone = zone
     return asked
+
+
+async def test_a_block_without_plain_dns_is_not_probed_and_says_so(caplog):
+    site = fakes.site(is_plain=False, label="tls://:853")
+    [made] = fakes.plugins("loop", site, Loop)
+    await made.start()
+    assert not made.tasks()
+    assert "tls://:853" in caplog.text
+
+
+def test_the_probe_goes_to_the_plain_address_whatever_comes_first():
+    errors = []
+    text = "tls://.:8853 .:5301 {\n tls c k\n loop\n forward . 127.0.0.1\n}\n"
+    plugins = build(text, "Corefile", Services(), errors).plugins
+    assert not errors
+    [made] = [one for one in plugins if isinstance(one, Loop)]
+    assert (made.site.label, made.site.is_plain) == ("tls://:8853", True)
+    assert made._own_address() == ("127.0.0.1", 5301)
