@@ -83,7 +83,7 @@ KEY = "tsig { | secret k. pRZgBrBvI4NAHZYhxmhs/Q== | require_opcode UPDATE | }"
 PAIR = "FOLDER/cert.pem FOLDER/key.pem"
 MATCHES = "exact/prefix/suffix/substring/regex/foo"
 TABLE: dict[str, Grammar] = {
-    "acl": Grammar(("ZONE", "ZONE ZONE"), {"block": "", "net NET", "type TYPE", "type TYPE net NET", "net NET type TYPE", "net NET NET", "type TYPE TYPE", "foo", "NET", "net", "type", "net net NET", "type A type MX")} | dict.fromkeys(("allow", "filter", "drop", "deny", "BLOCK"), ("", "type A net NET", "type TYPE")), "block"),
+    "acl": Grammar(("ZONE", "ZONE ZONE"), {"block": ("", "net NET", "type TYPE", "type TYPE net NET", "net NET type TYPE", "net NET NET", "type TYPE TYPE", "foo", "NET", "net", "type", "net net NET", "type A type MX")} | dict.fromkeys(("allow", "filter", "drop", "deny", "BLOCK"), ("", "type A net NET", "type TYPE")), "block"),
     "any": Grammar(("", "WORD")),
     "auto": Grammar(("ZONE", "ZONE ZONE"), {
         "directory": ("FOLDER REGEX WORD", "FILE", "FOLDER .* {1}", "FOLDER (.*) {2}", "FOLDER db[.](.*) {1} DURATION", "FOLDER (.*) {n}", "FOLDER (.*)"),
