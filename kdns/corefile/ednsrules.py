@@ -27,6 +27,11 @@ class Edit:
     """The reply shows what the asker sent."""
     is_local: bool = False
 
+    @property
+    def is_about_asker(self) -> bool:
+        """The value may tell askers apart, whom an upstream may then answer differently."""
+        return self.variable in {"client_ip", "client_port"} or "/" in self.variable
+
 
 @dataclass(frozen=True, slots=True)
 class Subnets:

@@ -8,6 +8,7 @@ the plugin, a bounded number at a time, never on the way of a query that can be 
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
+from functools import cached_property
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -85,15 +86,21 @@ class Cache(Filter):
         self._keeps_ttl = settings.has("keepttl")
         self._popularity = _popularity(settings)
         self._stale = _staleness(settings)
-        self._shelves = Shelves(
-            capacities,
-            site.stamps.values,
-            site.counters,
-            (site.label, ",".join(names.format(zone) for zone in self._zones)),
+        self._capacities = capacities
+        self._refreshes = Background() if self._popularity or self._stale.most_s else None
+
+    @cached_property
+    def _shelves(self) -> Shelves:
+        """Made at the first question: by then `view`, which is built later, has said its name."""
+        zones = ",".join(names.format(zone) for zone in self._zones)
+        return Shelves(
+            self._capacities,
+            self.site.stamps.values,
+            self.site.counters,
+            (self.site.label, zones, self.site.beside.get("view", "")),
             self._stale,
             self._popularity,
         )
-        self._refreshes = Background() if self._popularity or self._stale.most_s else None
 
     def tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """The refreshes, where some option asks for them."""
@@ -112,7 +119,7 @@ class Cache(Filter):
         if not is_ours or question.flags & _OPCODE:
             return next_(query)
         key = (query.key, query.type, query.cls, question.do, not question.flags & types.CD)
-        entry = self._shelves.find(key, query.now)
+        entry = None if query.is_apart else self._shelves.find(key, query.now)
         if entry is None:
             return self._missed(key, query, next_)
         return self._hit(entry, query, next_)
@@ -214,7 +221,8 @@ class Cache(Filter):
         else:
             kind, ttl = self._judge(query, answer)
             given = settled(answer, ttl)
-        if kind and ttl and not (ledger.is_personal or ledger.audience or _is_scoped(answer)):
+        is_shared = not (ledger.is_personal or ledger.audience or query.is_apart)
+        if kind and ttl and is_shared and not _is_scoped(answer):
             disabled = self._disabled[kind]
             if not disabled or zone_of(query.key, disabled) is None:
                 facts = tuple(ledger.touched[count:]) if len(ledger.touched) > count else ()

@@ -142,6 +142,8 @@ class Query(Struct):
     zone: Key = ROOT
     """The zone of the server block that answers."""
     depth: int = 0
+    is_apart: bool = False
+    """Upstreams are told who asks: what was kept for others is not his, nor his theirs."""
 
     @property
     def packet(self) -> bytes:
@@ -269,6 +271,7 @@ class Query(Struct):
             self.cls if cls is None else cls,
             self.zone,
             self.depth + deeper,
+            self.is_apart,
         )
 
     async def lookup(self, key: Key, type_: int) -> Answer | None:

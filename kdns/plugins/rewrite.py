@@ -268,6 +268,7 @@ class EdnsRule:
         if options is None:
             return None
         asked = query.asking(query.key)
+        asked.is_apart |= self.edit.is_about_asker
         size = question.size if question.has_opt else _SIZE
         asked.question = replace(question, has_opt=True, size=size, options=options)
         return asked, None

@@ -10,12 +10,17 @@ import dns.edns
 import dns.message
 import pytest
 
+from kdns.plugins.base import Backend
 from kdns.plugins.cache import Cache
 from kdns.plugins.forward import Forward
+from kdns.plugins.rewrite import Rewrite
 from kdns.server.assembly import Services, build
 from kdns.server.pipeline import Pipeline
 from kdns.server.table import AnswerTable
+from kdns.wire import types
 from kdns.wire.classify import SUCCESS
+from kdns.wire.message import Answer, RRset
+from kdns.wire.scan import options
 from tests import fakes
 from tests.served import Serving
 from tests.upstream import Upstream, reply, wire
@@ -123,3 +128,29 @@ async def test_who_is_over_the_budget_does_not_spoil_it_for_others():
             answer = await served.ask("a.example", who=fakes.client("10.0.0.1"))
             assert "over the budget" in answer.error
         assert (await served.ask("a.example", who=fakes.client("192.0.2.1"))).answer
+
+
+class Policy(Backend):
+    """An upstream that answers by an option in which it is told who asks."""
+
+    name = "policy"
+
+    async def answer(self, query):
+        told = [value for code, value in options(query.question.options) if code == 0xFFEE]
+        rrset = RRset(query.key, types.A, 60, (told[0][-4:].rjust(4, b"\0"),))
+        return Answer(answer=(rrset,), plugin="policy")
+
+
+@pytest.mark.parametrize("order", [(INSIDE, OUTSIDE), (OUTSIDE, INSIDE)])
+@pytest.mark.parametrize(
+    ("value", "is_kept"), [("{client_ip}", False), ("{qname}", True), ("0x0a000001", True)]
+)
+async def test_what_an_upstream_says_that_is_told_who_asks_is_for_him(order, value, is_kept):
+    text = f"rewrite edns0 local set 0xffee {value}\ncache\npolicy"
+    made = fakes.chain(text, Rewrite, Cache, Policy)
+    for _ in range(3):
+        for address in order:
+            answer = await made.ask("a.example", who=fakes.client(address))
+            if value == "{client_ip}":
+                assert answer.answer[0].rdatas == (fakes.client(address).address,)
+    assert made.plugins[1].size(SUCCESS) == is_kept
