@@ -86,7 +86,7 @@ class Shelves:
         capacities: Mapping[str, int],
         stamps: list[int],
         counters: Counters,
-        labels: tuple[str, str],
+        labels: tuple[str, str, str],
         stale: Staleness,
         popularity: Popularity | None,
     ) -> None:
@@ -178,5 +178,5 @@ class Shelves:
 
     def _label(self, metric: str, kind: str) -> tuple[str, ...]:
         """The key of a counter."""
-        server, zones = self._where
-        return (metric, server, kind, zones, "") if kind else (metric, server, zones, "")
+        server, zones, view = self._where
+        return (metric, server, kind, zones, view) if kind else (metric, server, zones, view)

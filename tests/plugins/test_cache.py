@@ -102,6 +102,14 @@ class Asking:
         return self.chain.site.counters.values[(f"coredns_cache_{metric}", *labels)]
 
 
+async def test_it_counts_under_the_name_of_the_view():
+    asking = Asking()
+    asking.chain.site.beside["view"] = "inside"  # by `view`, which is built after it
+    await asking.ask()
+    labels = ("coredns_cache_requests_total", "dns://:53", ".", "inside")
+    assert asking.chain.site.counters.values[labels] == 1
+
+
 # Hits and TTLs
 
 
