@@ -1,39 +1,25 @@
-"""HTTP/2 for DNS over HTTPS and gRPC: streams become requests, with the package h2 for the framing.
+"""HTTP/2 for DNS over HTTPS and gRPC: streams become requests, and responses go back on them.
 
 Bounds: streams at once, octets of bodies and fields, octets that a client lets us send but does not
 make room for, and how many streams he may open only to reset them (CVE-2023-44487). What was asked
 and then reset counts as under way until it is answered, so nobody has more work done than that.
 """
 
-from contextlib import suppress
-from functools import partial
+import re
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.errors import ErrorCodes
-from h2.events import (
-    ConnectionTerminated,
-    DataReceived,
-    Event,
-    RequestReceived,
-    StreamEnded,
-    StreamReset,
-    WindowUpdated,
-)
-from h2.exceptions import H2Error
-from h2.settings import SettingCodes, Settings
 from msgspec import Struct
 
 from kdns.server.forwarded import forwarded
-from kdns.server.webservices import PREFACE, Fields, Request, Response
+from kdns.server.webservices import Fields, Request, Response
+from kdns.wire import hpack
+from kdns.wire import http2 as wire
+from kdns.wire.http2 import CALM, NO_ERROR, PREFACE, PROTOCOL, REFUSED, Failed, Link, Stream
 
 if TYPE_CHECKING:
     from kdns.server.web import Web
 
-MAX_FRAME: Final = 16_384
-MAX_FIELDS: Final = 16_384
-"""Octets of the fields of a request."""
 WINDOW: Final = 1 << 18
 """Octets of bodies, of all streams together, that are not whole."""
 BODY_WINDOW: Final = 1 << 17
@@ -42,78 +28,68 @@ MAX_UNSENT: Final = 1 << 20
 """Octets of responses for which the client makes no room."""
 RESETS: Final = 100
 """Streams that a client may reset, beyond as many as he let us answer."""
-MOST: Final = 2**31 - 1
+TURN: Final = 8192
+"""Octets that are read before their replies leave."""
+_NAME: Final = re.compile(rb":?[!#$%&'*+.^_`|~0-9a-z-]+")
+_VALUE: Final = re.compile(rb"(?![ \t])[^\0\r\n]*(?<![ \t])")
+_PSEUDO: Final = frozenset((":method", ":scheme", ":authority", ":path"))
+_BARRED: Final = frozenset(
+    ("connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade")
+)
 
 
-class Coming(Struct):
-    """A request whose body is not whole."""
+class Meant(Struct, frozen=True):
+    """What fields say: of a request, or those behind its body."""
+
+    is_request: bool
+    method: str = ""
+    target: str = ""
+    type: str = ""
+    forwarded: tuple[str, ...] = ()
+    length: int = -1
+    """Of the body, where it is said."""
+
+
+class Asked(Stream, kw_only=True):
+    """A stream and its request."""
 
     request: Request
     since: float
-    credit: int = 0
-    """Octets of flow control that are owed for it."""
+    length: int
+    pieces: list[bytes]
+    size: int = 0
+    """Octets of the body so far."""
+    is_owed: bool = False
+    """It waits for its response."""
+    trailers: Fields = ()
 
 
-class Going(Struct):
-    """A response that has not left."""
-
-    body: memoryview
-    trailers: Fields
-
-
-class Lengths:
-    """Looks at the lengths of frames: h2 says that one is too long when all of it has come."""
-
-    def __init__(self) -> None:
-        self._left = len(PREFACE)
-        """Octets until the next frame."""
-        self._head = b""
-
-    def check(self, octets: bytes) -> None:
-        """Raises ValueError where a frame is too long."""
-        at = 0
-        while at < len(octets):
-            if self._left:
-                step = min(self._left, len(octets) - at)
-                self._left -= step
-                at += step
-                continue
-            step = 9 - len(self._head)
-            self._head += octets[at : at + step]
-            at += step
-            if len(self._head) == 9:
-                self._left, self._head = int.from_bytes(self._head[:3], "big"), b""
-                if self._left > MAX_FRAME:
-                    raise ValueError("an overlong frame")
-
-
-class Http2:
+class Http2(Link[Asked, Meant]):
     """The server's side of one connection."""
 
     def __init__(self, web: "Web") -> None:
         self._web = web
-        self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
-        # Not by `update`: what a client has not acknowledged would bound nothing.
-        self._h2.local_settings = Settings(
-            client=False,
-            initial_values={
-                SettingCodes.MAX_CONCURRENT_STREAMS: min(web.listener.terms.max_streams, MOST),
-                SettingCodes.MAX_HEADER_LIST_SIZE: MAX_FIELDS,
-                SettingCodes.MAX_FRAME_SIZE: MAX_FRAME,
-                SettingCodes.INITIAL_WINDOW_SIZE: BODY_WINDOW,
-            },
-        )
-        self._h2.decoder.max_header_list_size = MAX_FIELDS
-        self._lengths = Lengths()
-        self._coming: dict[int, Coming] = {}
-        self._asked: set[int] = set()
+        self._most = min(web.listener.terms.max_streams, wire.MOST)
+        settings = {
+            wire.STREAMS: self._most,
+            wire.STREAM_WINDOW: BODY_WINDOW,
+            wire.FRAME_SIZE: wire.MAX_FRAME,
+            wire.LIST_SIZE: wire.MAX_FIELDS,
+        }
+        super().__init__(settings, WINDOW)
+        self._late = b""
+        """Octets that are not read yet."""
+        self._preface = len(PREFACE)
+        self._coming: dict[int, Asked] = {}
+        """Those whose bodies are not whole."""
+        self._going: dict[int, Asked] = {}
+        """Those whose responses wait for room."""
+        self._asked = 0
         """Streams that are owed a response."""
-        self._going: dict[int, Going] = {}
         self._unsent = 0
         self._answered = self._resets = 0
         self._is_over = self._is_leaving = False
-        self._h2.initiate_connection()
-        self._h2.increment_flow_control_window(WINDOW)
+        self._is_in_turn = self._has_room = False
         self._flush()
 
     @property
@@ -124,167 +100,217 @@ class Http2:
     @property
     def is_over(self) -> bool:
         """No request is being answered."""
-        return self._is_over or not (self._asked or self._going)
+        return self._is_over or not (self._asked or self._going or self._late)
 
     def close(self) -> None:
         """Takes no more requests."""
         self._is_leaving = True
 
-    def end(self) -> None:
+    def end(self, code: int = NO_ERROR) -> None:
         """Says that the connection ends."""
         if not self._is_over:
-            self._tell_end(ErrorCodes.NO_ERROR)
+            self.say_goodbye(code)
+            self._flush()
             self._is_over = True
 
     def receive(self, octets: bytes) -> None:
-        """Reads frames."""
-        if self._is_over or not octets:
+        """Reads frames; the replies to a few of them leave in one write."""
+        self._late += octets
+        if self._is_over or self._is_in_turn:
             return
+        self._is_in_turn = True
         try:
-            self._lengths.check(octets)
-            for event in self._h2.receive_data(octets):
-                self._meet(event)
-        except (H2Error, ValueError, UnicodeError):
+            while self._late and not (self._is_over or self._web.is_full):
+                piece, self._late = self._late[:TURN], self._late[TURN:]
+                self._turn(piece)
+        except Failed as error:
+            self.end(error.code)
             self._end()
-            return
+        finally:
+            self._is_in_turn = False
+        if not self._is_over:
+            self._look_at_time()
+
+    def _turn(self, octets: bytes) -> None:
+        if self._preface:
+            start = PREFACE[-self._preface :][: len(octets)]
+            if not octets.startswith(start):
+                raise Failed(PROTOCOL, "no preface")
+            self._preface -= len(start)
+            octets = octets[len(start) :]
+        self.receive_frames(octets)
+        if self._has_room:
+            self._has_room = False
+            for stream in list(self._going.values()):
+                self._send(stream)
         if self._resets > RESETS + self._answered:
             self._web.listener.pipeline.counters.add("kdns_connections_closed_total", "resets")
-            self._tell_end(ErrorCodes.ENHANCE_YOUR_CALM)
-            self._end()
-            return
+            raise Failed(CALM, "too many resets")
         self._flush()
-        self._look_at_time()
 
-    def _meet(self, event: Event) -> None:
-        match event:
-            case RequestReceived():
-                self._begin(event)
-            case DataReceived():
-                self._gather(event)
-            case StreamEnded():
-                self._serve(event.stream_id)
-            case StreamReset():
-                self._resets += 1
-                self._forget(event.stream_id)
-            case WindowUpdated():
-                self._send_more()
-            case ConnectionTerminated():
-                self._web.is_closing = True
-            case _:
-                pass
+    # What comes
 
-    def _begin(self, event: RequestReceived) -> None:
-        assert event.stream_id is not None
+    def is_known(self, number: int) -> bool:
+        """Whether a stream was ever opened."""
+        return number <= self.last and number % 2 == 1
+
+    def read(self, fields: hpack.Fields) -> Meant:
+        """What fields mean; raises Failed where they may not be (RFC 9113 §8.2, §8.3)."""
+        said: dict[str, str] = {}
+        found: list[tuple[str, str]] = []
+        for word, text in fields:
+            name, value = word.decode("latin-1"), text.decode("latin-1")
+            is_pseudo = name.startswith(":")
+            is_late = is_pseudo and (name in said or name not in _PSEUDO or bool(found))
+            if is_late or not _NAME.fullmatch(word) or not _VALUE.fullmatch(text):
+                raise Failed(PROTOCOL, "a field that may not be")
+            if name in _BARRED or (name == "te" and value != "trailers"):
+                raise Failed(PROTOCOL, "a field of another version")
+            if name == "content-length" and said.get(name, value) != value:
+                raise Failed(PROTOCOL, "two lengths")
+            said.setdefault(name, value)
+            if not is_pseudo:
+                found.append((name, value))
+        method, target, length = (
+            said.get(name, "") for name in (":method", ":path", "content-length")
+        )
+        is_request = bool(method) and (method == "CONNECT" or bool(target and said.get(":scheme")))
+        if not is_request and not _PSEUDO.isdisjoint(said):
+            raise Failed(PROTOCOL, "half a request")
+        if length and not (length.isascii() and length.isdigit() and len(length) < 12):
+            raise Failed(PROTOCOL, "no length")
+        type_ = said.get("content-type", "").partition(";")[0].strip().lower()
+        size = int(length) if length else -1
+        return Meant(is_request, method, target, type_, forwarded(found), size)
+
+    def begun(self, number: int, meant: Meant, *, is_end: bool) -> None:
+        """A request begins."""
+        if number % 2 == 0 or not meant.is_request:
+            raise Failed(PROTOCOL, "no request")
+        self.last = number
         if self._is_leaving:
-            self._h2.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            self.abandon(number, REFUSED)
             return
+        if len(self.streams) >= self._most:
+            raise Failed(PROTOCOL, "more streams than may be")
         if self.is_idle:
             self._web.renew()
-        said: dict[str, str] = {}
-        fields = []
-        for name, value in event.headers:
-            word, text = str(name), str(value)
-            said.setdefault(word, text)
-            fields.append((word, text))
-        type_ = said.get("content-type", "").partition(";")[0].strip().lower()
-        method, target = said.get(":method", ""), said.get(":path", "")
-        request = Request(method, target, type_, forwarded(fields))
-        self._coming[event.stream_id] = Coming(request, self._web.listener.clock())
-        if event.stream_ended is not None:
-            return
-        if said.get("content-length", "0").isdigit() and (
-            int(said.get("content-length", "0")) > self._web.service.max_body
-        ):
-            self._refuse_body(event.stream_id)
+        request = Request(meant.method, meant.target, meant.type, meant.forwarded)
+        stream = Asked(
+            number, self.stream_room, BODY_WINDOW, is_end,
+            request=request, since=self._web.waits_since, length=meant.length, pieces=[],
+        )  # fmt: skip
+        self.streams[number] = stream
+        if is_end:
+            self._serve(stream)
+        elif meant.length > self._web.service.max_body:
+            self._refuse_body(stream)
+        else:
+            stream.since = self._web.listener.clock()
+            self._coming[number] = stream
 
-    def _gather(self, event: DataReceived) -> None:
-        assert event.stream_id is not None
-        coming = self._coming.get(event.stream_id)
-        size = event.flow_controlled_length or 0
-        if coming is None:  # it was refused: nobody waits for the rest
-            self._h2.acknowledge_received_data(size, event.stream_id)
-            return
-        coming.credit += size
-        coming.request.body += event.data or b""
-        if len(coming.request.body) > self._web.service.max_body:
-            self._refuse_body(event.stream_id)
+    def trailed(self, stream: Asked, meant: Meant) -> None:
+        """Fields behind a body, which say nothing to us."""
+        if meant.is_request or not stream.has_ended:
+            raise Failed(PROTOCOL, "fields where a request has them not")
+        if stream.number in self._coming:
+            self._serve(stream)
 
-    def _refuse_body(self, stream: int) -> None:
-        self._give_credit(stream, self._coming.pop(stream))
-        self._asked.add(stream)
+    def came(self, stream: Asked, octets: bytes) -> None:
+        """A part of a body."""
+        if stream.number not in self._coming:  # it was refused: nobody waits for the rest
+            self.credit(len(octets))
+            return
+        stream.size += len(octets)
+        stream.pieces.append(octets)
+        if stream.size > self._web.service.max_body:
+            self._refuse_body(stream)
+        elif stream.has_ended:
+            self._serve(stream)
+
+    def was_reset(self, stream: Asked, _code: int) -> None:
+        """The client does not want it any more."""
+        self._resets += 1
+        number = stream.number
+        if self._coming.pop(number, None) is not None:
+            self.credit(stream.size)
+        if stream.is_owed:
+            stream.is_owed = False
+            self._asked -= 1
+        if self._going.pop(number, None) is not None:
+            self._unsent -= len(stream.rest)
+
+    def has_room(self) -> None:
+        """The client lets us send more: at the end of the turn, however often he says so."""
+        self._has_room = True
+
+    def leaves(self, _last: int) -> None:
+        """The client leaves."""
+        self._web.is_closing = True
+
+    def _refuse_body(self, stream: Asked) -> None:
+        self._coming.pop(stream.number, None)
+        self.credit(stream.size)
+        self._owe(stream)
         self._web.refuse(413, partial(self._respond, stream))
 
-    def _serve(self, stream: int) -> None:
-        coming = self._coming.pop(stream, None)
-        if coming is None:
+    def _serve(self, stream: Asked) -> None:
+        self._coming.pop(stream.number, None)
+        self.credit(stream.size)
+        if stream.length >= 0 and stream.size != stream.length:
+            raise Failed(PROTOCOL, "a body that is not as long as was said")
+        pieces = stream.pieces
+        stream.request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._owe(stream)
+        self._web.serve(stream.request, partial(self._respond, stream))
+
+    def _owe(self, stream: Asked) -> None:
+        stream.pieces = []
+        stream.is_owed = True
+        self._asked += 1
+
+    # What goes
+
+    def _respond(self, stream: Asked, response: Response) -> None:
+        if not stream.is_owed or self._is_over:
             return
-        self._give_credit(stream, coming)
-        self._asked.add(stream)
-        self._web.serve(coming.request, partial(self._respond, stream))
-
-    def _give_credit(self, stream: int, coming: Coming) -> None:
-        if coming.credit:
-            self._h2.acknowledge_received_data(coming.credit, stream)
-
-    def _forget(self, stream: int | None) -> None:
-        coming = self._coming.pop(stream, None) if stream is not None else None
-        if coming is not None and coming.credit:
-            self._h2.increment_flow_control_window(coming.credit)
-        self._asked.discard(stream or 0)
-        going = self._going.pop(stream or 0, None)
-        if going is not None:
-            self._unsent -= len(going.body)
-
-    def _respond(self, stream: int, response: Response) -> None:
-        if stream not in self._asked or self._is_over:
-            return
-        self._asked.discard(stream)
+        stream.is_owed = False
+        self._asked -= 1
         self._answered += 1
-        fields = [(":status", str(response.status)), *response.fields]
-        if not response.trailers:
-            fields.append(("content-length", str(len(response.body))))
-        is_bare = not response.body and not response.trailers
-        try:
-            self._h2.send_headers(stream, fields, end_stream=is_bare)
-        except H2Error:
-            return
-        if not is_bare:
-            self._going[stream] = Going(memoryview(response.body), response.trailers)
-            self._unsent += len(response.body)
+        body, trailers = response.body, response.trailers
+        block = _block(response.status, response.fields, -1 if trailers else len(body))
+        is_bare = not body and not trailers
+        self.say_fields(stream.number, block, is_end=is_bare)
+        if is_bare:
+            self.finish(stream)
+        else:
+            stream.rest, stream.trailers = body, trailers
+            self._unsent += len(body)
+            self._going[stream.number] = stream
             self._send(stream)
-        self._flush()
+        if not self._is_in_turn:
+            self._flush()
         if self._unsent > MAX_UNSENT:
             self._web.listener.pipeline.counters.add("kdns_connections_closed_total", "unread")
             self._end()
 
-    def _send(self, stream: int) -> None:
+    def _send(self, stream: Asked) -> None:
         """Sends as much of a response as the client has room for."""
-        going = self._going[stream]
-        try:
-            while going.body or not going.trailers:
-                room = self._h2.local_flow_control_window(stream)
-                size = min(len(going.body), room, self._h2.max_outbound_frame_size)
-                if size <= 0 and going.body:
-                    return
-                is_last = size == len(going.body) and not going.trailers
-                self._h2.send_data(stream, bytes(going.body[:size]), end_stream=is_last)
-                going.body = going.body[size:]
-                self._unsent -= size
-                if is_last:
-                    break
-            if going.trailers:
-                self._h2.send_headers(stream, going.trailers, end_stream=True)
-        except H2Error:  # the stream was reset in the meantime
-            self._unsent -= len(going.body)
-        del self._going[stream]
-        self._web.renew()
-
-    def _send_more(self) -> None:
-        for stream in list(self._going):
-            self._send(stream)
+        before = len(stream.rest)
+        is_sent = self.say(stream, ends=not stream.trailers)
+        self._unsent -= before - len(stream.rest)
+        if not is_sent:
+            return
+        if stream.trailers:
+            self.say_fields(stream.number, _block(0, stream.trailers, -1), is_end=True)
+        del self._going[stream.number]
+        self.finish(stream)
 
     def _flush(self) -> None:
-        self._web.write(self._h2.data_to_send())
+        if self.out:
+            octets = b"".join(self.out)
+            self.out.clear()
+            self._web.write(octets)
 
     def _look_at_time(self) -> None:
         """Closes at what was begun too long ago, however busy the connection is beside it."""
@@ -294,14 +320,18 @@ class Http2:
             listener.pipeline.counters.add("kdns_connections_closed_total", "time")
             self._end()
 
-    def _tell_end(self, code: ErrorCodes) -> None:
-        with suppress(H2Error):
-            self._h2.close_connection(code)
-        self._flush()
-
     def _end(self) -> None:
         """Says what is still to be said, and closes."""
         self._flush()
         self._is_over = True
+        self._late = b""
         self._web.is_closing = True
         self._web.settle()
+
+
+@lru_cache(maxsize=1024)
+def _block(status: int, fields: Fields, length: int) -> bytes:
+    """The fields of a response, or those behind its body where there is no status."""
+    start: Fields = ((":status", str(status)),) if status else ()
+    end: Fields = (("content-length", str(length)),) if length >= 0 else ()
+    return hpack.encode((*start, *fields, *end))

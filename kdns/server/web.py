@@ -16,7 +16,8 @@ from kdns.server.accepting import StreamListener
 from kdns.server.asking import ask
 from kdns.server.forwarded import asker
 from kdns.server.peers import Peer, address_of
-from kdns.server.webservices import PREFACE, Refusal, Request, Response, Service
+from kdns.server.webservices import Refusal, Request, Response, Service
+from kdns.wire.http2 import PREFACE
 
 
 class Speaker(Protocol):
@@ -137,6 +138,7 @@ class Web(asyncio.Protocol):
             self.transport.resume_reading()
             if self._speaker is not None:
                 self._speaker.receive(b"")
+                self.settle()
 
     def write(self, octets: bytes) -> None:
         """Sends."""

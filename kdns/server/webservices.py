@@ -17,8 +17,6 @@ from kdns.observe.counters import Counters
 from kdns.wire.lifetime import lifetime
 
 PATH: Final = "/dns-query"
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""What a client of HTTP/2 begins with."""
 TYPE: Final = "application/dns-message"
 MAX_MESSAGE: Final = 65535
 GRPC_PATH: Final = "/coredns.dns.DnsService/Query"
