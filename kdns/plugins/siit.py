@@ -102,6 +102,7 @@ class Siit(Filter):
             flags=found.flags & ~types.AD,
             plugin=self.name,
             live=found.live or answer.live,
+            first=0,  # some of them may have been left out
         )
 
     def _row(self, rrset: RRset, most: int) -> RRset | None:

@@ -100,7 +100,7 @@ def _records(question: Question, answer: Answer, at: int) -> Written | None:
         fixed = _RECORD(_AT_QUESTION, type_, rrset.cls, rrset.ttl, len(rdatas[0]))
         if count == 1:
             return fixed + rdatas[0], 1, 0, None, False
-        turning = answer.first or count
+        turning = min(answer.first or count, count)
         block = (at, 12 + len(rdatas[0]), turning) if answer.rotate and turning > 1 else None
         return fixed + fixed.join(rdatas), count, 0, block, False
     if type_ == types.SRV and len(sets) == 1:

@@ -159,10 +159,13 @@ def write(question: Question, answer: Answer, flags: int, now: float, turn: floa
     )
 
 
-def _parted(answer: Answer) -> tuple[tuple[RRset, ...], RRset]:
+def _parted(answer: Answer) -> tuple[tuple[RRset, ...], RRset | None]:
     """The answer section with its addresses in two sets: those that come first, and the others,
-    which are given once more."""
-    at = next(at for at, rrset in enumerate(answer.answer) if rrset.type in _ADDRESSES)
+    which are given once more. Some plugin may have taken all addresses out."""
+    addresses = (at for at, rrset in enumerate(answer.answer) if rrset.type in _ADDRESSES)
+    at = next(addresses, None)
+    if at is None:
+        return answer.answer, None
     whole, count = answer.answer[at], answer.first
     near = replace(whole, rdatas=whole.rdatas[:count])
     rest = replace(whole, rdatas=whole.rdatas[count:])

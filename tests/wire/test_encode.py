@@ -443,3 +443,20 @@ def test_a_ttl_is_never_more_than_it_was():
     answer = Answer(answer=(RRset(WEB, types.A, 9, (b"abcd",)),), aging=(1002.0, 5))
     asked = Question(1, types.RD, WEB, WEB, types.A)
     assert b"\0\0\0\5\0\4abcd" in encode(asked, answer, types.QR, now=1000.0).wire
+
+
+@pytest.mark.parametrize("sets", ["none", "one", "few", "behind a CNAME"])
+def test_what_is_to_come_first_may_have_been_left_out(sets: str) -> None:
+    """A plugin in front may take addresses out of what is answered near the asker."""
+    name = names.parse("a.example")
+    few = RRset(name, types.A, 5, addresses(1 if sets == "one" else 2))
+    cname = RRset(name, types.CNAME, 5, (names.parse("b.example"),))
+    behind = RRset(names.parse("b.example"), types.A, 5, addresses(2))
+    held = {"none": (cname,), "behind a CNAME": (cname, behind)}.get(sets, (few,))
+    answer = Answer(answer=held, rotate=True, first=3)
+    asked = question("a.example", has_opt=True)
+    for turn in (0.0, 0.4, 0.9):
+        wire = encode(asked, answer, FLAGS, now=0, turn=turn)
+        reply = wire.wire if wire.block is None else turned(wire.wire, wire.block, turn)
+        told = {str(rdata) for rrset in read(reply).answer for rdata in rrset}
+        assert len(told) == sum(len(one.rdatas) for one in held)
