@@ -89,26 +89,58 @@ def test_selectors_match_the_labels_of_pods(path):
             assert any(wanted.items() <= have for have in labels), f"{each['kind']}: {wanted}"
 
 
-@needs_kubectl
-def test_the_rights_are_those_of_coredns_and_no_more():
-    rules = one(BASE, "ClusterRole", "system:coredns")["rules"]
-    rights = {
+def rights(path: Path, role: str) -> set[tuple[str, str, str]]:
+    """(API group, resource, verb) of all that a ClusterRole allows."""
+    return {
         (group, resource, verb)
-        for rule in rules
+        for rule in one(path, "ClusterRole", role)["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
         if rule.keys() == {"apiGroups", "resources", "verbs"}
     }
+
+
+def bound(path: Path, role: str) -> str:
+    """The account that has the role."""
+    (binding,) = (
+        each for each in rendered(path)
+        if each["kind"] == "ClusterRoleBinding" and each["roleRef"]["name"] == role
+    )  # fmt: skip
+    (subject,) = binding["subjects"]
+    return subject["name"]
+
+
+def watched(*kinds: tuple[str, str]) -> set[tuple[str, str, str]]:
+    return {(*kind, verb) for kind in kinds for verb in ("list", "watch")}
+
+
+@needs_kubectl
+def test_the_rights_are_those_of_coredns_and_no_more():
     core = ("endpoints", "services", "pods", "namespaces")
     kinds = [*(("", resource) for resource in core), ("discovery.k8s.io", "endpointslices")]
-    assert rights == {(*kind, verb) for kind in kinds for verb in ("list", "watch")}
-    binding = one(BASE, "ClusterRoleBinding")
+    assert rights(BASE, "system:coredns") == watched(*kinds)
     account = one(BASE, "ServiceAccount")
-    assert binding["roleRef"]["name"] == "system:coredns"
-    assert [one["name"] for one in binding["subjects"]] == [account["metadata"]["name"]]
+    assert bound(BASE, "system:coredns") == account["metadata"]["name"]
     (pod,) = pods(BASE)
     assert pod["spec"]["serviceAccountName"] == account["metadata"]["name"]
+
+
+@needs_kubectl
+def test_names_beyond_the_cluster_have_the_rights_that_their_pages_ask_for():
+    path, role = TOP / "config" / "overlays" / "beyond", "system:coredns-beyond"
+    gateway = "gateway.networking.k8s.io"
+    kinds = [(gateway, "gateways"), (gateway, "httproutes"), ("networking.k8s.io", "ingresses")]
+    assert rights(path, role) == watched(("", "nodes"), *kinds)
+    assert bound(path, role) == one(path, "ServiceAccount")["metadata"]["name"]
+    asked: set[tuple[str, str, str]] = set()
+    for page in ("ingress", "nodeport"):
+        text = (TOP / "kdns" / "plugins" / f"{page}.md").read_text()
+        for rule in yaml.safe_load(text.partition("~~~\n")[2].partition("~~~")[0]):
+            (group,) = rule["apiGroups"]
+            assert rule["verbs"] == ["list", "watch"]
+            asked |= watched(*((group, resource) for resource in rule["resources"]))
+    assert asked == rights(path, role)
 
 
 @needs_kubectl
