@@ -6,19 +6,15 @@ are full. A stream that fails fails alone.
 
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
-import h2.config
-import h2.connection
-import h2.errors
-import h2.events
-import h2.exceptions
-import h2.settings
-
 from kdns.client.line import StaleError, UpstreamError
+from kdns.wire import hpack
+from kdns.wire import http2 as wire
+from kdns.wire.http2 import CANCEL, MOST, PROTOCOL, REFUSED, Failed, Link, Stream
 
 Headers = Sequence[tuple[str, str]]
+Read = dict[bytes, bytes]
 _MOST_BODY = 70_000
 """A message of 65,535 octets and what frames it."""
 _MOST_STREAMS = 100
@@ -33,7 +29,7 @@ class Response:
     """What came for a request; trailers join the headers."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
-    body: bytearray = field(default_factory=bytearray)
+    body: bytes | bytearray = b""
 
     @property
     def status(self) -> str:
@@ -46,31 +42,27 @@ Come = list[tuple[int, Outcome]]
 """By the number the asker gave a request."""
 
 
-class Http2:
+class Asked(Stream, kw_only=True):
+    """A stream, by the number the asker gave it, and what came on it."""
+
+    asker: int
+    response: Response
+
+
+class Http2(Link[Asked, Read]):
     """The client's side of a connection."""
 
     busy = 100
     """Requests from which another connection is worth its price."""
 
     def __init__(self) -> None:
-        config = h2.config.H2Configuration(
-            header_encoding=None,
-            validate_outbound_headers=False,  # perf: they are our own, always the same
-            normalize_outbound_headers=False,
-        )
-        self._link = h2.connection.H2Connection(config)
-        self._link.initiate_connection()
-        codes = h2.settings.SettingCodes
-        self._link.update_settings(
-            {codes.INITIAL_WINDOW_SIZE: _STREAM_WINDOW, codes.ENABLE_PUSH: 0}
-        )
-        self._link.increment_flow_control_window(_WINDOW)
+        super().__init__({wire.STREAM_WINDOW: _STREAM_WINDOW, wire.ENABLE_PUSH: 0}, _WINDOW)
+        self.outgoing.insert(0, wire.PREFACE)
         self._waiting: deque[tuple[int, Headers, bytes]] = deque()
-        self._bodies: dict[int, memoryview] = {}
-        """What is left to be sent, by stream."""
-        self._streams: dict[int, tuple[int, Response]] = {}
-        self._taken = 0
-        """Octets that came since the other side was last told that there is room."""
+        self._bodies: dict[int, Asked] = {}
+        """Those that have not said all."""
+        self._next = 1
+        self._come: Come = []
         self.is_over = False
         """True once the other side takes no more requests."""
 
@@ -79,111 +71,146 @@ class Http2:
 
         Raises UpstreamError where the connection is at its end.
         """
+        if self._next > MOST:
+            raise UpstreamError("http2: no streams left")
         self._waiting.append((number, headers, body))
-        try:
-            self._pump()
-        except h2.exceptions.H2Error as error:
-            raise UpstreamError(f"http2: {error}") from error
+        self._pump()
 
     def cancel(self, number: int) -> None:
         """Nobody waits for a response any more."""
         self._waiting = deque(one for one in self._waiting if one[0] != number)
-        for stream, (mine, _) in self._streams.items():
-            if mine == number:
-                self._reset(stream, h2.errors.ErrorCodes.CANCEL)
+        for stream in self.streams.values():
+            if stream.asker == number:
+                self._abandon(stream)
                 break
-        with suppress(h2.exceptions.H2Error):  # the next octets will say it again
-            self._pump()
+        self._pump()
 
     def out(self) -> bytes:
         """What is to be written now."""
-        return self._link.data_to_send()
+        octets = b"".join(self.outgoing)
+        self.outgoing.clear()
+        return octets
 
     def receive(self, octets: bytes) -> Come:
         """The responses that the octets complete; raises UpstreamError for a broken connection."""
         come: Come = []
+        self._come = come
         try:
-            for event in self._link.receive_data(octets):
-                self._take(event, come)
-            self._pump()
-        except (h2.exceptions.H2Error, ValueError) as error:
+            self.receive_frames(octets)
+        except Failed as error:
             raise UpstreamError(f"http2: {error}") from error
+        self._pump()
         return come
 
-    def _take(self, event: h2.events.Event, come: Come) -> None:
-        if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
-            held = self._streams.get(event.stream_id)
-            if held is not None:
-                held[1].headers.update(event.headers or ())
-        elif isinstance(event, h2.events.DataReceived):
-            self._take_data(event, come)
-        elif isinstance(event, h2.events.StreamEnded):
-            self._end(event.stream_id, None, come)
-        elif isinstance(event, h2.events.StreamReset):
-            code = int(event.error_code)
-            refused = code == h2.errors.ErrorCodes.REFUSED_STREAM
-            kind = StaleError if refused else UpstreamError
-            self._end(event.stream_id, kind(f"http2: stream reset, code {code}"), come)
-        elif isinstance(event, h2.events.ConnectionTerminated):
-            self._leave(come)
+    # What comes
 
-    def _take_data(self, event: h2.events.DataReceived, come: Come) -> None:
-        held = self._streams.get(event.stream_id)
-        self._taken += event.flow_controlled_length or 0
-        if self._taken > _WINDOW // 2:
-            self._link.increment_flow_control_window(self._taken)
-            self._taken = 0
-        if held is None:
-            return
-        held[1].body += event.data or b""
-        if len(held[1].body) > _MOST_BODY:
-            self._reset(event.stream_id, h2.errors.ErrorCodes.CANCEL)
-            come.append((held[0], UpstreamError("http2: response too long")))
+    def is_known(self, number: int) -> bool:
+        """Whether a stream was ever opened."""
+        return number < self._next and number % 2 == 1
 
-    def _leave(self, come: Come) -> None:
-        """GOAWAY: all is asked elsewhere, for h2 takes nothing more from then on."""
+    def is_gone(self, _number: int) -> bool:
+        """We leave first, and replies may come late."""
+        return True
+
+    def read(self, fields: hpack.Fields) -> Read:
+        """The fields of a response; of several with one name, the last."""
+        is_late = False
+        for name, _ in fields:
+            is_pseudo = name.startswith(b":")
+            if (is_pseudo and (is_late or name != b":status")) or name != name.lower() or not name:
+                raise Failed(PROTOCOL, "a field that may not be")
+            is_late |= not is_pseudo
+        return dict(fields)
+
+    def begun(self, _number: int, _meant: Read, *, is_end: bool) -> None:
+        """A server opens nothing that we would want."""
+        raise Failed(PROTOCOL, f"a stream of the server's own{' ends' if is_end else ''}")
+
+    def trailed(self, stream: Asked, meant: Read) -> None:
+        """Headers, or trailers."""
+        response, status = stream.response, meant.get(b":status", b"")
+        if response.headers and (status or not stream.has_ended):
+            raise Failed(PROTOCOL, "headers in the middle of a response")
+        if not status.startswith(b"1"):
+            response.headers = {**response.headers, **meant} if response.headers else meant
+        if stream.has_ended:
+            self._complete(stream)
+
+    def came(self, stream: Asked, octets: bytes) -> None:
+        """A part of a body."""
+        self.credit(len(octets))
+        response = stream.response
+        if not response.body:
+            response.body = octets
+        else:
+            if not isinstance(response.body, bytearray):
+                response.body = bytearray(response.body)
+            response.body += octets
+        if len(response.body) > _MOST_BODY:
+            self._abandon(stream)
+            self._come.append((stream.asker, UpstreamError("http2: response too long")))
+        elif stream.has_ended:
+            self._complete(stream)
+
+    def was_reset(self, stream: Asked, code: int) -> None:
+        """The server gives nothing for a request."""
+        self._bodies.pop(stream.number, None)
+        kind = StaleError if code == REFUSED else UpstreamError
+        self._come.append((stream.asker, kind(f"http2: stream reset, code {code}")))
+
+    def has_room(self) -> None:
+        """What waits is looked at when all has come."""
+
+    def leaves(self, _last: int) -> None:
+        """GOAWAY: all is asked elsewhere, for that is sooner than to see what still comes."""
         self.is_over = True
-        for stream in tuple(self._streams):
-            self._end(stream, StaleError("http2: going away"), come)
-        come += [(number, StaleError("http2: going away")) for number, _, _ in self._waiting]
+        gone = [stream.asker for stream in self.streams.values()]
+        gone += [number for number, _, _ in self._waiting]
+        self._come += [(number, StaleError("http2: going away")) for number in gone]
+        self.streams.clear()
+        self._bodies.clear()
         self._waiting.clear()
 
-    def _end(self, stream: int, error: UpstreamError | None, come: Come) -> None:
-        held = self._streams.pop(stream, None)
-        self._bodies.pop(stream, None)
-        if held is not None:
-            come.append((held[0], error or held[1]))
+    def _complete(self, stream: Asked) -> None:
+        response = stream.response
+        size = response.headers.get(b"content-length")
+        if size is not None and size != b"%d" % len(response.body):
+            failed = UpstreamError("http2: a response that is not as long as was said")
+            self._come.append((stream.asker, failed))
+        else:
+            self._come.append((stream.asker, response))
+        if not stream.is_said:
+            self._abandon(stream)
 
-    def _reset(self, stream: int, code: h2.errors.ErrorCodes) -> None:
-        self._streams.pop(stream, None)
-        self._bodies.pop(stream, None)
-        try:
-            self._link.reset_stream(stream, code)
-        except h2.exceptions.H2Error:
-            return  # it is closed already
+    def _abandon(self, stream: Asked) -> None:
+        self._bodies.pop(stream.number, None)
+        self.abandon(stream.number, CANCEL)
+
+    # What goes
 
     def _pump(self) -> None:
         """Sends what there is room for now."""
-        link = self._link
-        for stream in tuple(self._bodies):
-            self._send_body(stream)
-        most = min(link.remote_settings.max_concurrent_streams, _MOST_STREAMS)
-        while self._waiting and not self.is_over and len(self._streams) < most:
-            number, headers, body = self._waiting.popleft()
-            stream = link.get_next_available_stream_id()
-            link.send_headers(stream, list(headers), end_stream=not body)
-            self._streams[stream] = (number, Response())
-            if body:
-                self._bodies[stream] = memoryview(body)
-                self._send_body(stream)
+        for stream in tuple(self._bodies.values()) if self._bodies else ():
+            self._send(stream)
+        most = min(self.most, _MOST_STREAMS)
+        while self._waiting and not self.is_over and len(self.streams) < most:
+            self._begin(*self._waiting.popleft())
 
-    def _send_body(self, stream: int) -> None:
-        link, left = self._link, self._bodies[stream]
-        while left:
-            room = min(link.local_flow_control_window(stream), link.max_outbound_frame_size)
-            if room <= 0:
-                self._bodies[stream] = left
-                return
-            piece, left = left[:room], left[room:]
-            link.send_data(stream, bytes(piece), end_stream=not left)
-        del self._bodies[stream]
+    def _begin(self, asker: int, headers: Headers, body: bytes) -> None:
+        number, self._next = self._next, self._next + 2
+        stream = Asked(
+            number, self.stream_room, _STREAM_WINDOW, rest=body, asker=asker, response=Response()
+        )
+        self.streams[number] = stream
+        self.say_fields(number, hpack.encode(headers), is_end=not body)
+        if not body:
+            stream.is_said = True
+        elif not self._send(stream):
+            self._bodies[number] = stream
+
+    def _send(self, stream: Asked) -> bool:
+        if not self.say(stream, ends=True):
+            return False
+        self._bodies.pop(stream.number, None)
+        self.finish(stream)
+        return True

@@ -307,9 +307,9 @@ class Http2(Link[Asked, Meant]):
         self.finish(stream)
 
     def _flush(self) -> None:
-        if self.out:
-            octets = b"".join(self.out)
-            self.out.clear()
+        if self.outgoing:
+            octets = b"".join(self.outgoing)
+            self.outgoing.clear()
             self._web.write(octets)
 
     def _look_at_time(self) -> None:

@@ -71,10 +71,10 @@ def frame(kind: int, flags: int, stream: int, body: bytes = b"") -> bytes:
 
 
 class Link(Generic[S, T]):
-    """The connection; `out` is what is to be written."""
+    """The connection; `outgoing` is what is to be written."""
 
     def __init__(self, settings: dict[int, int], window: int) -> None:
-        self.out: list[bytes] = []
+        self.outgoing: list[bytes] = []
         self.streams: dict[int, S] = {}
         self.room = 65_535
         """Octets that we may send, of all streams together."""
@@ -100,7 +100,10 @@ class Link(Generic[S, T]):
             self._push, self._ping, self._goaway, self._more_room, self._continuation,
         )  # fmt: skip
         body = b"".join(_SETTING.pack(*each) for each in settings.items())
-        self.out += (frame(SETTINGS, 0, 0, body), frame(WINDOW, 0, 0, window.to_bytes(4, "big")))
+        self.outgoing += (
+            frame(SETTINGS, 0, 0, body),
+            frame(WINDOW, 0, 0, window.to_bytes(4, "big")),
+        )
 
     # What a subclass says
 
@@ -136,6 +139,10 @@ class Link(Generic[S, T]):
         """Whether a stream was ever opened."""
         raise NotImplementedError
 
+    def is_gone(self, number: int) -> bool:
+        """Whether something may still come about a stream that is not there."""
+        return number in self._gone
+
     # What a subclass does
 
     def receive_frames(self, octets: bytes) -> None:
@@ -170,10 +177,10 @@ class Link(Generic[S, T]):
             block, self._start = self._start + block, b""
         piece, block = block[: self.max_frame], block[self.max_frame :]
         flags = is_end | (not block) << 2
-        self.out.append(frame(HEADERS, flags, number, piece))
+        self.outgoing.append(frame(HEADERS, flags, number, piece))
         while block:
             piece, block = block[: self.max_frame], block[self.max_frame :]
-            self.out.append(frame(CONTINUATION, (not block) << 2, number, piece))
+            self.outgoing.append(frame(CONTINUATION, (not block) << 2, number, piece))
 
     def say(self, stream: S, *, ends: bool) -> bool:
         """Sends what there is room for of a stream's rest; true when all of it has left."""
@@ -183,7 +190,7 @@ class Link(Generic[S, T]):
             if size <= 0 and rest:
                 return False
             is_last = size == len(rest)
-            self.out.append(frame(DATA, ends and is_last, stream.number, bytes(rest[:size])))
+            self.outgoing.append(frame(DATA, ends and is_last, stream.number, bytes(rest[:size])))
             stream.room -= size
             self.room -= size
             if is_last:
@@ -199,7 +206,7 @@ class Link(Generic[S, T]):
 
     def abandon(self, number: int, code: int) -> None:
         """Resets a stream."""
-        self.out.append(frame(RESET, 0, number, code.to_bytes(4, "big")))
+        self.outgoing.append(frame(RESET, 0, number, code.to_bytes(4, "big")))
         self.streams.pop(number, None)
         self._gone.append(number)
 
@@ -208,12 +215,14 @@ class Link(Generic[S, T]):
         self._owed += octets
         if self._owed > self._window >> 2:
             self._unread += self._owed
-            self.out.append(frame(WINDOW, 0, 0, self._owed.to_bytes(4, "big")))
+            self.outgoing.append(frame(WINDOW, 0, 0, self._owed.to_bytes(4, "big")))
             self._owed = 0
 
     def say_goodbye(self, code: int) -> None:
         """Says that the connection ends, and why."""
-        self.out.append(frame(GOAWAY, 0, 0, self.last.to_bytes(4, "big") + code.to_bytes(4, "big")))
+        self.outgoing.append(
+            frame(GOAWAY, 0, 0, self.last.to_bytes(4, "big") + code.to_bytes(4, "big"))
+        )
 
     # Frames
 
@@ -290,7 +299,7 @@ class Link(Generic[S, T]):
         """What comes where nothing may come is passed over only if we were the first to leave."""
         if not self.is_known(number):
             raise Failed(PROTOCOL, "a stream that was never opened")
-        if number not in self._gone:
+        if not self.is_gone(number):
             raise Failed(CLOSED, "a stream that is closed")
 
     def _priority(self, _flags: int, number: int, body: bytes) -> None:
@@ -320,7 +329,7 @@ class Link(Generic[S, T]):
         self._has_settings = True
         for code, value in _SETTING.iter_unpack(body):
             self._set(code, value)
-        self.out.append(frame(SETTINGS, ACK, 0))
+        self.outgoing.append(frame(SETTINGS, ACK, 0))
         self.has_room()
 
     def _set(self, code: int, value: int) -> None:
@@ -350,7 +359,7 @@ class Link(Generic[S, T]):
         if len(body) != 8:
             raise Failed(SIZE, "no ping")
         if not flags & ACK:
-            self.out.append(frame(PING, ACK, 0, body))
+            self.outgoing.append(frame(PING, ACK, 0, body))
 
     def _goaway(self, _flags: int, number: int, body: bytes) -> None:
         if number:
