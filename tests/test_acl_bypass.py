@@ -51,18 +51,24 @@ NAMES = [
     "alias.example", "chain.example", "twin.example", "secret.a.svc.cluster.local.a.svc.cluster.local",
     "secret.example.a.svc.cluster.local", "alias.example.b.svc.cluster.local",
     "10-1-66-66.secret.a.svc.cluster.local", "secret.a.b.svc.cluster.local", "wild.other.example",
+    "srv.example", "multi.example", "odd.example", "SECRET.example",
 ]  # fmt: skip
-TYPES = ["A", "A", "A", "SRV", "CNAME", "ANY", "AAAA"]
+TYPES = ["A", "A", "A", "SRV", "CNAME", "ANY", "AAAA", "PTR", "HTTPS"]
 
 RULES = [
     "acl secret.a.svc.cluster.local secret.example {{\n {} net 10.1.0.1\n}}",
     "acl {{\n allow net 10.1.0.2/32\n {} net 10.1.0.0/24\n}}",
     "acl secret.a.svc.cluster.local {{\n {0} net 10.1.0.0/31\n}}\n"
     "acl secret.example {{\n {0} net 10.1.0.1\n}}",
+    "acl secret.a.svc.cluster.local secret.example {{\n allow net 10.1.0.2/32 fd00::/8\n {}\n}}",
+    "tenant {{\n deny from a to a/secret\n}}\nacl secret.example {{\n {} net 10.1.0.1\n}}",
+    "tenant {{\n allow to a/open a/out\n deny from a\n answer nxdomain\n}}\n"
+    "acl secret.example {{\n {} net 10.1.0.1\n}}",
 ]
 AROUND = [
     "cache 30",
     "cache {\n serve_stale 1h immediate\n prefetch 1\n}",
+    "cache {\n serve_stale 1h verify\n keepttl\n}",
     "loadbalance",
     "minimal",
     "any",
@@ -81,6 +87,13 @@ AROUND = [
     "aaaa suppress",
     'template IN A example {\n match ^alias[.]\n answer "{{ .Name }} 60 IN CNAME secret.example."\n fallthrough\n}',
     'template IN A example {\n match ^chain[.]\n answer "{{ .Name }} 60 IN CNAME in.b.svc.cluster.local."\n fallthrough\n}',
+    'template IN ANY example {\n match ^srv[.]\n answer "{{ .Name }} 60 IN SRV 0 0 80 secret.example."\n additional "secret.example. 60 IN A 10.66.66.66"\n fallthrough\n}',
+    'template IN ANY example {\n match ^multi[.]\n answer "{{ .Name }} 60 IN CNAME SeCret.example."\n answer "secret.example. 60 IN A 10.66.66.66"\n fallthrough\n}',
+    "rewrite name exact odd.example out.a.svc.cluster.local answer name out.a.svc.cluster.local odd.example",
+    "rewrite cname regex (.*)[.]example[.]$ secret.a.svc.cluster.local.",
+    "rewrite ttl regex .* 0-5",
+    "rewrite type SRV A",
+    "rewrite edns0 local set 0xffee {client_ip}",
     "bufsize 1232",
     "metadata",
     "cookies",
