@@ -290,9 +290,14 @@ class Prometheus(Observer):
         return self._exchanges.slots((self._server(zone, client), name, view), client.protocol)
 
     def _server(self, zone: Key, client: Client) -> str:
-        """The listener that was asked: a bound address, else the wildcard."""
+        """The listener that was asked: a bound address, else the wildcard.
+
+        A PROXY header names the proxy's own port; then it is the block's first listener.
+        """
         host = names.format_address(client.local) if any(client.local) else ""
         own = [self.site] if zone else [one.site for one in self.site.life.plugins]
+        if zone and all(port != client.local_port for _, port in self.site.listen):
+            return self.site.label
         if all((host, client.local_port) not in site.listen for site in own):
             host = ""
         scheme = "dns" if client.transport in ("udp", "tcp") else client.transport

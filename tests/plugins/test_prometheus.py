@@ -314,6 +314,13 @@ async def test_a_listener_of_one_address_is_named_by_it():
     assert servers == {"dns://127.0.0.1:53", "dns://[::1]:53"}
 
 
+def test_behind_a_proxy_that_names_its_own_port_the_listener_is_named():
+    plugin = made(listen=(("127.0.0.1", 5353),), label="dns://127.0.0.1:5353")
+    asker = fakes.client()
+    assert asker.local_port == 53
+    assert plugin._server(ROOT, asker) == "dns://127.0.0.1:5353"
+
+
 async def test_a_web_configuration_that_will_not_do_costs_the_page_not_the_server(tmp_path, caplog):
     plugin = made(f"127.0.0.1:0 {{\n tls {tmp_path}/absent\n}}")
     await plugin.start()
