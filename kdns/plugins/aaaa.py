@@ -53,15 +53,19 @@ class Aaaa(Filter):
     def _view(self) -> View | None:
         return self.site.beside.get("cluster")
 
-    async def start(self) -> None:
-        """Looks at our own addresses and, as far as it is known by now, at the cluster."""
-        if self._mode != "auto":
-            return
-        if self._view is None:
+    def look(self) -> None:
+        """Looks whether there is a cluster to go by."""
+        if self._mode == "auto" and self._view is None:
             raise self.settings.fail(
                 "aaaa: auto goes by the cluster's addresses, and there is no cluster",
                 "add kubernetes to this server block, or say suppress",
             )
+
+    async def start(self) -> None:
+        """Looks at our own addresses and, as far as it is known by now, at the cluster."""
+        self.look()
+        if self._mode != "auto":
+            return
         self._own = frozenset(_own_widths())
         self.judge()
 

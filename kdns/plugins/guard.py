@@ -50,25 +50,30 @@ class Guard(Filter):
     def _view(self) -> View | None:
         return self.site.beside.get("cluster")
 
-    async def start(self) -> None:
-        """Reads the list of domains, and says what is shadowed as far as it is known by now."""
+    def look(self) -> None:
+        """Reads the list of domains; raises ConfigError where it, or the cluster, is not there."""
         if self._view is None:
             raise self.settings.fail(
                 "guard: there is no cluster to guard", "add kubernetes to this server block"
             )
-        if self.settings.has("tlds"):
-            await self._read(self.settings.get("tlds"))
-        self.judge()
-
-    async def _read(self, given: str) -> None:
-        line, path = self.settings.all("tlds")[0], Path(join(self.site.root, given))
+        if not self.settings.has("tlds"):
+            return
+        line, path = (
+            self.settings.all("tlds")[0],
+            Path(join(self.site.root, self.settings.get("tlds"))),
+        )
         try:
-            content = await asyncio.to_thread(path.read_text, errors="replace")
+            content = path.read_text(errors="replace")
         except OSError as error:
             raise line.fail(f"guard: cannot read {path}: {error.strerror}") from error
         self._domains = parse(content.splitlines())
         if not self._domains:
             raise line.fail(f"guard: {path} names no domain", "one top-level domain a line")
+
+    async def start(self) -> None:
+        """The same, and says what is shadowed as far as it is known by now."""
+        await asyncio.to_thread(self.look)
+        self.judge()
 
     def tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Follows the cluster."""

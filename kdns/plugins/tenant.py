@@ -59,13 +59,17 @@ class Tenant(Filter):
         self._refuses = settings.get("answer", "refused") == "refused"
         self._tally = Tally(site.counters, "kdns_tenant_denied_total", site.label)
 
-    async def start(self) -> None:
+    def look(self) -> None:
         """Looks whether there is somebody to tell clients apart."""
         if "clients" not in self.site.beside:
             raise self.settings.fail(
                 "tenant: nobody knows the namespaces of clients",
                 "set `pods verified` in kubernetes, in this server block",
             )
+
+    async def start(self) -> None:
+        """The same."""
+        self.look()
 
     def at_once(self, query: Query, next_: Soon) -> Result | Awaitable[Result]:
         """The rest of the chain's answer, without what this asker may not see."""
