@@ -376,7 +376,7 @@ def _shown(packet: bytes, told: bytes | None, plain: bytes | None) -> str:
 
 
 @pytest.mark.timeout(90)  # five seconds on a machine of its own
-@settings(max_examples=250, deadline=None, phases=set(Phase) - {Phase.explain})
+@settings(max_examples=150, phases=set(Phase) - {Phase.explain})
 @given(corefile=corefiles, start=st.lists(st.builds(Put, objects), max_size=8), todo=stories())
 async def test_table_and_chain_tell_one_truth(
     corefile: str, start: list[Put], todo: list[object]

@@ -247,7 +247,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(240)  # twenty seconds on a machine of its own
-@settings(max_examples=80, deadline=None, phases=set(Phase) - {Phase.explain})
+@settings(max_examples=50, phases=set(Phase) - {Phase.explain})
 @given(corefile=corefiles(), todo=stories())
 async def test_table_and_chain_tell_one_truth_with_every_plugin(
     folder: Path, corefile: str, todo: list[object]

@@ -65,7 +65,7 @@ def wire_records(message: dns.message.Message, section: int) -> list[tuple[objec
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120)
 @given(
     st.lists(rrsets(), max_size=4), st.lists(rrsets(), max_size=2), st.lists(rrsets(), max_size=3)
 )
@@ -157,7 +157,7 @@ def served(draw: st.DrawFn) -> tuple[Question, Answer]:
     return asked, found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200)
 @given(served(), st.floats(0, 1, exclude_max=True), st.integers(60, 1300))
 def test_the_short_way_writes_what_the_general_way_writes(
     exchange: tuple[Question, Answer], turn: float, limit: int
