@@ -26,6 +26,5 @@ def test_what_cannot_start_is_seen_before(tmp_path: Path, inside, line, why):
     text = f". {{\n{inside}\n}}\n".replace("tlds ", f"tlds {tmp_path}/")
     assembly = build(text, str(tmp_path / "Corefile"), Services(), [])
     with pytest.raises(ConfigError, match=why) as caught:
-        for plugin in assembly.plugins:
-            plugin.look()
+        _ = [plugin.look() for plugin in assembly.plugins]
     assert caught.value.line == line
