@@ -187,6 +187,13 @@ def unknown(command: str) -> str:
     )
 
 
+@pytest.mark.skipif(not README, reason="there is no README here")
+def test_the_readme_leads_to_every_page_once() -> None:
+    text = README[0].read_text(encoding="utf-8")
+    table = text.partition("## Directives\n")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"\(kdns/plugins/(\w+\.md)\)", table)) == [path.name for path in PAGES]
+
+
 @pytest.mark.parametrize("path", [*README, *PAGES], ids=lambda path: path.name)
 def test_shown_commands_are_known(path: Path) -> None:
     shown = commands(path.read_text(encoding="utf-8"))

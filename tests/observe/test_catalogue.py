@@ -75,13 +75,14 @@ def row(name: str) -> str:
     return f"| `{name}` | {labels} | {metric.help} |"
 
 
-def test_the_readme_lists_ours():
+def test_the_page_of_prometheus_lists_ours():
     """A row for each: name, labels, help."""
-    text = (TOP / "README.md").read_text(encoding="utf-8")
+    page = TOP / "kdns" / "plugins" / "prometheus.md"
+    text = page.read_text(encoding="utf-8")
     listed = {line for line in text.splitlines() if line.startswith("| `kdns_")}
     rows = {row(name) for name in METRICS if name.startswith("kdns_")}
-    assert not rows - listed, "missing in the README"
-    assert not listed - rows, "in the README, but not in the catalogue"
+    assert not rows - listed, f"missing in {page}"
+    assert not listed - rows, "on the page, but not in the catalogue"
 
 
 def test_the_pages_list_the_others():
