@@ -130,6 +130,12 @@ class Functions(Mapping[str, Callable[..., Value]]):
             raise ExprError("what it says of the client's address cannot be evaluated")
         return said
 
+    def bufsize(self) -> int:
+        """How large a reply the client can take."""
+        query = self.once()
+        is_stream = query.client.transport not in _UDP
+        return 65535 if is_stream else max(query.question.size, 512)
+
     def once(self) -> Asked:
         """The query, whose answer is for this once."""
         self.query.forget()
@@ -186,7 +192,7 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "id": lambda f: f.once().question.id,
     "opcode": lambda f: f.query.question.flags >> 11 & 0xF,
     "size": lambda f: len(f.once().packet),
-    "bufsize": lambda f: f.once().question.size,
+    "bufsize": Functions.bufsize,
     "do": lambda f: f.query.question.do,
     "incidr": lambda _, address, block: in_cidr(address, block),
     "metadata": lambda f, label: f.query.meta(label),

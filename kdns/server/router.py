@@ -172,7 +172,7 @@ class Router:
         while True:
             suffix = key[at:]
             blocks = self._zones.get(suffix, ())
-            if query.type == types.DS:
+            if query.type == types.DS and suffix != ROOT:
                 blocks = blocks[::-1]  # CoreDNS: of several blocks for the parent the last one
             block = next((one for one in blocks if one.wants(query)), None)
             if block is not None and query.type != types.DS:

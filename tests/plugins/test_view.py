@@ -319,3 +319,18 @@ async def test_of_several_views_of_the_parent_the_last_takes_ds():
     world = await World("".join(blocks)).start()
     assert await world.ask("10.1.0.1", type_="TXT") == '"v1"'
     assert await world.ask("10.1.0.1", type_="DS") == '"v2"'
+
+
+async def test_of_several_views_of_the_root_the_first_takes_ds():
+    """CoreDNS: the root is no parent to go on to, only what is left when nobody has the name."""
+    answers = [f'template IN ANY . {{\nanswer "{{{{ .Name }}}} TXT v{at}"\n}}\n' for at in (1, 2)]
+    blocks = [f". {{\nview v {{\nexpr true\n}}\n{one}}}\n" for one in answers]
+    world = await World("".join(blocks)).start()
+    assert await world.ask("10.1.0.1", type_="DS") == '"v1"'
+
+
+@pytest.mark.parametrize(("transport", "size"), [("udp", 512), ("tcp", 65535), ("tls", 65535)])
+async def test_who_says_no_size_takes_what_the_transport_does(transport, size):
+    world = await World(views(f"bufsize() == {size}", "true")).start()
+    world.transport = transport
+    assert (await world.ask("10.1.0.1"))[-1] == "1"
