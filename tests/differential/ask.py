@@ -8,16 +8,18 @@ from contextlib import suppress
 from tests.differential.peer import HOST
 
 
-async def ask(packet: bytes, ports: list[int], *, tcp: bool, wait_s: float) -> list[bytes | None]:
+async def ask(
+    packet: bytes, ports: list[int], *, tcp: bool, wait_s: float, client: str = HOST
+) -> list[bytes | None]:
     """Each server's reply, None from those that are silent for too long.
 
     Where only some are silent they are asked once more with patience: a busy machine is no finding.
     """
     send = _tcp if tcp else _udp
-    replies = await send(packet, ports, wait_s)
+    replies = await send(packet, ports, wait_s, client)
     if any(replies) and not all(replies):
         silent = [at for at, reply in enumerate(replies) if reply is None]
-        again = await send(packet, [ports[at] for at in silent], 4 * wait_s)
+        again = await send(packet, [ports[at] for at in silent], 4 * wait_s, client)
         for at, reply in zip(silent, again, strict=True):
             replies[at] = reply
     return replies
@@ -34,10 +36,10 @@ class _Socket(asyncio.DatagramProtocol):
             future.set_result(data)
 
 
-async def _udp(packet: bytes, ports: list[int], wait_s: float) -> list[bytes | None]:
+async def _udp(packet: bytes, ports: list[int], wait_s: float, client: str) -> list[bytes | None]:
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_datagram_endpoint(
-        lambda: _Socket(ports), local_addr=(HOST, 0)
+        lambda: _Socket(ports), local_addr=(client, 0)
     )
     try:
         for port in ports:
@@ -49,14 +51,14 @@ async def _udp(packet: bytes, ports: list[int], wait_s: float) -> list[bytes | N
         transport.close()
 
 
-async def _tcp(packet: bytes, ports: list[int], wait_s: float) -> list[bytes | None]:
+async def _tcp(packet: bytes, ports: list[int], wait_s: float, client: str) -> list[bytes | None]:
     with socket.socket() as chosen:
-        chosen.bind((HOST, 0))
-        mine = chosen.getsockname()[1]
+        chosen.bind((client, 0))
+        mine = chosen.getsockname()
     return list(await asyncio.gather(*[_tcp_one(packet, port, mine, wait_s) for port in ports]))
 
 
-async def _tcp_one(packet: bytes, port: int, mine: int, wait_s: float) -> bytes | None:
+async def _tcp_one(packet: bytes, port: int, mine: tuple[str, int], wait_s: float) -> bytes | None:
     loop = asyncio.get_running_loop()
     with socket.socket() as sock:
         sock.setblocking(False)
@@ -64,7 +66,7 @@ async def _tcp_one(packet: bytes, port: int, mine: int, wait_s: float) -> bytes 
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # One client port for all servers: what reads it (whoami, log) then says the same.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        sock.bind((HOST, mine))
+        sock.bind(mine)
         with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
             async with asyncio.timeout(wait_s):
                 await loop.sock_connect(sock, (HOST, port))

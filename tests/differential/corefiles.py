@@ -36,7 +36,10 @@ AROUND: dict[str, tuple[str, ...]] = {
         "cache 100 outside.test", "cache {\n  success 2048 60 10\n  denial 1024 20 1\n }", "cache {\n  keepttl\n }",
         "cache {\n  servfail 0\n }", "cache {\n  serve_stale\n }", "cache 60 cluster.local {\n  prefetch 2 1m 20%\n }",
     ),
-    "loadbalance": ("loadbalance", "loadbalance round_robin"),
+    "loadbalance": (
+        "loadbalance", "loadbalance round_robin", "loadbalance weighted FOLDER/weights",
+        "loadbalance round_robin {\n  prefer 192.0.2.0/28 10.0.0.0/8\n }",
+    ),
     "errors": ("errors", "errors {\n  consolidate 1s \".*\" warning\n }", "errors stdout"),
     "log": ("log", "log . {\n  class denial error\n }", "log outside.test \"{remote} {name}\""),
     "metadata": ("metadata",),
@@ -55,6 +58,7 @@ AROUND: dict[str, tuple[str, ...]] = {
         "template IN A tmpl.test {\n  match ^b[.]\n  answer \"{{ .Name }} IN CNAME www.outside.test.\"\n }",
         "template IN AAAA {\n  match .*[.]outside[.]test[.]$\n  rcode NOERROR\n  fallthrough\n }",
         "template ANY TXT tmpl.test {\n  answer \"{{ .Name }} 5 {{ .Class }} {{ .Type }} \\\"zone {{ .Zone }}\\\"\"\n  additional \"x.tmpl.test. 5 IN A 192.0.2.1\"\n }",
+        "template IN A tmpl.test {\n  match ^b[.]\n  expr type() == 'A' && size() < 200\n  answer \"{{ .Name }} 60 IN A 192.0.2.9\"\n  fallthrough\n }",
         "template IN A tmpl.test {\n  match (^|[.])c[.]\n  rcode REFUSED\n  ederror 15 \"not today\"\n }",
     ),
     "rewrite": (
@@ -71,6 +75,10 @@ AROUND: dict[str, tuple[str, ...]] = {
         "rewrite ttl exact www.outside.test 11",
         "rewrite cname exact www.outside.test. two.outside.test.",
         "rewrite rcode suffix .outside.test NXDOMAIN NOERROR",
+        "rewrite edns0 local set 0xffee {qname} revert", "rewrite edns0 nsid set", "rewrite edns0 subnet set 24 56 revert",
+        "rewrite name regex (.*)[.]rewrite[.]test {1}.outside.test answer auto", "rewrite ttl regex .*[.]outside[.]test[.] -15",
+        "rewrite name substring rewrite outside answer value (.*)[.]outside[.]test {1}.rewrite.test", "rewrite type AAAA A",
+        "rewrite name prefix pre- \"\" answer auto", "rewrite cname regex www[.](.*) two.{1}",
         "rewrite continue name suffix .rewrite.test .outside.test answer auto\n rewrite name exact www.outside.test two.outside.test",
     ),
     "header": (
@@ -98,7 +106,15 @@ AROUND: dict[str, tuple[str, ...]] = {
         "k8s_external ext.test outside.test {\n  fallthrough\n }",
     ),
     "file": (
-        "file FOLDER/zone.test zone.test", "file FOLDER/zone.test zone.test {\n  fallthrough\n }",
+        "file FOLDER/zone.test zone.test", "file FOLDER/zone.test zone.test\n transfer zone.test {\n  to *\n }", "file FOLDER/zone.test zone.test {\n  fallthrough\n }",
+    ),
+    "auto": ("auto zone.test {\n  directory FOLDER db[.](.*) {1}\n }", "auto {\n  directory FOLDER\n }\n transfer {\n  to *\n }"),
+    "dynupdate": ("dynupdate zone.test {\n  file FOLDER/zone.test\n  allow k. * ANY\n }",),
+    "tsig": ("tsig {\n  secret k. pRZgBrBvI4NAHZYhxmhs/Q==\n }", "tsig outside.test {\n  secret k. pRZgBrBvI4NAHZYhxmhs/Q==\n  require TXT MX\n }"),
+    "erratic": ("erratic {\n  drop 0\n  truncate 0\n  delay 0\n }",),
+    "view": (
+        "view v {\n  expr true\n }", "view v {\n  expr type() in ['A', 'AAAA']\n  expr name() endsWith '.test.'\n }",
+        "view v {\n  expr incidr(client_ip(), '127.0.0.0/8') && proto() == 'udp'\n }", "view v {\n  expr bufsize() > 600 || do()\n }",
     ),
     "acl": (
         "acl {\n  block type TXT net 127.0.0.0/8\n }", "acl {\n  filter type AAAA\n }",
@@ -119,6 +135,7 @@ FILES = {
     "hosts": "192.0.2.20 twenty.hosts.test alias.hosts.test # words\n2001:db8::20\ttwenty.hosts.test\n"
     "# 192.0.2.21 no.hosts.test\n192.0.2.20 again.hosts.test\nnot-an-ip x.hosts.test\n192.0.2.22 TWO.Hosts.Test.\n",
     "part": "errors\nloadbalance\n",
+    "weights": "www.outside.test\n192.0.2.80 3\ntwo.outside.test\n192.0.2.1 5\n192.0.2.2 1\n",
     "search.conf": "search default.svc.cluster.local svc.cluster.local outside.test\n",
     "zone.test": """$ORIGIN zone.test.
 $TTL 120
@@ -147,6 +164,7 @@ _http._tcp IN SRV 0 5 80 a
 """,
 }
 """Files that Corefiles name, in FOLDER."""
+FILES["db.zone.test"] = FILES["zone.test"]
 
 
 @dataclass
@@ -210,6 +228,35 @@ def plugins_config(rng: Random) -> Config:
             config.words.add(name)
         end = _end(rng, config) if key == "." else rng.choice(ENDS)
         config.text += _block(rng, key, [*lines, end])
+    return config
+
+
+CENTRES = ("", "kubernetes", "forward", "cache")
+PAIRS = [
+    (centre, name)
+    for centre in CENTRES
+    for name in sorted(AROUND)
+    if name != centre and (centre == "kubernetes" or name not in BESIDE)
+]
+"""Each plugin alone, and beside what most Corefiles are made of."""
+
+
+def pair_config(rng: Random, centre: str, name: str) -> Config:
+    """One root block of two plugins, or of one alone."""
+    config = Config("")
+    lines = [rng.choice(AROUND[name])]
+    config.words |= {name, centre} - {""}
+    if centre == "kubernetes":
+        lines.append(stanza(rng, config))
+    elif centre:
+        config.has_root_forward = True
+        config.words.add("forward")
+        lines.append(rng.choice([end for end in ENDS if end.startswith("forward . ")]))
+    if centre == "cache":
+        lines.append(rng.choice(AROUND["cache"]))
+    config.text = _block(rng, ".", lines)
+    if name == "view":
+        config.text += _block(rng, ".", ["whoami"])
     return config
 
 

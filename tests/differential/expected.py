@@ -257,6 +257,29 @@ EXPECTED = (
         lambda case: reasons.is_of_file(case) and ".sub.zone.test." in f".{reasons.name_of(case)}.",
     ),
     Expected(
+        "file-ent",
+        "a name that only has names below it exists, and so falls through to nobody (RFC 8020 §2)",
+        NEGATIVE,
+        lambda case: reasons.is_of_file(case)
+        and case.our_fields.get("rcode") == "NOERROR"
+        and reasons.name_of(case).split(".")[0] in ("ent", "w", "wc", "_tcp"),
+    ),
+    Expected(
+        "rewrite-opt",
+        "who asked without EDNS gets none (RFC 6891 §7); CoreDNS answers what rewrite made of the question",
+        frozenset({"edns"}),
+        lambda case: "rewrite edns0" in case.config.text and case.our_fields.get("edns") is None,
+    ),
+    Expected(
+        "transfer-others",
+        "a transfer of what nobody here holds goes to the next plugin, as every question does; "
+        "CoreDNS says SERVFAIL",
+        frozenset(),
+        lambda case: reasons.type_of(case) in ("AXFR", "IXFR")
+        and " transfer" in case.config.text
+        and case.their_fields.get("rcode") == "SERVFAIL",
+    ),
+    Expected(
         "file-above",
         "a name that only has names below it exists (RFC 4592 §2.2.2); CoreDNS lets it fall through",
         frozenset(),

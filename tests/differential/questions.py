@@ -52,6 +52,9 @@ class Asked:
     tcp: bool
     text: str
     """How a person reads it."""
+    client: str = "127.0.0.1"
+    after_s: float = 0.0
+    """How long to wait before it is asked."""
 
 
 def generate(rng: Random, cluster: Cluster | None, config: Config, count: int) -> list[Asked]:
@@ -66,6 +69,28 @@ def generate(rng: Random, cluster: Cluster | None, config: Config, count: int) -
         makers += [("external", names.external)] * 4
     makers += [plugins, outside] * (1 if makers else 4)
     return [_ask(rng, *rng.choice(makers)) for _ in range(count)]
+
+
+def again(rng: Random, asked: list[Asked]) -> list[Asked]:
+    """The questions, each asked again now and then: later, with DO or CD, or by somebody else."""
+    found = []
+    for at, one in enumerate(asked):
+        found.append(one)
+        for _ in range(rng.choice((0, 1, 1, 2))):
+            earlier = asked[rng.randint(max(at - 6, 0), at)]
+            packet = bytearray(earlier.packet)
+            said = " again"
+            if rng.random() < 0.3 and len(packet) > 12 and not packet[2] & 0x78:
+                packet[3] ^= 0x10
+                said += " with CD turned"
+            if earlier.packet[-11:-8] == b"\0\0\x29" and rng.random() < 0.4:
+                packet[-4] ^= 0x80
+                said += " with DO turned"
+            client = rng.choice(("127.0.0.1", "127.0.0.9"))
+            after_s = 1.1 if rng.random() < 0.08 else 0.0
+            text = f"{earlier.text}{said} by {client} after {after_s} s"
+            found.append(Asked(earlier.kind, bytes(packet), earlier.tcp, text, client, after_s))
+    return found
 
 
 def odd_packets(rng: Random, count: int) -> list[Asked]:

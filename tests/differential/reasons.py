@@ -198,5 +198,8 @@ def opcode_of(case: Case) -> int:
 
 
 def is_of_file(case: Case) -> bool:
-    """The name is, or leads, into the zone that `file` serves."""
-    return "file" in case.config.words and "zone.test" in f"{name_of(case)} {case.our_fields}"
+    """The name is, or leads, into the zone that comes from a file."""
+    return (
+        bool({"file", "auto", "dynupdate"} & case.config.words)
+        and "zone.test" in f"{name_of(case)} {case.our_fields}"
+    )
