@@ -18,16 +18,35 @@ _ALL = frozenset((types.ANY, types.AXFR, types.IXFR))
 _LEADING = frozenset((types.CNAME, types.DNAME))
 _MOST_NAMES = 64
 """Names that aliases may lead to; a hostile reply may have thousands of them."""
+_ONE_ANSWER = b"\0\1\0\0"
+_OPT = b"\0\0\x29"
+_SIZES = {b"\0\1\0\1": 4, b"\0\x1c\0\1": 16}
+"""Octets of an address, by type and class."""
 
 
 def carried(reply: bytes, end: int, key: Key, plugin: str) -> Carried | None:
     """The reply as it came, where it is plain; its question, of this name, ends at `end`."""
+    if reply[6:10] == _ONE_ANSWER and reply[end : end + 1] < b"\xc0":
+        reply = _pointed(reply, end)
     cargo = screen(reply, end, key)
     if cargo is None:
         return None
     flags = reply[2] << 8 | reply[3]
     kept, options = flags & _KEPT, cargo.options
     return Carried(flags & 0xF, flags=kept, options=options, plugin=plugin, cargo=cargo)
+
+
+def _pointed(reply: bytes, end: int) -> bytes:
+    """A reply whose one address bears the whole name, with a pointer instead: CoreDNS has it so."""
+    start = end + end - 16  # the name again: from 12 to where type and class begin
+    size = _SIZES.get(reply[start : start + 4], 0)
+    after = start + 10 + size
+    rest = reply[10:12], reply[after : after + 3]
+    is_alone = rest in ((b"\0\1", _OPT), (b"\0\0", b""))
+    is_such = size and reply[start + 8 : start + 10] == size.to_bytes(2, "big")
+    if not is_such or not is_alone or reply[end:start] != reply[12 : end - 4]:
+        return reply
+    return reply[:end] + b"\xc0\x0c" + reply[start:]
 
 
 def answered(

@@ -42,6 +42,8 @@ class Stream(Line):
         self._early: list[bytes] = []
         """What waits for the end of the handshake. Each leaves in a record of its own: some servers
         (dnsdist 1.7) wait for the socket while they hold a query from the same record."""
+        self._plain: list[bytes] = []
+        """What leaves at the end of this turn of the loop."""
         self._out = bytearray()
         self._is_connected = False
         self.is_established = False
@@ -65,8 +67,35 @@ class Stream(Line):
         elif not secure.is_ready:
             self._early.append(plain)
         else:
-            secure.send(plain)
-            self._queue(secure.out())
+            if not self._plain:
+                self.lent.loop.call_soon(self._encrypt)
+            self._plain.append(plain)
+
+    def pour(self, plain: bytes) -> None:
+        """Sends octets at once, in as few records as they fit in."""
+        if self._secure is not None and not self._secure.is_ready:
+            self._early.append(plain)
+        elif self._secure is not None:
+            self._plain.append(plain)
+            self._encrypt()
+        else:
+            self._out += plain
+            self._flush()
+
+    def _encrypt(self) -> None:
+        """Sends what this turn of the loop has: one record for each, as of `_early`."""
+        plain, self._plain = self._plain, []
+        secure = self._secure
+        if secure is None or self.is_closed:
+            return
+        try:
+            for octets in plain:
+                secure.send(octets)
+        except UpstreamError as error:
+            self.break_off(str(error))
+            return
+        self._out += secure.out()
+        self._write()
 
     def expire(self, waiter: Waiter) -> None:
         """Gives a query up; where nothing connected in time, the connection too."""

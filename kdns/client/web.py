@@ -42,6 +42,7 @@ class Web(Stream):
         self._codec: Http1 | Http2 | None = None
         self._queued: list[bytes] = []
         self._heard = lent.loop.time()
+        self._is_due = False
         super().__init__(*address, source, lent, secure)
 
     def ready(self) -> None:
@@ -98,9 +99,16 @@ class Web(Stream):
         self.finish(waiter, UpstreamError(f"{self.reading()}: i/o timeout"))
 
     def _drain(self) -> None:
+        """Has what is to be said leave at the end of this turn of the loop."""
+        if not self._is_due:
+            self._is_due = True
+            self.lent.loop.call_soon(self._pour)
+
+    def _pour(self) -> None:
+        self._is_due = False
         codec = self._codec
         if codec is not None and not self.is_closed and (out := codec.out()):
-            self.write(out)
+            self.pour(out)
 
     def _answer(self, waiter: Waiter, outcome: Outcome) -> None:
         if isinstance(outcome, UpstreamError):
