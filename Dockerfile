@@ -12,7 +12,7 @@ COPY kdns kdns
 # leaves NET_BIND_SERVICE permitted to the user it starts; where the ports of a pod are free (Docker, containerd 2) nothing is
 # needed. The kernel refuses to start it in a container whose bounding set lacks the capability.
 RUN python -m venv --copies /opt/kdns \
- && PIP_CONSTRAINT=/src/constraints.txt /opt/kdns/bin/pip install --no-cache-dir --no-compile . \
+ && PIP_CONSTRAINT=/src/constraints.txt /opt/kdns/bin/pip install --no-cache-dir --no-compile '.[quic]' \
  && /opt/kdns/bin/pip uninstall --yes pip \
  && cd /opt/kdns/bin && version=$(python -c 'import sys; print("python%d.%d" % sys.version_info[:2])') \
  && ln -sf "$version" python && ln -sf "$version" python3 \

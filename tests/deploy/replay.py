@@ -67,7 +67,7 @@ def wheels(folder: Path) -> None:
     subprocess.run(
         [
             *pip, "download", "--only-binary", ":all:", "--python-version", version,
-            "-c", str(TOP / "constraints.txt"), "-d", str(folder), str(ours),
+            "-c", str(TOP / "constraints.txt"), "-d", str(folder), f"{ours}[quic]",
         ],
         check=True,
     )  # fmt: skip
@@ -82,7 +82,8 @@ def install() -> Path:
     wheels(folder)
     chrooted("python3", "-m", "venv", "--copies", "/opt/kdns")
     pip = "/opt/kdns/bin/pip"
-    chrooted(pip, "-q", "install", "--no-index", "-f", "/opt/wheels", "--no-compile", "kdns")
+    chrooted(pip, "-q", "install", "--no-index", "-f", "/opt/wheels", "--no-compile", "kdns[quic]")
+    chrooted("/opt/kdns/bin/python", "-c", "import aioquic, h2")  # every transport is served
     chrooted(pip, "-q", "uninstall", "--yes", "pip", "setuptools")
     binaries = ROOT / "opt" / "kdns" / "bin"
     (real,) = binaries.glob("python3.*")
