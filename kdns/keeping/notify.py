@@ -33,6 +33,8 @@ class Notifier:
         self._chance = chance
         self._changed: dict[Key, None] = {}
         self._wake = asyncio.Event()
+        self._said: dict[tuple[Key, str], str] = {}
+        """What stood in the way last, which the log says once."""
 
     def changed(self, zone: Key) -> None:
         """Notes that a zone has a new serial."""
@@ -77,6 +79,7 @@ class Notifier:
             else:
                 rcode = reply[3] & 0xF
                 if rcode == types.NOERROR:
+                    self._said.pop((zone, host), None)
                     return
                 why = types.rcode_name(rcode)
                 break
@@ -84,4 +87,7 @@ class Notifier:
                 upstream.close()
             await asyncio.sleep(wait_s * (0.5 + self._chance.random() / 2))
             wait_s *= 2
+        if self._said.get((zone, host)) == why:
+            return
+        self._said[zone, host] = why
         log.warning("%s was not told that %s has changed: %s", host, names.format(zone), why)

@@ -5,7 +5,8 @@ give stands in `site.beside["transfer"]`: file, auto, secondary, kubernetes and 
 themselves there. Messages are made while they are sent.
 """
 
-from collections.abc import Coroutine, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +24,8 @@ from kdns.wire.parse import parse
 from kdns.wire.records import address as packed
 from kdns.zone.transfers import Source
 
+LOOK_S = 30.0
+"""How often serials are looked at: those of the cluster may change many times a second."""
 _STREAMS = frozenset(("tcp", "tls"))
 _TRANSFERS = frozenset((types.AXFR, types.IXFR))
 
@@ -81,6 +84,7 @@ class Transfer(Backend):
         self._sources: list[Source] = site.beside.setdefault("transfer", [])
         self._targets = targets
         self._hooked: list[tuple[Source, Any]] = []  # Any: a bound method, to be taken off again
+        self._told: dict[Key, int | None] = {}
 
     def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Tells of changes; of several workers one does."""
@@ -95,10 +99,25 @@ class Transfer(Backend):
             for zone in source.zones:
                 if source.serial(zone) is not None:
                     changed(zone)  # CoreDNS: at the start, too
-        await notifier.run()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(notifier.run())
+            both.create_task(self._look(changed))
+
+    async def _look(self, changed: Callable[[Key], None]) -> None:
+        """Tells of what nobody says has changed, which is the cluster."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for zone in {zone for source in self._sources for zone in source.zones}:
+                if self._serial(zone) not in (None, self._told.get(zone)):
+                    changed(zone)
+
+    def _serial(self, zone: Key) -> int | None:
+        source = next((one for one in self._sources if zone in one.zones), None)
+        return source.serial(zone) if source is not None else None
 
     def _changed(self, notifier: Notifier, zone: Key) -> None:
         if self._rule_of(zone) is self.rule:
+            self._told[zone] = self._serial(zone)
             notifier.changed(zone)
 
     async def stop(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 from kdns.corefile.tree import ConfigError
 from kdns.keeping import notify
 from kdns.keeping.shelf import Held, Shelf
+from kdns.plugins import transfer
 from kdns.plugins.base import SKIP
 from kdns.plugins.transfer import Transfer
 from kdns.wire import message, names, types
@@ -189,6 +190,47 @@ async def test_others_are_told_of_a_change_until_they_answer(monkeypatch):
         assert packet[2:12] == b"\x24\0\0\1\0\0\0\0\0\0"
         assert packet[12:] == names.parse("example") + b"\0\6\0\1"
     assert len(held.on_change) == 1
+
+
+class Cluster:
+    """Zones whose serial moves without a word."""
+
+    zones = (names.parse_key("cluster.local"), names.parse_key("unsynced.example"))
+
+    def __init__(self) -> None:
+        self.at: int | None = 1
+        self.on_change: list[object] = []
+
+    def serial(self, zone) -> int | None:
+        return self.at if zone == self.zones[0] else None
+
+    def records(self, zone):
+        return iter(())
+
+
+async def test_others_are_told_of_the_cluster_though_nobody_says_that_it_changed(
+    monkeypatch, caplog
+):
+    monkeypatch.setattr(notify, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(notify, "TOGETHER_S", 0.01)
+    monkeypatch.setattr(transfer, "LOOK_S", 0.05)
+    loop = asyncio.get_running_loop()
+    transport, receiver = await loop.create_datagram_endpoint(Receiver, local_addr=("127.0.0.1", 0))
+    receiver.heard.append(b"")  # answers from the first
+    port = transport.get_extra_info("sockname")[1]
+    made = fakes.chain(f"transfer {{\n to 127.0.0.1:{port}\n}}", Transfer)
+    cluster = Cluster()
+    made.site.beside["transfer"].append(cluster)
+    async with fakes.at_work(made.plugins, {}):
+        await until(lambda: len(receiver.heard) == 2)
+        await asyncio.sleep(0.2)
+        assert len(receiver.heard) == 2, "it did not change"
+        cluster.at = 2
+        await until(lambda: len(receiver.heard) == 3)
+        await asyncio.sleep(0.2)
+        assert len(receiver.heard) == 3
+    transport.close()
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
