@@ -14,6 +14,7 @@ from importlib import import_module
 
 from kdns import COREDNS, __version__
 from kdns.cli import serve
+from kdns.plugins import OURS
 from kdns.server.registry import implemented
 
 COMMANDS = ("check", "lab", "query")
@@ -30,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.version:
         return _printing(partial(print, version()))
     if options.plugins:
-        plugins = "\n".join(f"  dns.{name}" for name in sorted(implemented()))
-        return _printing(partial(print, f"Server types:\n  dns\n\nOther plugins:\n{plugins}"))
+        # CoreDNS: by name, `on` last, as it belongs to no kind of server.
+        names = sorted(implemented(), key=lambda name: (name == "on", name))
+        lines = (f"{name} (not in CoreDNS)" if name in OURS else name for name in names)
+        return _printing(partial(print, *lines, sep="\n"))
     return serve.run(
         serve.Options(
             corefile=options.conf,

@@ -94,7 +94,7 @@ def _at(word: Word, beside: Word) -> str:
 def _missing(word: Word, known: Collection[str], implemented: Collection[str]) -> ConfigError:
     name = word.text
     if name in known:
-        return word.fail(f"{name} is a plugin of CoreDNS that kdns does not have yet")
+        return word.fail(f"{name}: this plugin of CoreDNS is not implemented in kdns")
     if name in _REMOVED:
         return word.fail(f"{name} is no plugin any more", _REMOVED[name])
     return word.fail(f"unknown directive {name!r}", nearest(name, {*known, *implemented}))

@@ -50,8 +50,10 @@ def test_version_names_ours_and_coredns(flag: str, capsys: pytest.CaptureFixture
 def test_plugins_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-plugins"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "  dns.kubernetes" in lines
-    assert "  dns.etcd" not in lines
+    assert "kubernetes" in lines
+    assert "guard (not in CoreDNS)" in lines
+    assert "etcd" not in lines
+    assert lines == [*sorted(lines[:-1]), "on"]  # as CoreDNS lists them
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_check_names_every_mistake_with_line_and_remedy(
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(" ")[0] for line in lines] == [f"{file}:{n}:" for n in (2, 3, 5, 6)]
     assert "did you mean 'kubernetes'?" in lines[0]
-    assert "does not have yet" in lines[1]
+    assert "etcd: this plugin of CoreDNS is not implemented" in lines[1]
     assert "did you mean 'pods'?" in lines[3]
 
 

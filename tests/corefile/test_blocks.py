@@ -21,7 +21,7 @@ def test_every_wrong_name_is_told():
     )
     assert found == [
         "Corefile:2: unknown directive 'forwrd' (did you mean 'forward'?)",
-        "Corefile:3: file is a plugin of CoreDNS that kdns does not have yet",
+        "Corefile:3: file: this plugin of CoreDNS is not implemented in kdns",
         "Corefile:4: federation is no plugin any more"
         " (CoreDNS 1.7.0 removed it; nothing takes its place)",
         "Corefile:5: unknown directive 'xyzzy'",
