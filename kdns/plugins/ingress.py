@@ -87,7 +87,8 @@ class Ingress(Backend):
         if not view.store.has_synced:
             query.forget()
             if not isinstance(found, Answer) or not found.answer:
-                return zone.unsynced.but(ede=UNSYNCED)
+                may_pass = zone_of(key, self._fallthrough) is not None
+                return SKIP if may_pass else zone.unsynced.but(ede=UNSYNCED)
         if found is None:
             return SKIP if zone_of(key, self._fallthrough) is not None else zone.nxdomain
         if isinstance(found, Answer):

@@ -82,7 +82,8 @@ class NodePort(Backend):
         if not view.store.has_synced:
             query.forget()
             if not isinstance(found, Answer) or not found.answer:
-                return zone.unsynced.but(ede=UNSYNCED)
+                may_pass = zone_of(key, self._fallthrough) is not None
+                return SKIP if may_pass else zone.unsynced.but(ede=UNSYNCED)
         if not isinstance(found, Answer):
             return SKIP if zone_of(key, self._fallthrough) is not None else zone.nxdomain
         return found

@@ -122,6 +122,7 @@ async def test_an_answer_is_forgotten_when_what_it_says_changes(name, event):
 
 async def test_before_the_cluster_is_known_nothing_is_denied():
     assert await said(cluster(synced=False), "none.example.org") == "SERVFAIL"
+    assert await said(cluster("fallthrough", synced=False), "none.example.org") == "SKIP"
 
 
 async def test_names_that_do_not_exist_may_fall_through():

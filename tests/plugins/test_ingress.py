@@ -115,10 +115,26 @@ async def test_names_that_do_not_exist_may_fall_through(options, name, expected)
 
 
 async def test_before_the_cluster_is_known_nothing_is_denied():
-    made = cluster("fallthrough", synced=False)
+    made = cluster(synced=False)
     reply = await made.dig("none.example.org", has_opt=True, size=1232)
     assert told(reply) == "SERVFAIL"
     assert [option.code for option in reply.options] == [types.EDE_NOT_READY]
+    assert not made.ledger.keep
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "expected"),
+    [
+        ("fallthrough", "none.example.org", "SKIP"),
+        ("fallthrough example.com", "none.example.org", "SERVFAIL"),
+        ("fallthrough example.com", "none.example.com", "SKIP"),
+        ("fallthrough", "shop.example.org", "192.0.2.1"),
+    ],
+)
+async def test_until_then_others_may_still_answer_where_they_ever_may(options, name, expected):
+    """Nobody could look up anything while the API server is away, its own name included."""
+    made = cluster(options, synced=False)
+    assert await said(made, name) == expected
     assert not made.ledger.keep
 
 

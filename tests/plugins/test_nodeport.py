@@ -147,7 +147,10 @@ async def test_other_news_of_nodes_move_nothing(new):
 
 
 async def test_before_the_cluster_is_known_nothing_is_denied():
+    assert await said(cluster(synced=False), f"none.a.{ZONE}") == "SERVFAIL"
     assert await said(cluster("fallthrough", synced=False), f"none.a.{ZONE}") == "SERVFAIL"
+    made = cluster("fallthrough", "example.org", synced=False)
+    assert await said(made, "none.a.nodeport.example.org") == "SKIP"
 
 
 async def test_names_that_do_not_exist_may_fall_through():
