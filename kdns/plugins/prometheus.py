@@ -314,7 +314,8 @@ def _enabled(life: Life) -> Iterator[tuple[Labels, float]]:
         chain = {
             one.name: None
             for one in serving
-            if one.site.beside is site.beside and not isinstance(one, Monitor)
+            if one.site.beside is site.beside
+            and (not isinstance(one, Monitor) or one.name == "shed")  # CoreDNS asks it, too
         }
         for name in chain:
             for host in dict.fromkeys(host for host, _ in site.listen):
