@@ -23,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.differential import peer
 from tests.differential.api import Api
 from tests.differential.ask import ask
+from tests.differential.corefiles import FILES
 from tests.differential.upstream import Upstream
 
 QUESTIONS = 200
@@ -66,6 +67,64 @@ example.test:PORT {
     }
     whoami
 }
+six.test:PORT {
+    dns64 {
+        allow_ipv4
+    }
+    siit
+    local
+    any
+    hosts {
+        10.0.0.4 four.six.test
+        64:ff9b::a00:5 six.six.test
+    }
+}
+path.test:PORT {
+    prometheus 127.0.0.1:METRICS
+    autopath FOLDER/search.conf
+    nsid here
+    hosts {
+        10.0.0.6 a.two.path.test
+        10.0.0.7 b.one.path.test
+    }
+}
+zone.test:PORT {
+    prometheus 127.0.0.1:METRICS
+    minimal
+    tsig {
+        secret k. pRZgBrBvI4NAHZYhxmhs/Q==
+    }
+    file FOLDER/zone.test
+    transfer {
+        to *
+    }
+}
+view.test:PORT {
+    prometheus 127.0.0.1:METRICS
+    view streams {
+        expr proto() == 'tcp'
+    }
+    acl {
+        block type TXT
+    }
+    whoami
+}
+view.test:PORT {
+    prometheus 127.0.0.1:METRICS
+    view others {
+        expr true
+    }
+    cache
+    template ANY ANY {
+        answer "{{ .Name }} 60 IN A 192.0.2.1"
+    }
+}
+localhost:PORT {
+    prometheus 127.0.0.1:METRICS
+    shed
+    bufsize 1232
+    local
+}
 quiet.test:PORT {
     whoami
 }
@@ -85,6 +144,8 @@ NAMES = (
     "t1.example.test", "t2.example.test", "x.example.test", "a.quiet.test", "a.empty.test",
     "old.outside.test", "www.outside.test", "two.outside.test", "missing.outside.test", "refused.outside.test",
     "servfail.outside.test", "big.outside.test", "elsewhere.invalid",
+    "four.six.test", "six.six.test", "a.one.path.test", "b.one.path.test",
+    "a.zone.test", "none.zone.test", "a.view.test", "localhost", "b.localhost",
 )  # fmt: skip
 TYPES = ("A", "A", "A", "AAAA", "AAAA", "TXT", "MX", "LOC", "SRV", "PTR", "HTTPS", "ANY", "CAA")
 
@@ -101,6 +162,7 @@ KNOWN = {
     "build": "what was built",
     "version": "the Corefile that serves is named from the start; by CoreDNS from the first reload on",
     "cache": "hits of the answer table are counted when the entry is looked at next, cluster names never",
+    "autopath": "names that a search path led to; CoreDNS counts those that exist as asked, too",
     "rest client": "how long calls of the API take; CoreDNS 1.15.0 documents it and publishes nothing",
 }
 """The differences that are meant."""
@@ -108,7 +170,7 @@ LATER = (
     "coredns_cache_requests_total", "coredns_cache_hits_total", "coredns_cache_misses_total",
 )  # fmt: skip
 REST = re.compile(r"coredns_kubernetes_rest_client_(request|rate_limiter)_duration_seconds")
-THEIRS = re.compile(r"go_|process_network_|process_virtual_memory_max|coredns_local_|promhttp_")
+THEIRS = re.compile(r"go_|process_network_|process_virtual_memory_max|promhttp_")
 OWN_AFFAIR = re.compile(
     r"coredns_proxy_conn_cache_(hits|misses)|coredns_(proxy_healthcheck|health_request)"
 )
@@ -132,7 +194,8 @@ def questions(rng: Random, count: int) -> Iterator[tuple[bytes, bool]]:
     """Packets, and whether they go over TCP: few names again and again, answered alike by both."""
     for _ in range(count):
         name = rng.choice(NAMES)
-        type_ = "PTR" if name.endswith(".arpa") else rng.choice(TYPES)
+        types = TYPES[:5] if ".path." in name else TYPES  # that no step leaves the server block
+        type_ = "PTR" if name.endswith(".arpa") else rng.choice(types)
         query = dns.message.make_query(name, type_)
         query.id = rng.randrange(65536)
         if rng.random() < 0.4:
@@ -204,6 +267,8 @@ def compare(theirs: Page, ours: Page) -> Compared:
             found.know("sockets")
         elif REST.match(name) and not a:
             found.know("rest client")
+        elif name == "coredns_autopath_success_total" and set(a) == set(b):
+            found.know("autopath")
         elif name == "coredns_reload_version_info" and not a and len(b) == 1:
             found.know("version")
         elif name in LATER:
@@ -261,6 +326,8 @@ async def run(seed: str = "1", count: int = QUESTIONS) -> Compared:
         stack.callback(upstream.stop)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="metrics-")))
         (folder / "hosts").write_text(HOSTS)
+        (folder / "search.conf").write_text("search one.path.test two.path.test\n")
+        (folder / "zone.test").write_text(FILES["zone.test"])
         api = stack.enter_context(Api(OBJECTS))
         ports, pages = [], []
         for begin in (peer.start_coredns, peer.start_kdns):
