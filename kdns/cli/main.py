@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and words[0] in COMMANDS:
         command: Callable[[], int] = partial(import_module(f"kdns.cli.{words[0]}").main, words[1:])
         return _printing(command)
-    options = _parser().parse_args(words)
+    options = _parser().parse_args(["-h"] if words == ["help"] else words)
     if options.version:
         return _printing(partial(print, version()))
     if options.plugins:
