@@ -16,6 +16,17 @@ Done = Callable[[bytes | None], None]
 def ask(pipeline: Pipeline, packet: bytes, client: Client, peer: Peer, done: Done) -> None:
     """Has a packet answered; `peer` is the client as a socket would name it."""
     now = pipeline.clock()
+    reply = recall(pipeline, packet, client, peer, now)
+    if reply is not None:
+        done(reply)
+    else:
+        answer(pipeline, packet, client, now, done)
+
+
+def recall(
+    pipeline: Pipeline, packet: bytes, client: Client, peer: Peer, now: float
+) -> bytes | None:
+    """The reply that the table remembers, told to whom it concerns."""
     reply = pipeline.recall(packet, peer, now, is_v6=len(client.address) == 16)
     if reply is not None:
         router = pipeline.router
@@ -23,13 +34,16 @@ def ask(pipeline: Pipeline, packet: bytes, client: Client, peer: Peer, done: Don
             pipeline.recalled(packet, peer, client, reply, now)
         pipeline.served(1, now, client.address if router.wants_callers else b"")
         pipeline.tell_due()
-        done(reply)
-        return
-    answer = pipeline.reply(packet, client, now)
-    if answer is None or isinstance(answer, bytes):
-        _told(pipeline, done, answer)
+    return reply
+
+
+def answer(pipeline: Pipeline, packet: bytes, client: Client, now: float, done: Done) -> None:
+    """Has a packet answered that the table does not know."""
+    found = pipeline.reply(packet, client, now)
+    if found is None or isinstance(found, bytes):
+        _told(pipeline, done, found)
     else:
-        drive(answer, partial(_told, pipeline, done))
+        drive(found, partial(_told, pipeline, done))
 
 
 def _told(pipeline: Pipeline, done: Done, reply: Reply) -> None:

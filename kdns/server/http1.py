@@ -5,11 +5,12 @@ body. What cannot be told from the start of another request ends the connection 
 """
 
 import re
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from kdns.server.forwarded import forwarded
-from kdns.server.webservices import Request, Response
+from kdns.server.webservices import Fields, Request, Response
 
 if TYPE_CHECKING:
     from kdns.server.web import Web
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 MAX_HEAD: Final = 16_384
 """Octets of a request's line and fields."""
 MAX_CHUNK_LINE: Final = 64
+MOST_KNOWN: Final = 16
+LONGEST_KNOWN: Final = 1024
+TOGETHER: Final = 128
+"""Pieces that leave in one write."""
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LENGTH: Final = re.compile(r"[0-9]{1,9}")
 _SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,8}")
@@ -40,9 +45,15 @@ class Http1:
     def __init__(self, web: "Web") -> None:
         self._web = web
         self._buffer = b""
+        self._at = 0
+        """How much of it is read."""
         self._head: Head | None = None
         """Of the request whose body is not whole."""
         self._body = b""
+        self._out: list[bytes] = []
+        """What leaves at the end of the turn."""
+        self._known: dict[bytes, Head] = {}
+        """Heads that came before: a client repeats himself."""
         self._stays = True
         self._is_busy = False
         self._is_in_turn = False
@@ -55,7 +66,7 @@ class Http1:
     @property
     def is_over(self) -> bool:
         """No request is being answered."""
-        return not self._is_busy
+        return not (self._is_busy or self._is_in_turn)
 
     def close(self) -> None:
         """Takes no more requests."""
@@ -74,47 +85,69 @@ class Http1:
         self._is_in_turn = True
         try:
             while self._stays and not self._is_busy and not self._web.is_full and self._next():
-                pass
+                if len(self._out) >= TOGETHER:
+                    self._flush()
         except Broken as error:
             self._stays = False
-            self._buffer, self._head = b"", None
+            self._buffer, self._at, self._head = b"", 0, None
             self._is_busy = True
             self._web.refuse(error.status, self._respond)
         finally:
             self._is_in_turn = False
+        self._buffer, self._at = self._buffer[self._at :], 0
+        self._flush()
         if self._is_busy or not self._stays:
             self._web.hold()
+
+    def _flush(self) -> None:
+        if self._out:
+            octets = b"".join(self._out)
+            self._out.clear()
+            self._web.write(octets)
 
     def _next(self) -> bool:
         """Has the next request answered, if it is whole."""
         if self._head is None:
-            end = self._buffer.find(b"\r\n\r\n", 0, MAX_HEAD)
+            at = self._at
+            end = self._buffer.find(b"\r\n\r\n", at, at + MAX_HEAD)
             if end < 0:
-                if len(self._buffer) >= MAX_HEAD:
+                if len(self._buffer) - at >= MAX_HEAD:
                     raise Broken(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
                 return False
-            self._head = parse(self._buffer[:end])
-            self._buffer, self._body = self._buffer[end + 4 :], b""
+            self._head = self._read(self._buffer[at:end])
+            self._at, self._body = end + 4, b""
             if self._head[1] > self._web.service.max_body:
                 raise Broken(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             if self._head[3]:
-                self._web.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._out.append(b"HTTP/1.1 100 Continue\r\n\r\n")
         request, length, stays, _ = self._head
         if not (self._chunked() if length < 0 else self._counted(length)):
             return False
         self._head, self._stays, self._is_busy = None, stays and self._stays, True
-        request.body = self._body
-        self._web.serve(request, self._respond)
+        asked = Request(request.method, request.target, request.type, request.forwarded, self._body)
+        self._web.serve(asked, self._respond)
         return True
 
+    def _read(self, octets: bytes) -> Head:
+        known = self._known.get(octets)
+        if known is None:
+            known = parse(octets)
+            if len(octets) <= LONGEST_KNOWN:
+                if len(self._known) >= MOST_KNOWN:
+                    self._known.clear()
+                self._known[octets] = known
+        return known
+
     def _counted(self, length: int) -> bool:
-        if len(self._buffer) < length:
+        end = self._at + length
+        if len(self._buffer) < end:
             return False
-        self._body, self._buffer = self._buffer[:length], self._buffer[length:]
+        self._body, self._at = self._buffer[self._at : end], end
         return True
 
     def _chunked(self) -> bool:
         """Reads chunks (RFC 9112 §7.1); true after the last one."""
+        self._buffer, self._at = self._buffer[self._at :], 0
         while True:
             end = self._buffer.find(b"\r\n", 0, MAX_CHUNK_LINE)
             if end < 0:
@@ -138,16 +171,27 @@ class Http1:
 
     def _respond(self, response: Response) -> None:
         self._is_busy = False
-        lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
-        lines += [f"{name}: {value}" for name, value in response.fields]
-        lines.append(f"content-length: {len(response.body)}")
         if not self._stays:
-            lines.append("connection: close")
             self._web.is_closing = True
-        self._web.write("\r\n".join((*lines, "", "")).encode("latin-1") + response.body)
-        if self._stays and not self._is_in_turn:
+        head = _head(response.status, response.fields, len(response.body), self._stays)
+        self._out += (head, response.body)
+        if self._is_in_turn:
+            return
+        self._flush()
+        if self._stays:
             self._web.release()
         self._web.settle()
+
+
+@lru_cache(maxsize=1024)
+def _head(status: int, fields: Fields, length: int, stays: bool) -> bytes:
+    """The head of a response."""
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in fields]
+    lines.append(f"content-length: {length}")
+    if not stays:
+        lines.append("connection: close")
+    return "\r\n".join((*lines, "", "")).encode("latin-1")
 
 
 def parse(head: bytes) -> Head:

@@ -100,7 +100,7 @@ class Http2(Link[Asked, Meant]):
     @property
     def is_over(self) -> bool:
         """No request is being answered."""
-        return self._is_over or not (self._asked or self._going or self._late)
+        return self._is_over or not (self._asked or self._going or self._late or self._is_in_turn)
 
     def close(self) -> None:
         """Takes no more requests."""

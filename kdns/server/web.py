@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from kdns.plugins.base import Client
 from kdns.server import accepting
 from kdns.server.accepting import StreamListener
-from kdns.server.asking import ask
+from kdns.server.asking import answer, recall
 from kdns.server.forwarded import asker
 from kdns.server.peers import Peer, address_of
 from kdns.server.webservices import Refusal, Request, Response, Service
@@ -56,6 +56,8 @@ class Web(asyncio.Protocol):
         self._early = b""
         self._peer: Peer = ()
         self._local: Peer = ()
+        self._asker: tuple[Client, Peer] | None = None
+        """Who asks where nobody else is named."""
         self._is_held = False
 
     @property
@@ -153,20 +155,24 @@ class Web(asyncio.Protocol):
     def serve(self, request: Request, done: Callable[[Response], None]) -> None:
         """Has a request answered, now or later."""
         listener = self.listener
-        listener.heard_at = listener.clock()
-        self.renew()
+        pipeline = listener.pipeline
+        listener.heard_at = self.waits_since = now = listener.clock()
+        listener.renew(self)
         try:
             packet = self.service.query(request)
         except Refusal as refusal:
             self._respond(done, refusal.response)
             return
-        if listener.underway >= accepting.MAX_UNDERWAY:
-            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, done)
-            return
         client, peer = self._client(request)
-        self.underway += 1
-        listener.underway += 1
-        ask(listener.pipeline, packet, client, peer, partial(self._answered, done))
+        reply = recall(pipeline, packet, client, peer, now)
+        if reply is not None:
+            self._respond(done, self.service.response(reply))
+        elif listener.underway >= accepting.MAX_UNDERWAY:
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, done)
+        else:
+            self.underway += 1
+            listener.underway += 1
+            answer(pipeline, packet, client, now, partial(self._answered, done))
 
     def refuse(self, status: int, done: Callable[[Response], None]) -> None:
         """Answers where there is no request to speak of."""
@@ -186,7 +192,12 @@ class Web(asyncio.Protocol):
 
     def _client(self, request: Request) -> tuple[Client, Peer]:
         """Who asks: the peer, or whom proxies say that are to be believed."""
+        if not request.forwarded and self._asker is not None:
+            return self._asker
         address, port, peer = asker(self._peer, request.forwarded, self.listener.terms.forwarded)
         here, tlvs = address_of(self._local), self.transport.get_extra_info("tlvs", b"")
         name = self.listener.transport
-        return Client(address, port, name, here, self._local[1], tlvs), peer
+        found = Client(address, port, name, here, self._local[1], tlvs), peer
+        if not request.forwarded:
+            self._asker = found
+        return found
