@@ -3,13 +3,16 @@
 For servers that agree on nothing better. What is not understood ends the connection.
 """
 
+import re
 from collections import deque
 
 from kdns.client.http2 import Come, Headers, Response
 from kdns.client.line import UpstreamError
+from kdns.wire.chunks import Chunks
 
 _MOST_HEAD = 16_384
 _MOST_BODY = 70_000
+_LENGTH = re.compile(rb"[0-9]{1,9}")
 
 
 class Http1:
@@ -22,6 +25,9 @@ class Http1:
         self._asked: int | None = None
         """The request under way; -1 when nobody waits for it any more."""
         self._in = bytearray()
+        self._head: Response | None = None
+        """Of a response whose body is not whole."""
+        self._chunks: Chunks | None = None
         self._out = bytearray()
         self.is_over = False
 
@@ -47,11 +53,9 @@ class Http1:
         self._in += octets
         come: Come = []
         while self._asked is not None:
-            found = _response(self._in)
-            if found is None:
+            response = self._response()
+            if response is None:
                 break
-            response, end = found
-            del self._in[:end]
             if response.status.startswith("1"):
                 continue
             if self._asked >= 0:
@@ -60,6 +64,44 @@ class Http1:
             self.is_over = b"close" in response.headers.get(b"connection", b"").lower()
             self._pump()
         return come
+
+    def _response(self) -> Response | None:
+        """A whole response; None while there is more to come."""
+        if self._head is None:
+            self._head = _head(self._in)
+        head = self._head
+        if head is None:
+            return None
+        if head.status.startswith("1") or head.status == "204":
+            body: bytearray | None = bytearray()
+        elif head.headers.get(b"transfer-encoding", b"").lower() == b"chunked":
+            body = self._chunked()
+        else:
+            body = self._counted(head.headers.get(b"content-length", b""))
+        if body is None:
+            return None
+        head.body, self._head, self._chunks = body, None, None
+        return head
+
+    def _chunked(self) -> bytearray | None:
+        self._chunks = self._chunks or Chunks(_MOST_BODY)
+        try:
+            del self._in[: self._chunks.take(self._in)]
+        except (ValueError, OverflowError) as error:
+            raise UpstreamError(f"http: {error}") from error
+        return self._chunks.body if self._chunks.is_whole else None
+
+    def _counted(self, word: bytes) -> bytearray | None:
+        if not _LENGTH.fullmatch(word):
+            raise UpstreamError("http: no length")
+        length = int(word)
+        if length > _MOST_BODY:
+            raise UpstreamError("http: response too long")
+        if len(self._in) < length:
+            return None
+        body = self._in[:length]
+        del self._in[:length]
+        return body
 
     def _pump(self) -> None:
         if self._asked is None and self._waiting and not self.is_over:
@@ -74,14 +116,15 @@ def _request(headers: Headers, body: bytes) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def _response(held: bytearray) -> tuple[Response, int] | None:
-    """A whole response and where it ends; None while there is more to come."""
+def _head(held: bytearray) -> Response | None:
+    """Takes the head of a response, if it is whole."""
     end = held.find(b"\r\n\r\n")
     if end < 0:
         if len(held) > _MOST_HEAD:
             raise UpstreamError("http: head of a response too long")
         return None
     status, *lines = bytes(held[:end]).split(b"\r\n")
+    del held[: end + 4]
     words = status.split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
         raise UpstreamError("http: malformed response")
@@ -89,43 +132,4 @@ def _response(held: bytearray) -> tuple[Response, int] | None:
     for line in lines:
         name, _, value = line.partition(b":")
         headers[name.strip().lower()] = value.strip()
-    if words[1].startswith(b"1") or words[1] == b"204":
-        return Response(headers), end + 4
-    if headers.get(b"transfer-encoding", b"").lower() == b"chunked":
-        found = _chunks(held, end + 4)
-        return None if found is None else (Response(headers, found[0]), found[1])
-    length = _number(headers.get(b"content-length", b""), 10)
-    if len(held) < end + 4 + length:
-        return None
-    return Response(headers, held[end + 4 : end + 4 + length]), end + 4 + length
-
-
-def _chunks(held: bytearray, at: int) -> tuple[bytearray, int] | None:
-    """A body in chunks, without trailers, and where it ends."""
-    body = bytearray()
-    while True:
-        end = held.find(b"\r\n", at)
-        if end < 0:
-            return None
-        size = _number(bytes(held[at:end]).partition(b";")[0].strip(), 16)
-        at = end + 2
-        if len(held) < at + size + 2:
-            return None
-        if held[at + size : at + size + 2] != b"\r\n":
-            raise UpstreamError("http: malformed chunk")
-        body += held[at : at + size]
-        at += size + 2
-        if not size:
-            return body, at
-        if len(body) > _MOST_BODY:
-            raise UpstreamError("http: response too long")
-
-
-def _number(text: bytes, base: int) -> int:
-    try:
-        number = int(text, base)
-    except ValueError as error:
-        raise UpstreamError("http: no length") from error
-    if not 0 <= number <= _MOST_BODY:
-        raise UpstreamError("http: response too long")
-    return number
+    return Response(headers)

@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Final
 
 from kdns.server.forwarded import forwarded
 from kdns.server.webservices import Fields, Request, Response
+from kdns.wire.chunks import Chunks
 
 if TYPE_CHECKING:
     from kdns.server.web import Web
 
 MAX_HEAD: Final = 16_384
 """Octets of a request's line and fields."""
-MAX_CHUNK_LINE: Final = 64
 MOST_KNOWN: Final = 16
 LONGEST_KNOWN: Final = 1024
 TOGETHER: Final = 128
 """Pieces that leave in one write."""
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LENGTH: Final = re.compile(r"[0-9]{1,9}")
-_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 Head = tuple[Request, int, bool, bool]
 """A request without its body, the length of that (-1 for chunks), whether the connection stays, and
@@ -50,6 +49,7 @@ class Http1:
         self._head: Head | None = None
         """Of the request whose body is not whole."""
         self._body = b""
+        self._chunks: Chunks | None = None
         self._out: list[bytes] = []
         """What leaves at the end of the turn."""
         self._known: dict[bytes, Head] = {}
@@ -115,7 +115,7 @@ class Http1:
                     raise Broken(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
                 return False
             self._head = self._read(self._buffer[at:end])
-            self._at, self._body = end + 4, b""
+            self._at = end + 4
             if self._head[1] > self._web.service.max_body:
                 raise Broken(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             if self._head[3]:
@@ -146,28 +146,19 @@ class Http1:
         return True
 
     def _chunked(self) -> bool:
-        """Reads chunks (RFC 9112 §7.1); true after the last one."""
-        self._buffer, self._at = self._buffer[self._at :], 0
-        while True:
-            end = self._buffer.find(b"\r\n", 0, MAX_CHUNK_LINE)
-            if end < 0:
-                if len(self._buffer) >= MAX_CHUNK_LINE:
-                    raise Broken(HTTPStatus.BAD_REQUEST)
-                return False
-            word = self._buffer[:end].partition(b";")[0].strip()
-            if not _SIZE.fullmatch(word):
-                raise Broken(HTTPStatus.BAD_REQUEST)
-            size = int(word, 16)
-            if len(self._body) + size > self._web.service.max_body:
-                raise Broken(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            rest = self._buffer[end + 2 :]
-            if len(rest) < size + 2:
-                return False
-            if rest[size : size + 2] != b"\r\n":  # trailers are not for us either
-                raise Broken(HTTPStatus.BAD_REQUEST)
-            self._body, self._buffer = self._body + rest[:size], rest[size + 2 :]
-            if not size:
-                return True
+        """Reads chunks; true after the last one."""
+        if self._chunks is None:
+            self._chunks = Chunks(self._web.service.max_body)
+        try:
+            self._at += self._chunks.take(self._buffer[self._at :])
+        except ValueError:
+            raise Broken(HTTPStatus.BAD_REQUEST) from None
+        except OverflowError:
+            raise Broken(HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from None
+        if not self._chunks.is_whole:
+            return False
+        self._body, self._chunks = bytes(self._chunks.body), None
+        return True
 
     def _respond(self, response: Response) -> None:
         self._is_busy = False

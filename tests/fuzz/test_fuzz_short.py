@@ -24,7 +24,7 @@ async def test_three_seconds_find_nothing() -> None:
     report = await run(seed=Random().getrandbits(32), seconds=3)
     assert not report.findings, report.text()
     assert report.counts["packets demo"] > 100
-    assert report.counts["hostile objects"] > 10
+    assert report.counts["hostile objects"] > 0
     assert all(report.counts[f"fed to {target.name}"] for target in TARGETS)
 
 
