@@ -50,18 +50,24 @@ class Cookies(Gate):
         self._path = os.path.join(site.root, given[-1].values[0]) if given else ""
         self._secrets = Secrets(own=site.life.secret.encode())
         self._stamp: tuple[float, int] | None = None
+        self._said = ""
+        """What was last found wrong with the file."""
         self._known: dict[bytes, int] = {}
         """Right cookies behind the addresses they came from, and when they were made."""
         site.beside["cookies"] = self
 
-    async def start(self) -> None:
-        """Reads the secrets."""
+    def look(self) -> None:
+        """Reads the secrets; raises ConfigError."""
         if self._line is not None:
             try:
                 self._read()
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) else error
                 raise self._line.fail(f"cookies: {self._path}: {why}") from error
+
+    async def start(self) -> None:
+        """Reads the secrets."""
+        self.look()
 
     def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Reads the secrets again when they change."""
@@ -143,18 +149,21 @@ class Cookies(Gate):
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
-            self.look()
+            self.refresh()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Reads the file if it has changed; the last good secrets stay if it is not right."""
         try:
             found = os.stat(self._path)
             if (found.st_mtime, found.st_ino) != self._stamp:
                 self._read()
                 log.info("took new secrets from %s", self._path)
+            self._said = ""
         except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            log.warning("%s: %s; the secrets known so far stay", self._path, why)
+            why = str(error.strerror if isinstance(error, OSError) else error)
+            if why != self._said:
+                log.warning("%s: %s; the secrets known so far stay", self._path, why)
+            self._said = why
 
     def _read(self) -> None:
         with open(self._path, encoding="ascii") as file:
