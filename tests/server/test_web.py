@@ -283,7 +283,8 @@ async def test_a_stop_answers_what_is_under_way() -> None:
         while len(waits.gates) < 2:
             await asyncio.sleep(0.001)
         stopping = asyncio.create_task(served.listener.stop(2))
-        await asyncio.sleep(0.05)
+        while not all(one.is_closing for one in served.listener.connections):
+            await asyncio.sleep(0.001)
         waits.open()
         status, fields, _ = await response(reader)
         assert (status, fields["connection"]) == (200, "close")
