@@ -101,7 +101,7 @@ DIRECTIVES = [
     "k8s_external ext.example in-addr.arpa {\n headless\n fallthrough\n}",
     "nodeport cluster.local",
     "ingress hosts.example {\n fallthrough\n}",
-    "hostnames hosts.example",
+    "hostnames hosts.example {\n fallthrough\n}",
 ]
 KUBERNETES = "kubernetes cluster.local in-addr.arpa {{\n manifests cluster.yaml\n ttl 5\n {}\n}}"
 OPTIONS = [

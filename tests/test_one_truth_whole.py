@@ -118,7 +118,7 @@ FILTERS = [
     "k8s_external ext.example {\n headless\n fallthrough\n}",
     "nodeport cluster.local",
     "ingress hosts.example",
-    "hostnames hosts.example",
+    "hostnames hosts.example {\n fallthrough\n}",
 ]
 KUBERNETES = "kubernetes cluster.local in-addr.arpa {{\n manifests cluster.yaml\n ttl 5\n {}\n}}"
 OPTIONS = [

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import ClassVar
 
+from kdns.corefile.claims import claim, unclaimed
 from kdns.corefile.options import Settings, Shape, Syntax, integer, zones
 from kdns.plugins.base import (
     SKIP,
@@ -51,6 +52,8 @@ class Hostnames(Backend):
                 "hostnames: in the root zone every other name would cease to exist",
                 "name the zones of your hosts, or let other names fall through",
             )
+        unclaimed(settings, site.beside, keys)
+        claim(settings, site.beside, keys, self._fallthrough)
         self._serial = OuterSerial()
         made = (OutsideZone(key, self._ttl, self._serial, self.name) for key in keys)
         self._zones = tuple(sorted(made, key=lambda zone: -len(zone.key)))

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import ClassVar
 
+from kdns.corefile.claims import claim
 from kdns.corefile.options import Settings, Shape, Syntax, integer, text, zones
 from kdns.plugins.base import (
     SKIP,
@@ -56,6 +57,7 @@ class K8sExternal(Backend):
         made = (OutsideZone(key, ttl, self._serial, self.name, apex) for key in keys)
         self._zones = tuple(sorted(made, key=lambda zone: -len(zone.key)))
         self._fallthrough = fallthrough(settings)
+        claim(settings, site.beside, keys, self._fallthrough)
         self._apexes = tuple(Key(label(apex) + key) for key in keys)
         """Names that only its own name servers are below: nobody else is asked for those."""
         forward = (key for key in keys if not names.is_reverse(key))
