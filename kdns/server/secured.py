@@ -11,6 +11,8 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from kdns.server.turns import turns
+
 if TYPE_CHECKING:
     from kdns.server.accepting import StreamListener
 
@@ -37,6 +39,8 @@ class Secured(asyncio.Protocol):
         self._make = make
         self._inner: asyncio.Protocol | None = None
         self._has_begun = False
+        self._early = b""
+        """What came of a handshake that waits for its turn."""
         self._is_over = False
         """No more is read."""
         self._is_closing = False
@@ -50,12 +54,28 @@ class Secured(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
+        if self._inner is not None:
+            self._incoming.write(data)
+            self._read()
+            return
+        is_waiting, self._early = bool(self._early), self._early + data
+        if not is_waiting and turns().is_over:  # a handshake takes a millisecond or more
+            self.transport.pause_reading()
+            turns().add(self._go_on)
+        elif not is_waiting:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Makes a step of the handshake."""
+        if self._is_over or self._is_closing or self.transport.is_closing():
+            return
+        self.transport.resume_reading()
         if not self._has_begun:
             self._begin()
+        data, self._early = self._early, b""
         self._incoming.write(data)
-        if self._inner is None and not self._shake():
-            return
-        self._read()
+        if self._shake():
+            self._read()
 
     def eof_received(self) -> bool:
         if self._inner is None or self._is_over:

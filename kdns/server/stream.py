@@ -19,6 +19,7 @@ from kdns.server.peers import Peer, address_of
 from kdns.server.pipeline import Pipeline
 from kdns.server.replies import Flow, Reply
 from kdns.server.terms import Terms
+from kdns.server.turns import turns
 from kdns.zone.transfers import Superseded
 
 MAX_UNDERWAY = 128
@@ -49,6 +50,7 @@ class Connection(asyncio.Protocol):
         "peer",
         "pipeline",
         "transport",
+        "turns",
         "underway",
         "waits_since",
     )
@@ -56,6 +58,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, listener: StreamListener) -> None:
         self.listener = listener
         self.pipeline = listener.pipeline
+        self.turns = turns()
         self.underway = 0
         self.allowance = listener.terms.max_queries
         """How many more queries it may ask."""
@@ -88,6 +91,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
+        if self.turns.is_over:
+            self._hold()
+            self.turns.add(self.settle)
+            return
         self._read()
 
     def eof_received(self) -> bool:
@@ -132,7 +139,7 @@ class Connection(asyncio.Protocol):
             self._hold()
         elif not is_over:
             self._hold()
-            asyncio.get_running_loop().call_soon(self.settle)
+            self.turns.add(self.settle)
 
     def _answer(self, now: float) -> tuple[int, bool]:
         """Octets of messages that were read, and whether no whole message is left for now."""
@@ -178,6 +185,7 @@ class Connection(asyncio.Protocol):
                 if self._is_full or self.underway >= MAX_UNDERWAY:
                     at = end
                     break
+                room *= not self.turns.is_over
             at = end
         self.allowance -= begun - left
         self._buffer = buffer[at:]

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from kdns.plugins.base import Client
 from kdns.server import accepting
@@ -16,8 +16,12 @@ from kdns.server.accepting import StreamListener
 from kdns.server.asking import answer, recall
 from kdns.server.forwarded import asker
 from kdns.server.peers import Peer, address_of
+from kdns.server.turns import turns
 from kdns.server.webservices import Refusal, Request, Response, Service
 from kdns.wire.http2 import PREFACE
+
+PIECE: Final = 1024
+"""Octets that are read between two looks at the time."""
 
 
 class Speaker(Protocol):
@@ -54,11 +58,19 @@ class Web(asyncio.Protocol):
         """The client does not read what is written."""
         self._speaker: Speaker | None = None
         self._early = b""
+        self._unread = b""
+        """What came and waits for its turn."""
+        self._at = 0
+        """How much of it is read."""
+        self._has_ended = False
+        """The client says no more, though not all is read."""
+        self._turns = turns()
         self._peer: Peer = ()
         self._local: Peer = ()
         self._asker: tuple[Client, Peer] | None = None
         """Who asks where nobody else is named."""
         self._is_held = False
+        self._is_paused = False
 
     @property
     def is_idle(self) -> bool:
@@ -87,8 +99,53 @@ class Web(asyncio.Protocol):
                 return
             data, self._early = self._early, b""
             self._speaker = self._begun(data)
-        self._speaker.receive(data)
+        self._unread, self._at = self._unread[self._at :] + data, 0
+        self._read()
+
+    def _read(self) -> None:
+        """Reads what came, as far as there is time in this turn of the loop."""
+        while self._at < len(self._unread) and not self._is_held:
+            if self._turns.is_over:
+                self._pause()
+                self._turns.add(self._read_on)
+                return
+            self._read_piece()
+        self._rest()
+
+    def _read_on(self) -> None:
+        """Reads a piece in any case: it has waited for that."""
+        if self._at < len(self._unread) and not self._is_held:
+            self._read_piece()
+            if self._at < len(self._unread):
+                self._turns.add(self._read_on)
+                return
+        self._rest()
+
+    def _read_piece(self) -> None:
+        assert self._speaker is not None
+        octets = self._unread[self._at : self._at + PIECE]
+        self._at += len(octets)
+        if self.transport.is_closing():
+            self._at = len(self._unread)
+            return
+        self._speaker.receive(octets)
         self.settle()
+
+    def _rest(self) -> None:
+        """Reads again when all that came is read."""
+        if self._at < len(self._unread):
+            return
+        self._unread, self._at = b"", 0
+        if self._is_paused and not self._is_held and not self.transport.is_closing():
+            self._is_paused = False
+            self.transport.resume_reading()
+        if self._has_ended:
+            self.close()
+
+    def _pause(self) -> None:
+        if not self._is_paused and not self.transport.is_closing():
+            self._is_paused = True
+            self.transport.pause_reading()
 
     def _begun(self, data: bytes) -> Speaker:
         if data.startswith(PREFACE) or self.service.transport == "grpc":
@@ -101,7 +158,9 @@ class Web(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client says no more; what was asked is still answered."""
-        self.close()
+        self._has_ended = True
+        if self._at >= len(self._unread):
+            self.close()
         return self.transport.can_write_eof()
 
     def pause_writing(self) -> None:
@@ -131,16 +190,16 @@ class Web(asyncio.Protocol):
         """Reads no more for now."""
         if not self._is_held and not self.transport.is_closing():
             self._is_held = True
-            self.transport.pause_reading()
+            self._pause()
 
     def release(self) -> None:
         """Reads again, where there is room."""
         if self._is_held and not self.is_full and not self.transport.is_closing():
             self._is_held = False
-            self.transport.resume_reading()
             if self._speaker is not None:
                 self._speaker.receive(b"")
                 self.settle()
+            self._read()
 
     def write(self, octets: bytes) -> None:
         """Sends."""

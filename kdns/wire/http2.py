@@ -23,6 +23,8 @@ MAX_FIELDS: Final = 16_384
 MOST: Final = 2**31 - 1
 _MOST_PIECES: Final = 16
 """Frames that a block may come in."""
+_MOST_SETTINGS: Final = 32
+"""In a frame: each that changes windows is done at all streams."""
 _GONE: Final = 128
 """Streams that were abandoned and about which something may still come."""
 
@@ -326,6 +328,8 @@ class Link(Generic[S, T]):
             if not self._has_settings:
                 raise Failed(PROTOCOL, "no settings")
             return
+        if len(body) > 6 * _MOST_SETTINGS:
+            raise Failed(CALM, "settings without end")
         self._has_settings = True
         for code, value in _SETTING.iter_unpack(body):
             self._set(code, value)

@@ -453,9 +453,8 @@ async def test_queries_under_way_of_all_connections_have_a_bound(
         while len(waits.gates) < 20:
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.01)
-        assert (
-            served.listener.underway == len(waits.gates) == 30
-        )  # the last batch is answered whole
+        # The last batch is answered whole, unless the turn of the loop is over before.
+        assert 20 <= served.listener.underway == len(waits.gates) <= 30
         done = asyncio.gather(*(all_of(reader, 15) for reader, _ in clients))
         while not done.done():
             waits.open()

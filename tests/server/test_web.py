@@ -4,6 +4,7 @@ import asyncio
 import base64
 import shutil
 import subprocess
+import time
 from collections import OrderedDict
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from kdns.server.sockets import open_stream
 from kdns.server.terms import Terms
 from kdns.server.web import Web
 from kdns.server.webservices import Doh, Grpc
+from kdns.wire import http2 as frames_
 from tests.certificates import Authority
 from tests.server.test_stream import plain
 from tests.serving import Serving
@@ -678,6 +680,34 @@ WORDS = [
 ]
 
 
+FLOODS = {
+    "settings": frames_.PREFACE + frames_.frame(4, 0, 0) * 20_000,
+    "pings": frames_.PREFACE + frames_.frame(4, 0, 0) + frames_.frame(6, 0, 0, bytes(8)) * 20_000,
+    "chunks": f"POST /dns-query HTTP/1.1\r\ncontent-type: {TYPE}\r\n".encode()
+    + b"transfer-encoding: chunked\r\n\r\n"
+    + b"1\r\nx\r\n" * 40_000,
+    "requests": get("/none") * 5_000,
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+async def test_a_flood_on_few_connections_lets_others_have_their_turns(name: str) -> None:
+    """However much one connection sends at once: the loop comes round after a little of it."""
+    async with Served(plain()) as served:
+        flooding = [await served.connect() for _ in range(4)]
+        for _, writer in flooding:
+            writer.write(FLOODS[name])
+        longest, before = 0.0, time.process_time()
+        until = time.monotonic() + 0.4
+        while time.monotonic() < until:
+            await asyncio.sleep(0)
+            now = time.process_time()
+            longest, before = max(longest, now - before), now
+        for _, writer in flooding:
+            writer.transport.abort()
+    assert longest < 0.03
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     octets=st.one_of(
@@ -687,8 +717,11 @@ WORDS = [
     service=st.sampled_from([Doh("https"), Grpc()]),
 )
 def test_nothing_that_comes_makes_it_fail(octets: bytes, piece: int, service: Doh | Grpc) -> None:
-    web = on_paper(service, plain())
-    for at in range(0, len(octets), piece):
-        web.data_received(octets[at : at + piece])
-    web.eof_received()
-    assert web.underway >= 0
+    async def feed() -> Web:
+        web = on_paper(service, plain())
+        for at in range(0, len(octets), piece):
+            web.data_received(octets[at : at + piece])
+        web.eof_received()
+        return web
+
+    assert asyncio.run(feed()).underway >= 0
