@@ -16,7 +16,6 @@ from kdns.corefile.options import Settings, Shape, Syntax, duration, regex, text
 from kdns.keeping.files import ZoneFile
 from kdns.keeping.shelf import Held, Shelf
 from kdns.plugins.base import (
-    DROP,
     SKIP,
     Backend,
     Query,
@@ -26,7 +25,7 @@ from kdns.plugins.base import (
     own_zones,
     zone_of,
 )
-from kdns.wire import names, types
+from kdns.wire import names
 from kdns.wire.message import Answer
 from kdns.wire.names import Key
 from kdns.zone.files.answer import Alias, ended
@@ -190,8 +189,6 @@ class Auto(Backend):
         found = self.shelf.look(query)
         if found is None:
             return SKIP
-        if query.opcode == types.NOTIFY:
-            return DROP  # CoreDNS: who serves files has no master
         return self._ended(query, found) if isinstance(found, Alias) else found
 
     async def _ended(self, query: Query, alias: Alias) -> Result:

@@ -49,6 +49,20 @@ async def test_files_become_the_zones_their_names_say(tmp_path):
     assert made.plugins[0].shelf.plugin == "auto"
 
 
+async def test_a_notify_is_answered_like_a_question(tmp_path):
+    """As CoreDNS does; `file` says nothing."""
+    written(tmp_path / "db.a.example")
+    made = await chain(f"directory {tmp_path}")
+    answer = await made.ask("a.example", "SOA", flags=types.NOTIFY << 11)
+    assert isinstance(answer, Answer)
+    assert answer.answer[0].type == types.SOA
+
+
+async def test_a_pattern_names_the_zone_by_a_group(tmp_path):
+    with pytest.raises(ConfigError, match="has no group"):
+        await chain(f"directory {tmp_path} .* a.example")
+
+
 async def test_only_zones_below_those_named_are_served(tmp_path):
     written(tmp_path / "db.a.example")
     written(tmp_path / "db.a.other")
