@@ -75,7 +75,7 @@ SORTS = (
          ours=r"unexpected '(extra|x|5s|a|b)' at the end|unexpected `\{`|after the block of|takes no block"
          r"|expected empty_service|may stand once|is no zone \(the zones come first"),
     Sort("braces", "`{` ends its line, and every block is closed",
-         ours=r"must end the line of|is never closed", theirs=r"cancel: (invalid duration|Corefile)"),
+         ours=r"must end the line of|is never closed", theirs=r"cancel: (invalid duration|Corefile)|line ending after 'b'"),
     Sort("bounds", "negative times and capacities, ports that are none, listeners that cannot be",
          ours=r"expected a (whole number|duration such as \S+|number), (at least|found)|expected a port from"
          r"|expected an address with a port|expected a number from|expected a host and a port|Port (could not|out of range)"),

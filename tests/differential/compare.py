@@ -65,12 +65,16 @@ def fields(wire: bytes | None) -> dict[str, Any]:
     """A reply by field; no reply and unreadable ones have a single one."""
     if wire is None:
         return {"reply": "none"}
+    opcode = wire[2] >> 3 & 15 if len(wire) > 12 else 0
+    if opcode == 5 and wire[6:10] == bytes(4):
+        # dnspython wants an SOA in the question of an UPDATE; servers need not.
+        wire = wire[:2] + bytes([wire[2] & 0x87]) + wire[3:]
     try:
         message = dns.message.from_wire(wire, one_rr_per_rrset=True)
     except dns.exception.DNSException as error:
         return {"reply": f"unreadable, {error!r}: {wire.hex()}"}
     found: dict[str, Any] = {"reply": "one", "rcode": dns.rcode.to_text(message.rcode())}
-    found["opcode"] = int(message.opcode())
+    found["opcode"] = opcode
     found |= {flag: bool(message.flags & dns.flags.from_text(flag)) for flag in FLAGS}
     found["question"] = [(r.name.to_text(), r.rdtype, r.rdclass) for r in message.sections[0]]
     for number, section in enumerate(SECTIONS, 1):
