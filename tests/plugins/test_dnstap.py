@@ -182,7 +182,7 @@ async def test_readers_may_call_us(tmp_path):
 
 @pytest.mark.skipif(
     not (shutil.which("fstrm_capture") and shutil.which("dnstap-read")),
-    reason="fstrm_capture (fstrm-bin) and dnstap-read (bind9-utils) are not installed",
+    reason="fstrm_capture (fstrm-bin) and dnstap-read (bind9-dnsutils) are not installed",
 )
 async def test_the_real_readers_read_it(tmp_path):
     path, file = tmp_path / "s", tmp_path / "file"
