@@ -57,7 +57,7 @@ class Grpc(Filter):
 
     def __init__(self, settings: Settings, site: Site) -> None:
         super().__init__(settings, site)
-        self._zone: names.Key = settings.args[0]
+        self.zone: names.Key = settings.args[0]
         self._places: tuple[Target | Place, ...] = settings.args[1:]
         self._except = tuple(chain.from_iterable(settings.values("except")))
         self._through = fallthrough(settings)
@@ -130,7 +130,7 @@ class Grpc(Filter):
         """The upstreams' answer, or the next plugin's where it falls through."""
         key = query.key
         is_excepted = self._except and zone_of(key, self._except) is not None
-        if is_excepted or not names.is_below(key, self._zone):
+        if is_excepted or not names.is_below(key, self.zone):
             return await next_(query)
         query.forget()
         answer = await self._asked(query)

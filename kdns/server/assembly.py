@@ -256,9 +256,9 @@ def _classes(plugins: Sequence[Plugin]) -> frozenset[int] | None:
 
 
 def _recurses(served: Sequence[Block]) -> bool:
-    """True when some block of a listener forwards the root."""
+    """True when some block of a listener forwards the root, by whatever means."""
     return any(
-        plugin.name == "forward" and getattr(plugin, "zone", None) == ROOT
+        plugin.name in {"forward", "grpc"} and getattr(plugin, "zone", None) == ROOT
         for block in served
         for plugin in block.plugins
         if block.zone == ROOT

@@ -8,6 +8,7 @@ from kdns.corefile.tree import ConfigError
 from kdns.plugins.base import SKIP
 from kdns.plugins.grpc import Grpc
 from kdns.plugins.whoami import Whoami
+from kdns.server.assembly import Services, build
 from kdns.wire import types
 from kdns.wire.message import Answer
 from tests import secure
@@ -145,3 +146,12 @@ async def test_host_names_are_no_targets(directive):
 def test_certificates_that_are_not_there_are_an_error():
     with pytest.raises(ConfigError, match="Corefile:3: grpc tls: cannot use the certificates"):
         chain("grpc . 127.0.0.1 {\ntls nofile.pem\n}", Grpc).plugins[0].look()
+
+
+@pytest.mark.parametrize(("zone", "recurses"), [(".", True), ("example.org", False)])
+def test_who_forwards_the_root_recurses(zone, recurses):
+    errors = []
+    text = f".:53 {{\n grpc {zone} 127.0.0.1:1\n}}\n"
+    [router] = build(text, "Corefile", Services(), errors).routers.values()
+    assert not errors
+    assert router.recurses is recurses
