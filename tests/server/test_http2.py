@@ -1,5 +1,6 @@
 """What RFC 9113 says of frames that may not be: each ends the connection with its code, or is let be."""
 
+import asyncio
 from collections import OrderedDict
 
 import pytest
@@ -58,11 +59,14 @@ class Talk:
         self.web.connection_made(self.paper)
         self.web.data_received(octets)
 
-    def say(self, octets: bytes, piece: int = 1 << 20) -> list[tuple[int, int, int, bytes]]:
+    async def say(self, octets: bytes, piece: int = 1 << 20) -> list[tuple[int, int, int, bytes]]:
         """The frames that come back: kind, flags, stream, body."""
+        await asyncio.sleep(0)
         self.paper.written = b""
         for at in range(0, len(octets), piece):
             self.web.data_received(octets[at : at + piece])
+        for _ in range(200):  # it reads a little in each turn of the loop
+            await asyncio.sleep(0)
         back, at, found = self.paper.written, 0, []
         while at < len(back):
             end = at + 9 + int.from_bytes(back[at : at + 3], "big")
@@ -188,10 +192,10 @@ BROKEN = {
 
 @pytest.mark.parametrize("piece", [1 << 20, 7])
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_may_not_be_ends_the_connection(name: str, piece: int) -> None:
+async def test_what_may_not_be_ends_the_connection(name: str, piece: int) -> None:
     octets, code = BROKEN[name]
     talk = Talk()
-    *_, (kind, _, _, body) = talk.say(octets, piece)
+    *_, (kind, _, _, body) = await talk.say(octets, piece)
     assert (kind, int.from_bytes(body[4:8], "big")) == (GOAWAY, code)
     assert talk.paper.is_over
 
@@ -201,8 +205,10 @@ def test_what_may_not_be_ends_the_connection(name: str, piece: int) -> None:
     [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(PING, 0, 0, bytes(8)), PREFACE + ask(1)],
     ids=["ping", "request"],
 )
-def test_settings_come_first(octets: bytes) -> None:
-    assert Talk(octets).paper.is_over
+async def test_settings_come_first(octets: bytes) -> None:
+    talk = Talk(octets)
+    await talk.say(b"")
+    assert talk.paper.is_over
 
 
 FINE = {
@@ -231,40 +237,44 @@ FINE = {
 
 @pytest.mark.parametrize("piece", [1 << 20, 1])
 @pytest.mark.parametrize("name", FINE)
-def test_what_may_be_is_answered(name: str, piece: int) -> None:
+async def test_what_may_be_is_answered(name: str, piece: int) -> None:
     talk = Talk()
-    back = talk.say(FINE[name], piece)
+    back = await talk.say(FINE[name], piece)
     assert [each[:3] for each in back if each[2]] == [(HEADERS, WHOLE, 1), (DATA, END, 1)]
-    *_, again = talk.say(ask(3, fields=b"\x20" + ASK))
+    *_, again = await talk.say(ask(3, fields=b"\x20" + ASK))
     assert again[:3] == (DATA, END, 3)
 
 
-def test_a_ping_is_answered_and_an_answer_is_not() -> None:
+async def test_a_ping_is_answered_and_an_answer_is_not() -> None:
     talk = Talk()
-    assert talk.say(frame(PING, 0, 0, b"12345678")) == [(PING, 1, 0, b"12345678")]
-    assert talk.say(frame(PING, 1, 0, b"12345678")) == []
-    assert talk.say(frame(SETTINGS, 1, 0)) == []
-    assert talk.say(setting(4, 5)) == [(SETTINGS, 1, 0, b"")]
+    assert await talk.say(frame(PING, 0, 0, b"12345678")) == [(PING, 1, 0, b"12345678")]
+    assert await talk.say(frame(PING, 1, 0, b"12345678")) == []
+    assert await talk.say(frame(SETTINGS, 1, 0)) == []
+    assert await talk.say(setting(4, 5)) == [(SETTINGS, 1, 0, b"")]
 
 
-def test_room_comes_back_for_what_was_read() -> None:
+async def test_room_comes_back_for_what_was_read() -> None:
     talk, given, stream = Talk(), 0, 1
     for _ in range(200):
         body = question() + bytes(5000)
         given -= len(body)
-        for kind, _, number, octets in talk.say(ask(stream, body)):
+        for kind, _, number, octets in await talk.say(ask(stream, body)):
             if kind == WINDOW and not number:
                 given += int.from_bytes(octets, "big")
         stream += 2
     assert -(1 << 17) < given <= 0
 
 
-def test_a_window_that_shrinks_below_nothing_is_waited_for() -> None:
+async def test_a_window_that_shrinks_below_nothing_is_waited_for() -> None:
     talk = Talk()
-    assert [each[0] for each in talk.say(setting(4, 10) + ask(1))] == [SETTINGS, HEADERS, DATA]
-    assert talk.say(setting(4, 0)) == [(SETTINGS, 1, 0, b"")]  # now it is 10 below nothing
-    assert talk.say(frame(WINDOW, 0, 1, b"\0\0\0\x0a")) == []
-    ((kind, flags, _, body),) = talk.say(frame(WINDOW, 0, 1, b"\0\0\0\1"))
+    assert [each[0] for each in await talk.say(setting(4, 10) + ask(1))] == [
+        SETTINGS,
+        HEADERS,
+        DATA,
+    ]
+    assert await talk.say(setting(4, 0)) == [(SETTINGS, 1, 0, b"")]  # now it is 10 below nothing
+    assert await talk.say(frame(WINDOW, 0, 1, b"\0\0\0\x0a")) == []
+    ((kind, flags, _, body),) = await talk.say(frame(WINDOW, 0, 1, b"\0\0\0\1"))
     assert (kind, flags, len(body)) == (DATA, 0, 1)
-    ((kind, flags, _, _),) = talk.say(frame(WINDOW, 0, 1, b"\0\0\xff\xff"))
+    ((kind, flags, _, _),) = await talk.say(frame(WINDOW, 0, 1, b"\0\0\xff\xff"))
     assert (kind, flags) == (DATA, END)
