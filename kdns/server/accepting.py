@@ -17,6 +17,7 @@ from kdns.server.pipeline import Pipeline
 from kdns.server.secured import Secured
 from kdns.server.sockets import BACKLOG
 from kdns.server.terms import Terms
+from kdns.server.turns import Turns
 
 LAST_TURNS = 8
 """Turns the loop makes then in any case: that time may have passed while the machine did others'
@@ -82,6 +83,7 @@ class StreamListener:
         """Connections that are not read until there are fewer of these."""
         self.shaking: dict[Secured, None] = {}
         """Those that are in the middle of a TLS handshake."""
+        self.turns = Turns()
         self.pouring: set[asyncio.Task[None]] = set()
         """Replies of many messages that are being sent."""
         self._make = partial(make, self)

@@ -11,8 +11,6 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from kdns.server.turns import turns
-
 if TYPE_CHECKING:
     from kdns.server.accepting import StreamListener
 
@@ -59,9 +57,11 @@ class Secured(asyncio.Protocol):
             self._read()
             return
         is_waiting, self._early = bool(self._early), self._early + data
-        if not is_waiting and turns().is_over:  # a handshake takes a millisecond or more
+        if (
+            not is_waiting and self.listener.turns.is_over
+        ):  # a handshake takes a millisecond or more
             self.transport.pause_reading()
-            turns().add(self._go_on)
+            self.listener.turns.add(self._go_on)
         elif not is_waiting:
             self._go_on()
 

@@ -19,7 +19,6 @@ from kdns.server.peers import Peer, address_of
 from kdns.server.pipeline import Pipeline
 from kdns.server.replies import Flow, Reply
 from kdns.server.terms import Terms
-from kdns.server.turns import turns
 from kdns.zone.transfers import Superseded
 
 MAX_UNDERWAY = 128
@@ -58,7 +57,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, listener: StreamListener) -> None:
         self.listener = listener
         self.pipeline = listener.pipeline
-        self.turns = turns()
+        self.turns = listener.turns
         self.underway = 0
         self.allowance = listener.terms.max_queries
         """How many more queries it may ask."""

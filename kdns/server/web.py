@@ -16,7 +16,6 @@ from kdns.server.accepting import StreamListener
 from kdns.server.asking import answer, recall
 from kdns.server.forwarded import asker
 from kdns.server.peers import Peer, address_of
-from kdns.server.turns import turns
 from kdns.server.webservices import Refusal, Request, Response, Service
 from kdns.wire.http2 import PREFACE
 
@@ -64,7 +63,7 @@ class Web(asyncio.Protocol):
         """How much of it is read."""
         self._has_ended = False
         """The client says no more, though not all is read."""
-        self._turns = turns()
+        self._turns = listener.turns
         self._peer: Peer = ()
         self._local: Peer = ()
         self._asker: tuple[Client, Peer] | None = None
