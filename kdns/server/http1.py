@@ -23,6 +23,8 @@ LONGEST_KNOWN: Final = 1024
 TOGETHER: Final = 128
 """Pieces that leave in one write."""
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+"""No octet that another reader could take for the end of a line (RFC 9110 §5.5, RFC 9112 §2.2)."""
 _LENGTH: Final = re.compile(r"[0-9]{1,9}")
 
 Head = tuple[Request, int, bool, bool]
@@ -189,7 +191,7 @@ def parse(head: bytes) -> Head:
     """Reads a request's line and fields; raises Broken."""
     lines = head.decode("latin-1").lstrip("\r\n").split("\r\n")
     words = lines[0].split(" ")
-    if len(words) != 3 or not _TOKEN.fullmatch(words[0]):
+    if len(words) != 3 or not (_TOKEN.fullmatch(words[0]) and _VALUE.fullmatch(words[1])):
         raise Broken(HTTPStatus.BAD_REQUEST)
     method, target, version = words
     if version not in {"HTTP/1.1", "HTTP/1.0"}:
@@ -198,6 +200,8 @@ def parse(head: bytes) -> Head:
     kinds = [value for name, value in fields if name == "content-type"]
     type_ = kinds[0].partition(";")[0].strip().lower() if kinds else ""
     length = _length(fields)
+    if length < 0 and version == "HTTP/1.0":  # it knows no chunks (RFC 9112 §6.1)
+        raise Broken(HTTPStatus.BAD_REQUEST)
     said = ",".join(value for name, value in fields if name == "connection").lower()
     stays = "close" not in said if version == "HTTP/1.1" else "keep-alive" in said
     waits = any(name == "expect" and value.lower() == "100-continue" for name, value in fields)
@@ -207,7 +211,7 @@ def parse(head: bytes) -> Head:
 
 def _field(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
-    if not colon or not _TOKEN.fullmatch(name):
+    if not colon or not (_TOKEN.fullmatch(name) and _VALUE.fullmatch(value)):
         raise Broken(HTTPStatus.BAD_REQUEST)
     return name.lower(), value.strip(" \t")
 

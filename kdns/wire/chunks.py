@@ -27,8 +27,9 @@ class Chunks:
                 if len(held) >= at + _MOST_LINE:
                     raise ValueError("no size of a chunk")
                 break
-            word = bytes(held[at:end]).partition(b";")[0].strip()
-            if not _SIZE.fullmatch(word):
+            line = bytes(held[at:end])
+            word = line.partition(b";")[0].strip(b" \t")
+            if not _SIZE.fullmatch(word) or b"\n" in line:  # which others take for its end
                 raise ValueError("no size of a chunk")
             size = int(word, 16)
             if len(self.body) + size > self._most:

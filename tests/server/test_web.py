@@ -30,6 +30,7 @@ from kdns.server import accepting, http2
 from kdns.server.accepting import StreamListener
 from kdns.server.sockets import open_stream
 from kdns.server.terms import Terms
+from kdns.server.turns import Turns
 from kdns.server.web import Web
 from kdns.server.webservices import Doh, Grpc
 from kdns.wire import http2 as frames_
@@ -164,6 +165,17 @@ REFUSED = {
     "a length and chunks": (post(question(), "transfer-encoding: chunked"), 400),
     "another coding": (get("/", "transfer-encoding: gzip, chunked"), 400),
     "a bad length": (get("/", "content-length: +5"), 400),
+    "a field with another end": (get("/", "a: b\ncontent-length: 5"), 400),
+    "a field with half an end": (get("/", "a: b\rc"), 400),
+    "a target with an end": (get("/dns-query\n"), 400),
+    "chunks of the old": (
+        b"POST /dns-query HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    "a chunk with another end": (
+        get("/dns-query", "transfer-encoding: chunked") + b"5;\nx\r\n12345\r\n0\r\n\r\n",
+        400,
+    ),
     "a bad chunk": (get("/dns-query", "transfer-encoding: chunked") + b"x\r\n", 400),
 }
 
@@ -661,6 +673,7 @@ def on_paper(service: Doh | Grpc, world: World) -> Web:
     listener.__dict__.update(
         pipeline=world.with_table, clock=world.clock, terms=Terms(), connections=OrderedDict(),
         transport="https", heard_at=0.0, underway=0, held={}, _emptied=None, _surplus=[],
+        turns=Turns(),
     )  # fmt: skip
     web = Web(listener, service)
     web.connection_made(Paper())
