@@ -13,6 +13,8 @@ from kdns.plugins.base import Monitor, Site
 log = logging.getLogger("kdns.on")
 
 EVENTS = ("startup", "shutdown", "certrenew")
+PATIENCE_S = 1.0
+"""For a command that is to end."""
 
 
 class On(Monitor):
@@ -66,7 +68,18 @@ class On(Monitor):
         try:
             code = await process.wait()
         except asyncio.CancelledError:
-            process.terminate()
+            await _end(process)
             raise
         if code:
             log.error("%s ended with %d", shown, code)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends a command, and sees that it is gone."""
+    process.terminate()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,10 +1,12 @@
 """on: commands at the start and at the end."""
 
 import asyncio
+import os
 
 import pytest
 
 from kdns.corefile.tree import ConfigError
+from kdns.plugins import on
 from kdns.plugins.base import Life
 from kdns.plugins.on import On
 from tests import fakes
@@ -54,6 +56,21 @@ async def test_a_command_is_ended_with_the_wait_for_it(caplog):
     [plugin] = fakes.plugins("on startup sleep 1000", fakes.site(), On)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(plugin.start(), 0.2)
+
+
+async def test_a_command_that_will_not_end_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(on, "PATIENCE_S", 0.1)
+    words = f"sh -c 'trap : TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.05; done'"
+    [plugin] = fakes.plugins(f'on startup "{words}"', fakes.site(), On)
+    starting = asyncio.ensure_future(plugin.start())
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
+        await asyncio.sleep(0.01)
+    pid = int((tmp_path / "pid").read_text())
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 async def test_certrenew_never_comes(caplog):
