@@ -107,11 +107,6 @@ class Secure:
         session = self._object.session
         return session if session is not None and session.has_ticket else None
 
-    @property
-    def was_resumed(self) -> bool:
-        """True when the handshake took up an earlier session."""
-        return bool(self._object.session_reused)
-
     def _shake(self) -> None:
         try:
             self._object.do_handshake()

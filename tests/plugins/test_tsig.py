@@ -179,6 +179,7 @@ def test_mistakes_are_named(tmp_path: Path, inside: str, why: str) -> None:
     (tmp_path / "bad.keys").write_text("key a.b { };")
     (tmp_path / "odd.keys").write_text("zone x {};")
     (tmp_path / "more.keys").write_text('key a.b { secret "AA=="; colour blue; };')
+
     def read() -> None:
         [made] = fakes.plugins(f"tsig {{\n {inside}\n}}", fakes.site(root=str(tmp_path)), Tsig)
         made.look()
