@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from kdns.corefile.options import Line, Settings, Shape, Syntax, integer, text, zones
 from kdns.plugins.base import SKIP, Backend, Query, Result, Site, as_of_now, own_zones
-from kdns.wire import names, types
+from kdns.wire import names, tsig, types
 from kdns.wire.message import Answer, RRset, WireError
 from kdns.wire.names import Key, is_below
 from kdns.zone.files.answer import Alias, ended, find
@@ -37,6 +37,8 @@ log = logging.getLogger("kdns.dynupdate")
 
 POLL_S = 0.2
 """How often it is looked whether another process has changed the database."""
+FEW_DONE = 1024
+"""So many updates are remembered before it is looked which may be forgotten."""
 ALL = None
 """Any name, or any type, in a rule."""
 
@@ -178,11 +180,14 @@ class Dynupdate(Backend):
             update = read(query.packet)
         except WireError:
             return types.FORMERR
+        mark, until = _mark(query.packet)
         most = self.settings.get("max_update_records", 1024)
         if len(update.prerequisites) + len(update.updates) > most:
             return types.REFUSED
 
         def work(contents: Contents) -> Contents:
+            if mark in self._kept.done:
+                return contents
             prerequisites(contents, update.prerequisites)
             permitted(update.updates, partial(_allowed, rules))
             scanned(contents, update.updates)
@@ -191,14 +196,21 @@ class Dynupdate(Backend):
                 raise Refused("REFUSED")
             return after
 
+        return await self._done(work, mark, until)
+
+    async def _done(
+        self, work: Callable[[Contents], Contents], mark: tuple[Key, bytes], until: int
+    ) -> int:
+        """Does an update, unless it was done before; what becomes of it."""
+        rcode = types.NOERROR
         try:
             await self._kept.change(work)
         except Refused as refused:
-            return refused.rcode
+            rcode = refused.rcode
         except DatabaseError as error:
             log.error("an update of %s is not kept: %s", names.format(self.apex), error)  # noqa: TRY400
             return types.SERVFAIL
-        return types.NOERROR
+        return self._kept.remember(mark, until, int(self.site.wall()), rcode)
 
     # What `transfer` asks
 
@@ -220,12 +232,25 @@ class Kept:
         self.zone: Zone | None = None
         self.tell: list[Callable[[], None]] = []
         """Called when there is a new generation."""
+        self.done: dict[tuple[Key, bytes], tuple[int, int]] = {}
+        """Updates whose signatures still count, by these: until when, and what became of them.
+
+        One that comes again is answered alike and not done again: its asker had no reply, or it is
+        somebody else who has overheard it."""
         self._apex = apex
         self._contents: Contents | None = None
+        self._most_done = FEW_DONE
         self._turn = asyncio.Lock()
         """One update at a time."""
         self._stamp: tuple[int, int, int] | None = None
         """The database as it was last read or written."""
+
+    def remember(self, mark: tuple[Key, bytes], until: int, now: int, rcode: int) -> int:
+        """What became of an update, for as long as it might come again; what did the first time."""
+        if len(self.done) >= self._most_done:
+            self.done = {one: found for one, found in self.done.items() if found[0] >= now}
+            self._most_done = max(2 * len(self.done), FEW_DONE)
+        return self.done.setdefault(mark, (until, rcode))[1]
 
     async def publish(self, contents: Contents) -> None:
         """Makes a generation the one that is served, in steps that hold nobody up."""
@@ -280,6 +305,13 @@ class Kept:
                 if str(error) != complained:
                     log.error("the zone stays as it was: %s", error)  # noqa: TRY400 - foreseen
                 complained = str(error)
+
+
+def _mark(packet: bytes) -> tuple[tuple[Key, bytes], int]:
+    """What tells a signed packet from all others, and until when its signature counts."""
+    found = tsig.find(packet)
+    assert found is not None  # else it has no signer
+    return (found.key, found.mac), found.time + found.fudge
 
 
 async def _in_thread(work: Callable[[], Any]) -> Any:  # Any: what the work gives

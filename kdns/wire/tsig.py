@@ -111,7 +111,8 @@ def verify(packet: bytes, found: Tsig, secret: bytes | None, now: int) -> int:
     digest = hmac.digest(secret, _unsigned(packet, found) + found.variables(), hash_)
     if len(found.mac) != len(digest):
         least = max(10, len(digest) // 2)
-        is_cut = least <= len(found.mac) < len(digest) and digest.startswith(found.mac)
+        is_cut = least <= len(found.mac) < len(digest)
+        is_cut = is_cut and hmac.compare_digest(digest[: len(found.mac)], found.mac)
         return types.RCODES["BADTRUNC"] if is_cut else BADSIG
     if not hmac.compare_digest(digest, found.mac):
         return BADSIG

@@ -142,6 +142,21 @@ async def test_only_what_a_rule_allows_the_signer_is_done(
         assert after == before + (expected == "NOERROR")
 
 
+async def test_an_update_that_comes_again_is_answered_and_not_done_again(tmp_path: Path) -> None:
+    """Whoever has overheard it cannot undo with it what was done since (RFC 8945 §10)."""
+    async with Zone(tmp_path) as world:
+        overheard = change(("www", "A", "192.0.2.7")).to_wire()
+        assert (await world.ask(overheard) or b"")[3] & 15 == 0
+        gone = change()
+        gone.delete("www", "A", "192.0.2.7")
+        assert await rcode(world, gone) == "NOERROR"
+        for id_ in (overheard[:2], b"zz"):  # which no signature covers
+            assert (await world.ask(id_ + overheard[2:]) or b"")[3] & 15 == 0
+        assert await addresses(world) == {"192.0.2.2"}
+        assert await rcode(world, change(("www", "A", "192.0.2.7"))) == "NOERROR"
+        assert await addresses(world) == {"192.0.2.2", "192.0.2.7"}
+
+
 async def test_prerequisites_are_judged_before_anything_is_done(tmp_path: Path) -> None:
     async with Zone(tmp_path) as world:
         for prepare, expected in (
