@@ -272,12 +272,15 @@ EXPECTED = (
     ),
     Expected(
         "transfer-others",
-        "a transfer of what nobody here holds goes to the next plugin, as every question does; "
-        "CoreDNS says SERVFAIL",
+        "a transfer of what is no zone here goes to the next plugin, as every question does; CoreDNS "
+        "says SERVFAIL, or gives the zone of the cluster under the name that was asked",
         frozenset(),
         lambda case: reasons.type_of(case) in ("AXFR", "IXFR")
         and " transfer" in case.config.text
-        and case.their_fields.get("rcode") == "SERVFAIL",
+        and (
+            case.their_fields.get("rcode") == "SERVFAIL"
+            or reasons.name_of(case) not in [*case.config.zones, "zone.test", "ext.test"]
+        ),
     ),
     Expected(
         "file-above",
