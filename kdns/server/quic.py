@@ -23,6 +23,7 @@ from aioquic.quic.events import (
     ConnectionTerminated,
     ProtocolNegotiated,
     QuicEvent,
+    StopSendingReceived,
     StreamDataReceived,
     StreamReset,
 )
@@ -205,6 +206,8 @@ class Exchange(QuicConnectionProtocol):
         self.coming: dict[int, Coming] = {}
         self.asked: set[int] = set()
         """Streams that are owed a reply."""
+        self.underway = 0
+        """Queries that have no reply yet, those of streams included that the client has reset."""
         self._unread = 0
         self._header = header
         self._is_excess = is_excess
@@ -230,7 +233,7 @@ class Exchange(QuicConnectionProtocol):
         elif isinstance(event, ProtocolNegotiated) and self._is_excess:
             self.end(NO_ERROR)
         elif not self._is_over:
-            if isinstance(event, StreamReset):
+            if isinstance(event, StreamReset | StopSendingReceived):
                 self.forget(event.stream_id)
             self.meet(event)
 
@@ -265,7 +268,7 @@ class Exchange(QuicConnectionProtocol):
         """What has come of a query; None where that is too much, and the stream is abandoned."""
         coming = self.coming.get(stream)
         if coming is None:
-            if len(self.coming) + len(self.asked) >= self.listener.terms.max_streams:
+            if len(self.coming) + self.underway >= self.listener.terms.max_streams:
                 self.reset(stream, LOAD)
                 return None
             coming = self.coming[stream] = Coming(self.listener.clock())
@@ -287,6 +290,7 @@ class Exchange(QuicConnectionProtocol):
         """A query is whole."""
         self.forget(stream)
         self.asked.add(stream)
+        self.underway += 1
 
     def end(self, code: int) -> None:
         """Closes the connection."""
@@ -295,7 +299,8 @@ class Exchange(QuicConnectionProtocol):
         self.close(error_code=code)
 
     def is_owed(self, stream: int) -> bool:
-        """True once for each stream that still waits for its reply."""
+        """True once for each stream that still waits for its reply; asked once for each taken."""
+        self.underway -= 1
         if self._is_over or stream not in self.asked:
             return False
         self.asked.discard(stream)
@@ -323,6 +328,7 @@ class DoqExchange(Exchange):
             return
         self.take(stream)
         if octets[4] >> 3 & 0xF == 5:  # CoreDNS: no updates over QUIC
+            self.is_owed(stream)
             self.reset(stream, PROTOCOL)
             return
         client, peer = self.client()

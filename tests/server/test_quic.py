@@ -197,6 +197,35 @@ async def test_more_streams_than_allowed_are_refused(authority: Authority) -> No
         assert await asker.code(framed()) == "NOERROR"
 
 
+@pytest.mark.parametrize("scheme", ["quic", "https3"])
+async def test_who_wants_no_replies_has_no_more_asked_than_others(
+    authority: Authority, scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Streams that are stopped or reset at once leave their queries under way, and bounded."""
+    text = corefile(
+        authority,
+        f"{scheme} {{\n max_streams 3\n }}\n erratic {{\n delay 1 300ms\n drop 0\n}}",
+        scheme,
+    ).replace("hosts {\n  10.0.0.1 a.example\n }\n", "")
+    alpn = "doq" if scheme == "quic" else "h3"
+    async with Serving(text) as serving, asking(serving, authority, alpn) as asker:
+        make = asker.say if scheme == "quic" else asker.post
+        for at in range(12):
+            stream = make(framed(f"n{at}.example")[2 * (scheme != "quic") :])
+            asker._quic.stop_stream(stream, 0)
+            asker._quic._streams[stream].sender.reset(0)
+            asker.transmit()
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        (place,) = serving.service._listeners.values()
+        (listener,) = place._parts
+        assert 1 <= listener.underway + len(listener._waiting) <= 3
+        await asyncio.sleep(0.5)
+        assert listener.underway == 0
+        assert all(one.underway == 0 for one in listener.connections)
+    assert not [one for one in caplog.records if one.exc_info]
+
+
 async def test_octets_that_make_no_query_close_the_connection(authority: Authority) -> None:
     async with Serving(corefile(authority)) as serving, asking(serving, authority) as asker:
         for _ in range(5):
