@@ -21,6 +21,8 @@ from kdns.wire.http2 import PREFACE
 
 PIECE: Final = 1024
 """Octets that are read between two looks at the time."""
+TOGETHER: Final = 1 << 14
+"""Octets that wait for no more to be said before they leave."""
 
 
 class Speaker(Protocol):
@@ -63,6 +65,9 @@ class Web(asyncio.Protocol):
         """How much of it is read."""
         self._has_ended = False
         """The client says no more, though not all is read."""
+        self._out: list[bytes] = []
+        self._waiting = 0
+        """Octets in it."""
         self._turns = listener.turns
         self._peer: Peer = ()
         self._local: Peer = ()
@@ -183,6 +188,7 @@ class Web(asyncio.Protocol):
         if self.is_closing and is_over and not self.transport.is_closing():
             if self._speaker is not None:
                 self._speaker.end()
+            self._flush()
             self.transport.close()
 
     def hold(self) -> None:
@@ -201,9 +207,20 @@ class Web(asyncio.Protocol):
             self._read()
 
     def write(self, octets: bytes) -> None:
-        """Sends."""
-        if octets and not self.transport.is_closing():
-            self.transport.write(octets)
+        """Sends at the end of this turn of the loop: one record, one system call."""
+        if not octets:
+            return
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out.append(octets)
+        self._waiting += len(octets)
+        if self._waiting > TOGETHER:
+            self._flush()
+
+    def _flush(self) -> None:
+        out, self._out, self._waiting = self._out, [], 0
+        if out and not self.transport.is_closing():
+            self.transport.write(b"".join(out))
 
     def renew(self) -> None:
         """Notes that what is waited for has come a step nearer."""

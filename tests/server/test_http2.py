@@ -7,6 +7,7 @@ import pytest
 
 from kdns.server.accepting import StreamListener
 from kdns.server.terms import Terms
+from kdns.server.turns import Turns
 from kdns.server.web import Web
 from kdns.server.webservices import Doh
 from kdns.wire import hpack
@@ -53,7 +54,7 @@ class Talk:
         listener.__dict__.update(
             pipeline=world.with_table, clock=world.clock, terms=Terms(max_streams=10),
             connections=OrderedDict(), transport="https", heard_at=0.0, underway=0, held={},
-            _emptied=None, _surplus=[],
+            _emptied=None, _surplus=[], turns=Turns(),
         )  # fmt: skip
         self.web, self.paper = Web(listener, Doh("https")), Paper()
         self.web.connection_made(self.paper)
