@@ -19,6 +19,8 @@ from kdns.zone.transfers import Difference
 CONNECT_S = 5.0
 READ_S = 30.0
 """How long a master may think about a message."""
+WHOLE_S = 900.0
+"""How long all of a transfer may take: meanwhile no other master is asked, and nothing expires."""
 LARGEST_BYTES = 1 << 29
 
 
@@ -47,10 +49,13 @@ async def pull(master: tuple[str, int], apex: Key, known: Zone | None) -> Pulled
         raise PullError(f"{where}: no connection within {CONNECT_S:.0f} s") from None
     except OSError as error:
         raise PullError(f"{where}: {strerror(error)}") from error
+    whole = asyncio.timeout(WHOLE_S)
     try:
-        return await _taken(reader, writer, apex, known)
+        async with whole:
+            return await _taken(reader, writer, apex, known)
     except TimeoutError:
-        raise PullError(f"{where}: nothing for {READ_S:.0f} s") from None
+        why = f"no end after {WHOLE_S:.0f} s" if whole.expired() else f"nothing for {READ_S:.0f} s"
+        raise PullError(f"{where}: {why}") from None
     except (OSError, EOFError) as error:
         raise PullError(f"{where}: the connection ended in the middle") from error
     except (PullError, WireError) as error:

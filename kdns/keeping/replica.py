@@ -29,6 +29,9 @@ LONGEST_RETRY_S = 60.0
 SHORTEST_S = 1.0
 """Refresh and retry of an SOA count as this at least."""
 PATIENCE_S = 3.0
+APART_S = 0.2
+"""Between two looks at the masters, however often somebody says that a zone has changed: a NOTIFY
+over UDP may have a forged sender."""
 
 Count = Callable[..., None]
 
@@ -68,12 +71,14 @@ class Replica:
                 self._checked = self._clock()
                 self._retry_s = FIRST_RETRY_S
             await self._expire()
+            looked = self._clock()
             wait_s = self._pause(is_fresh=is_fresh)
             try:
                 async with asyncio.timeout(wait_s * (0.9 + self._chance.random() / 10)):
                     await self._notified.wait()
             except TimeoutError:
                 continue
+            await asyncio.sleep(max(looked + APART_S - self._clock(), 0))
 
     def _pause(self, *, is_fresh: bool) -> float:
         """How long to wait for the next look."""

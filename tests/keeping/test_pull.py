@@ -2,6 +2,7 @@
 
 import pytest
 
+import kdns.keeping.pull
 from kdns.keeping.pour import incremental, whole
 from kdns.keeping.pull import PullError, pull
 from kdns.wire import types
@@ -90,6 +91,20 @@ async def test_what_is_no_whole_zone_is_refused(messages, why):
     async with serving(zone(1)) as master:
         master.messages = messages
         with pytest.raises(PullError, match=why):
+            await pull(("127.0.0.1", master.port), APEX, None)
+
+
+async def test_a_master_that_never_ends_is_left_in_the_end(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kdns.keeping.pull, "WHOLE_S", 0.2)
+
+    def endless(serial: int):
+        yield Answer(answer=(zone(1).soa,))
+        while True:
+            yield Answer(answer=(RRset(b"\1a" + APEX, types.TXT, 60, (b"\1x",)),))
+
+    async with serving(zone(1)) as master:
+        master.messages = endless
+        with pytest.raises(PullError, match="no end after"):
             await pull(("127.0.0.1", master.port), APEX, None)
 
 

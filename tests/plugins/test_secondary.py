@@ -1,5 +1,6 @@
 """secondary: a zone follows its masters, is kept while they are away, and hears only them."""
 
+import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
@@ -95,6 +96,16 @@ async def test_refresh_asks_for_the_serial_and_fetches_only_what_is_newer():
         master.present = zone(6, timers="1 1 100")
         await until(lambda: served(made) == 6)
         assert types.IXFR in master.asked
+
+
+async def test_a_flood_of_notifications_is_not_passed_on_to_the_masters():
+    async with serving(zone(1)) as master, following(master) as made:
+        await until(lambda: served(made) == 1)
+        until_, master.asked[:] = asyncio.get_running_loop().time() + 0.5, []
+        while asyncio.get_running_loop().time() < until_:
+            await made.ask("example", "SOA", fakes.client("127.0.0.1"), flags=NOTIFY)
+            await asyncio.sleep(0.001)
+        assert 1 <= len(master.asked) <= 4
 
 
 async def test_a_zone_is_kept_while_the_master_is_away_until_it_expires(caplog):
