@@ -267,7 +267,7 @@ async def test_its_name_is_the_label_of_metrics():
     found = {
         line for line in page.decode().splitlines() if line.startswith("coredns_dns_responses")
     }
-    start = 'coredns_dns_responses_total{server="dns://:0",zone="example.org.",view="v'
+    start = 'coredns_dns_responses_total{server="dns://:53",zone="example.org.",view="v'
     end = '",rcode="NOERROR",plugin="hosts"} '
     assert found == {f"{start}1{end}1", f"{start}2{end}2"}
 
