@@ -257,18 +257,17 @@ EXPECTED = (
         lambda case: reasons.is_of_file(case) and ".sub.zone.test." in f".{reasons.name_of(case)}.",
     ),
     Expected(
-        "file-ent",
-        "a name that only has names below it exists, and so falls through to nobody (RFC 8020 §2)",
-        NEGATIVE,
-        lambda case: reasons.is_of_file(case)
-        and case.our_fields.get("rcode") == "NOERROR"
-        and reasons.name_of(case).split(".")[0] in ("ent", "w", "wc", "_tcp"),
-    ),
-    Expected(
         "rewrite-opt",
         "who asked without EDNS gets none (RFC 6891 §7); CoreDNS answers what rewrite made of the question",
         frozenset({"edns"}),
         lambda case: "rewrite edns0" in case.config.text and case.our_fields.get("edns") is None,
+    ),
+    Expected(
+        "erratic-transfers",
+        "erratic transfers nothing",
+        frozenset(),
+        lambda case: "erratic" in case.config.words
+        and reasons.type_of(case) in ("AXFR", "IXFR"),
     ),
     Expected(
         "transfer-others",
