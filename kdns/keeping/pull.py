@@ -21,7 +21,7 @@ READ_S = 30.0
 """How long a master may think about a message."""
 WHOLE_S = 900.0
 """How long all of a transfer may take: meanwhile no other master is asked, and nothing expires."""
-LARGEST_BYTES = 1 << 29
+LARGEST_BYTES = 1 << 27
 
 
 class PullError(Exception):

@@ -31,6 +31,9 @@ from kdns.zone.files.answer import Alias, ended
 
 log = logging.getLogger("kdns.secondary")
 
+COMPLAIN_S = 60.0
+"""How often it is said at most that somebody else sends notifications."""
+
 
 class Secondary(Backend):
     """`secondary [ZONES…] { transfer from ADDRESS… }`."""
@@ -55,6 +58,7 @@ class Secondary(Backend):
             raise settings.fail("secondary: where does the zone come from? say `transfer from`")
         self.masters = tuple(dict.fromkeys(masters))
         self._hosts = frozenset(packed(host) for host, _ in self.masters)
+        self._complained = float("-inf")
         self.shelf = Shelf(self.name)
         site.beside.setdefault("transfer", []).append(self.shelf)
         self._replicas: dict[Key, Replica] = {}
@@ -100,7 +104,9 @@ class Secondary(Backend):
             return SKIP
         if query.client.address not in self._hosts:
             who, zone = names.format_address(query.client.address), names.format(query.key)
-            log.info("a NOTIFY of %s from %s, which is no master, is not heard", zone, who)
+            if query.now - self._complained > COMPLAIN_S:
+                self._complained = query.now  # anybody can send as many as he likes
+                log.info("a NOTIFY of %s from %s, which is no master, is not heard", zone, who)
             return DROP
         replica.notify()
         return Answer(flags=types.AA, plugin=self.name)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from aioquic.h3.connection import H3Connection
 from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.connection import QuicConnection
-from aioquic.quic.events import QuicEvent
+from aioquic.quic.events import QuicEvent, StreamDataReceived
 
 from kdns.server.quic import Exchange, QuicListener
 from kdns.server.webservices import Doh, Refusal, Request, Response
@@ -14,6 +14,10 @@ from kdns.wire.proxied import Header
 
 CANCELLED = 0x010C
 """H3_REQUEST_CANCELLED."""
+EXCESSIVE_LOAD = 0x0107
+"""H3_EXCESSIVE_LOAD."""
+MAX_FIELDS = 1 << 17
+"""Octets of a stream beside the body: fields, or what a connection says of itself all its life."""
 
 
 class WebExchange(Exchange):
@@ -26,9 +30,18 @@ class WebExchange(Exchange):
         self._http = H3Connection(quic)
         self._service = Doh("https3")
         self._requests: dict[int, Request] = {}
+        self._heard: dict[int, int] = {}
+        """Octets of each stream that has not ended."""
 
     def meet(self, event: QuicEvent) -> None:
-        """Reads what came on a stream."""
+        """Reads what came on a stream, unless it is more than any request needs."""
+        if isinstance(event, StreamDataReceived):
+            # aioquic keeps a frame of headers until it is whole, whatever length it says it has.
+            heard = self._heard.get(event.stream_id, 0) + len(event.data)
+            self._heard[event.stream_id] = heard
+            if heard > self._service.max_body + MAX_FIELDS:
+                self.end(EXCESSIVE_LOAD)
+                return
         for one in self._http.handle_event(event):
             self._read(one)
 
@@ -36,6 +49,7 @@ class WebExchange(Exchange):
         """Waits for a stream no more, and answers nothing on it."""
         super().forget(stream)
         self._requests.pop(stream, None)
+        self._heard.pop(stream, None)
 
     def reset(self, stream: int, code: int) -> None:
         """Abandons a stream."""

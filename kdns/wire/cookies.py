@@ -6,6 +6,7 @@ the client cookie, these eight and the client's address under our secret.
 
 from collections.abc import Sequence
 from hashlib import blake2s
+from hmac import compare_digest
 from struct import Struct
 from struct import error as _StructError
 
@@ -53,8 +54,10 @@ class Secrets:
             return None
         text, hash_ = cookie[:16] + address, cookie[16:]
         if self._shared:
-            return age if any(siphash(one, text) == hash_ for one in self._shared) else None
-        return age if self._hash(text, now - age) == hash_ else None
+            is_ours = any(compare_digest(siphash(one, text), hash_) for one in self._shared)
+        else:
+            is_ours = compare_digest(self._hash(text, now - age), hash_)
+        return age if is_ours else None
 
     def _hash(self, text: bytes, made: int) -> bytes:
         """With a key of its own for each day, so that none is used for long."""
