@@ -18,7 +18,7 @@ from kdns.wire import names, tsig, types
 from kdns.wire.message import Answer, RRset, WireError
 from kdns.wire.names import Key, is_below
 from kdns.zone.files.answer import Alias, ended, find
-from kdns.zone.files.database import Conflict, Database, DatabaseError
+from kdns.zone.files.database import Conflict, Database, DatabaseError, Mark, Replayed
 from kdns.zone.files.parse import Record, ZoneError, included, parse
 from kdns.zone.files.update import (
     Contents,
@@ -196,21 +196,23 @@ class Dynupdate(Backend):
                 raise Refused("REFUSED")
             return after
 
-        return await self._done(work, mark, until)
+        return await self._done(work, mark, until, int(self.site.wall()))
 
     async def _done(
-        self, work: Callable[[Contents], Contents], mark: tuple[Key, bytes], until: int
+        self, work: Callable[[Contents], Contents], mark: tuple[Key, bytes], until: int, now: int
     ) -> int:
         """Does an update, unless it was done before; what becomes of it."""
         rcode = types.NOERROR
         try:
-            await self._kept.change(work)
+            await self._kept.change(work, Mark(b"".join(mark), until, now))
+        except Replayed:
+            log.info("an update of %s came again, it was done before", names.format(self.apex))
         except Refused as refused:
             rcode = refused.rcode
         except DatabaseError as error:
             log.error("an update of %s is not kept: %s", names.format(self.apex), error)  # noqa: TRY400
             return types.SERVFAIL
-        return self._kept.remember(mark, until, int(self.site.wall()), rcode)
+        return self._kept.remember(mark, until, now, rcode)
 
     # What `transfer` asks
 
@@ -261,7 +263,7 @@ class Kept:
         for told in self.tell:
             told()
 
-    async def change(self, work: Callable[[Contents], Contents]) -> None:
+    async def change(self, work: Callable[[Contents], Contents], mark: Mark) -> None:
         """Puts what `work` makes of the generation in its place; raises what `work` does."""
         async with self._turn:
             for is_last in (False, True):
@@ -271,7 +273,7 @@ class Kept:
                 if after is before:
                     return
                 try:
-                    await self._write(before, after)
+                    await self._write(before, after, mark)
                 except Conflict:
                     if is_last:
                         raise DatabaseError("another process changes it all the time") from None
@@ -280,9 +282,9 @@ class Kept:
                 await self.publish(after)
                 return
 
-    async def _write(self, before: Contents, after: Contents) -> None:
+    async def _write(self, before: Contents, after: Contents, mark: Mark) -> None:
         if self.database is not None:
-            await _in_thread(partial(self.database.write, before, after))
+            await _in_thread(partial(self.database.write, before, after, mark))
 
     async def _read(self) -> None:
         assert self.database is not None

@@ -210,6 +210,26 @@ async def test_two_processes_that_share_a_database_agree(tmp_path: Path) -> None
                 assert await addresses(world, f"{name}.example.org") == {expected}
 
 
+async def test_an_update_is_done_once_by_all_processes_and_after_a_restart(tmp_path: Path) -> None:
+    options = ("allow k. * *", "database kept")
+    add, remove = change(("a", "A", "192.0.2.7")), change(by="")
+    remove.delete("a", "A")
+    remove.use_tsig(key())
+    overheard = add.to_wire()
+    async with Zone(tmp_path, *options) as one, Zone(tmp_path, *options) as other:
+        for message in (overheard, remove.to_wire()):
+            reply = await one.ask(message)
+            assert reply is not None
+            assert reply[3] & 15 == 0
+        reply = await other.ask(overheard)
+        assert reply is not None
+        assert await addresses(other, "a.example.org") == set()
+    async with Zone(tmp_path, *options) as again:
+        await again.ask(overheard)
+        assert await addresses(again, "a.example.org") == set()
+        assert again.plugins[1].serial(names.parse_key("example.org")) == 7
+
+
 async def test_what_cannot_be_kept_is_not_done(tmp_path: Path) -> None:
     async with Zone(tmp_path, "allow k. * *", "database kept") as world:
         assert await rcode(world, change(("a", "A", "192.0.2.7"))) == "NOERROR"

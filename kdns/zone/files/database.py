@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import NamedTuple
 
 from kdns.wire import names, types
 from kdns.wire.names import Key
@@ -18,6 +19,7 @@ FORMAT = "kdns dynupdate 1"
 
 _SCHEMA = """
 CREATE TABLE about (format TEXT NOT NULL, zone BLOB NOT NULL);
+CREATE TABLE done (mark BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE records (
     owner BLOB NOT NULL, type INTEGER NOT NULL, ttl INTEGER NOT NULL, rdata BLOB NOT NULL,
     place INTEGER NOT NULL, PRIMARY KEY (owner, type, rdata)
@@ -31,6 +33,19 @@ class DatabaseError(Exception):
 
 class Conflict(Exception):
     """Somebody else has written a generation that is not the one an update began from."""
+
+
+class Replayed(Exception):
+    """The update was done before, here or elsewhere."""
+
+
+class Mark(NamedTuple):
+    """What tells an update from all others, for as long as it might come again."""
+
+    octets: bytes
+    until: int
+    """Unix time."""
+    now: int
 
 
 class Database:
@@ -50,21 +65,27 @@ class Database:
         with _told(self.path), closing(self._open("ro")) as connection:
             return self._read(connection)
 
-    def write(self, before: Contents, after: Contents) -> None:
+    def write(self, before: Contents, after: Contents, mark: Mark) -> None:
         """Puts a generation in the place of the one it came from, durably.
 
-        The file is made where it is not there. Raises Conflict where it holds another one.
+        The file is made where it is not there. Raises Conflict where it holds another one, Replayed
+        where the update is among those that were done.
         """
         with _told(self.path):
             self._make(before)
             with closing(self._open("rw")) as connection:
                 connection.execute("BEGIN IMMEDIATE")
+                connection.execute("DELETE FROM done WHERE until < ?", (mark.now,))
+                query = "SELECT 1 FROM done WHERE mark = ?"
+                if connection.execute(query, (mark.octets,)).fetchone():
+                    raise Replayed
                 if self._serial(connection) != before.serial:
                     raise Conflict
                 for owner in before.names.keys() | after.names.keys():
                     if before.names.get(owner) != after.names.get(owner):
                         connection.execute("DELETE FROM records WHERE owner = ?", (owner,))
                         connection.executemany(_INSERT, _rows(after, owner))
+                connection.execute("INSERT INTO done VALUES (?, ?)", (mark.octets, mark.until))
                 connection.execute("COMMIT")
 
     def _make(self, contents: Contents) -> None:
