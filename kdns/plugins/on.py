@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shlex
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kdns.corefile.options import Settings, Shape, Syntax, text
@@ -58,17 +59,18 @@ class On(Monitor):
             return
         shown = shlex.join(self.command)
         log.info("running %s", shown)
+        making = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(*self.command, stdin=asyncio.subprocess.DEVNULL)
+        )
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self.command, stdin=asyncio.subprocess.DEVNULL
-            )
+            process = await asyncio.shield(making)  # it may run before we are told so
+            code = await process.wait()
         except OSError as error:
             log.error("cannot run %s: %s", shown, error.strerror)  # noqa: TRY400 - foreseeable
             return
-        try:
-            code = await process.wait()
         except asyncio.CancelledError:
-            await _end(process)
+            with suppress(OSError):
+                await _end(await making)
             raise
         if code:
             log.error("%s ended with %d", shown, code)
