@@ -20,7 +20,7 @@ import h2.events
 import h2.settings
 import trustme
 
-from kdns.client import grpc
+from kdns.client.web import grpc
 from tests.upstream import CLOSE, Asked, Script
 
 PATH = "/coredns.dns.DnsService/Query"

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from kdns.client.doh import Doh
-from kdns.client.grpc import Grpc
 from kdns.client.line import Lent, Line, UpstreamError, address_text
 from kdns.client.secured import Dialer
 from kdns.client.security import Credentials, Secure
 from kdns.client.stream import Stream
 from kdns.client.targets import PORTS, Target
-from kdns.client.web import Dialect, Web
+from kdns.client.web.doh import Doh
+from kdns.client.web.grpc import Grpc
+from kdns.client.web.web import Dialect, Web
 from kdns.wire import types
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class QuicDialer:
 
     def dial(self, host: str, port: int, source: str, lent: Lent) -> Line:
         """A connection that is being established."""
-        from kdns.client.quic import Quic  # noqa: PLC0415  # an extra that is seldom there
+        from kdns.client.web.quic import Quic  # noqa: PLC0415  # an extra that is seldom there
 
         return Quic((host, port), source, lent, self._configuration(), self._keep)
 

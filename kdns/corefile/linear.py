@@ -7,7 +7,7 @@ instruction and place once finds where, and its groups: as in Go the leftmost, t
 from dataclasses import dataclass
 from typing import Any
 
-from kdns.corefile.gosyntax import Assertion, Chars, Choice, Group, Range, Repeat, Row, Tree
+from kdns.corefile.go.regex import Assertion, Chars, Choice, Group, Range, Repeat, Row, Tree
 
 _CHARS, _SPLIT, _SAVE, _ASSERT, _MATCH = range(5)
 _EDGE, _NEWLINE, _WORD, _OTHER = range(4)

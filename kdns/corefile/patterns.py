@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import factorial
 from typing import Protocol
 
-from kdns.corefile import gosyntax
-from kdns.corefile.gosyntax import LAST, Assertion, Chars, Choice, Group, Range, Repeat, Row, Tree
+from kdns.corefile.go import regex as gosyntax
+from kdns.corefile.go.regex import LAST, Assertion, Chars, Choice, Group, Range, Repeat, Row, Tree
 from kdns.corefile.linear import Linear, is_nullable
 
 _WORK = 50_000

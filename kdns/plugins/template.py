@@ -12,9 +12,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from kdns.corefile import gotemplate
-from kdns.corefile.asked import is_wild
-from kdns.corefile.conditions import Conditions
+from kdns.corefile.expr.asked import is_wild
+from kdns.corefile.expr.conditions import Conditions
+from kdns.corefile.go import template as gotemplate
 from kdns.corefile.options import (
     Line,
     Settings,

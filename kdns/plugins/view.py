@@ -1,14 +1,14 @@
 """view: expressions that are judged for each query; it is for this block if all of them are true.
 
 What is said of the asker's address alone is his class, which joins the key of the answers that are
-remembered: a view does not keep a block from answering at once. See kdns.corefile.asked.
+remembered: a view does not keep a block from answering at once. See kdns.corefile.expr.asked.
 """
 
 import logging
 
-from kdns.corefile import asked
-from kdns.corefile.asked import Classes, Functions
-from kdns.corefile.expr import ANY, BOOL, ExprError, Expression, parse
+from kdns.corefile.expr import asked
+from kdns.corefile.expr.asked import Classes, Functions
+from kdns.corefile.expr.expressions import ANY, BOOL, ExprError, Expression, parse
 from kdns.corefile.options import Line, Settings, Shape, Syntax, text
 from kdns.plugins.base import Chooser, Query, Site
 

@@ -13,20 +13,20 @@ from typing import Any, Protocol
 
 from kdns.plugins.base import Client
 from kdns.plugins.tls import GRPC, WEB
-from kdns.server.accepting import StreamListener
 from kdns.server.assembly import Services
 from kdns.server.peers import address_of
 from kdns.server.pipeline import Pipeline
 from kdns.server.places import DATAGRAMS, PLAIN, PROXIED, Place
-from kdns.server.proxies import ProxiedUdpListener
 from kdns.server.router import Router
 from kdns.server.sockets import open_datagram, open_pair, open_stream
-from kdns.server.stream import TcpListener
+from kdns.server.streams.accepting import StreamListener
+from kdns.server.streams.stream import TcpListener
 from kdns.server.table import AnswerTable
 from kdns.server.terms import Terms
-from kdns.server.udp import UdpListener
-from kdns.server.web import Web
-from kdns.server.webservices import Doh, Grpc
+from kdns.server.udp.proxies import ProxiedUdpListener
+from kdns.server.udp.udp import UdpListener
+from kdns.server.web.web import Web
+from kdns.server.web.webservices import Doh, Grpc
 
 
 def new_pipeline(router: Router, services: Services, *, whole: bool) -> Pipeline:
@@ -98,7 +98,7 @@ class Listener:
             return Datagrams(UdpListener(datagram, udp, clock), terms), tcp
         if scheme in DATAGRAMS:
             sock = open_datagram(host, port, ours)
-            module: Any = import_module("kdns.server.quic")  # Any: there only with kdns[quic]
+            module: Any = import_module("kdns.server.web.quic")  # Any: there only with kdns[quic]
             return (module.QuicListener(sock, pipeline(scheme, sock), clock, terms),)
         sock = open_stream(host, port, ours)
         if scheme == "tls":

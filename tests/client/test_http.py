@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdns.client import grpc
-from kdns.client.doh import Doh
-from kdns.client.http1 import Http1
-from kdns.client.http2 import Http2, Response
 from kdns.client.line import StaleError, UpstreamError
+from kdns.client.web import grpc
+from kdns.client.web.doh import Doh
+from kdns.client.web.http1 import Http1
+from kdns.client.web.http2 import Http2, Response
 
 HEADERS = Doh("up.example", "POST").request(b"q" * 12)[0]
 CALL = grpc.Grpc("up.example", is_secure=True).request(b"")[0]

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdns.corefile.expr import BOOL, INT, STRING, ExprError, Expression, Signature, parse
-from kdns.corefile.exprvalues import text
+from kdns.corefile.expr.expressions import (
+    BOOL,
+    INT,
+    STRING,
+    ExprError,
+    Expression,
+    Signature,
+    parse,
+)
+from kdns.corefile.expr.values import text
 
 ENVIRONMENT = {
     "name": Signature((), STRING),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdns.corefile.gofunctions import TemplateError
-from kdns.corefile.gotemplate import parse
+from kdns.corefile.go.functions import TemplateError
+from kdns.corefile.go.template import parse
 
 
 class Data:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdns.corefile import gosyntax, patterns
+from kdns.corefile import patterns
+from kdns.corefile.go import regex as gosyntax
 from kdns.corefile.linear import Linear
 from kdns.corefile.patterns import compile_go
 

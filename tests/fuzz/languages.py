@@ -3,7 +3,7 @@
 import time
 from random import Random
 
-from kdns.corefile.expr import BOOL, INT, STRING, ExprError, Signature, parse
+from kdns.corefile.expr.expressions import BOOL, INT, STRING, ExprError, Signature, parse
 from kdns.corefile.patterns import compile_go
 from tests.fuzz.targets import Target
 

@@ -6,8 +6,8 @@ from random import Random
 
 import dns.message
 
-from kdns.client import grpc
 from kdns.client.line import UpstreamError
+from kdns.client.web import grpc
 from kdns.wire import cookies, names, proxied, tsig
 from kdns.wire.message import WireError
 from kdns.wire.mmdb import Mmdb, MmdbError

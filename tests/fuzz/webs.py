@@ -12,11 +12,11 @@ import dns.message
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 
-from kdns.client import doh, grpc
-from kdns.client.http1 import Http1
-from kdns.client.http2 import Http2
 from kdns.client.line import UpstreamError
-from kdns.server.webservices import Doh, Grpc
+from kdns.client.web import doh, grpc
+from kdns.client.web.http1 import Http1
+from kdns.client.web.http2 import Http2
+from kdns.server.web.webservices import Doh, Grpc
 from tests.fuzz.targets import Target
 from tests.server.test_web import on_paper, plain
 

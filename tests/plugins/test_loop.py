@@ -15,7 +15,7 @@ from kdns.server.peers import address_of
 from kdns.server.pipeline import Pipeline
 from kdns.server.router import Block, Router
 from kdns.server.table import AnswerTable
-from kdns.server.udp import UdpListener
+from kdns.server.udp.udp import UdpListener
 from kdns.wire import names, types
 from kdns.wire.message import Answer
 from tests import fakes

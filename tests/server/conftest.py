@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdns.server import udp
+from kdns.server.udp import udp
 from tests.server.test_udp import Asker
 
 

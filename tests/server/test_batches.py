@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdns.plugins.base import Client, Query, Result
-from kdns.server import mmsg, peers, udp
-from kdns.server.mmsg import COUNT, Slots
-from kdns.server.singly import Singly
+from kdns.server import peers
 from kdns.server.sockets import open_pair
-from kdns.server.udp import BATCHES, UdpListener
+from kdns.server.udp import mmsg, udp
+from kdns.server.udp.mmsg import COUNT, Slots
+from kdns.server.udp.singly import Singly
+from kdns.server.udp.udp import BATCHES, UdpListener
 from tests.server.test_udp import Asker, listener, packet
 from tests.stubs import Told, Waits, World, addresses
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdns.server.crowded import surplus
+from kdns.server.streams.crowded import surplus
 from tests.server.test_stream import Served, frame, message, plain
 
 

@@ -5,11 +5,11 @@ from collections import OrderedDict
 
 import pytest
 
-from kdns.server.accepting import StreamListener
+from kdns.server.streams.accepting import StreamListener
+from kdns.server.streams.turns import Turns
 from kdns.server.terms import Terms
-from kdns.server.turns import Turns
-from kdns.server.web import Web
-from kdns.server.webservices import Doh
+from kdns.server.web.web import Web
+from kdns.server.web.webservices import Doh
 from kdns.wire import hpack
 from kdns.wire.http2 import (
     CALM,

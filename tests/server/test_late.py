@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from kdns.server import late
-from kdns.server.late import Late
-from kdns.server.mmsg import COUNT, Slots
-from kdns.server.udp import UdpListener
+from kdns.server.udp import late
+from kdns.server.udp.late import Late
+from kdns.server.udp.mmsg import COUNT, Slots
+from kdns.server.udp.udp import UdpListener
 from tests.server.test_batches import HOME, busy, ids, replies
 from tests.server.test_udp import Asker, packet
 from tests.stubs import Told, Waits, World, addresses

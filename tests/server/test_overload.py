@@ -9,9 +9,9 @@ import pytest
 
 from kdns.plugins.base import Query
 from kdns.plugins.fair import Fair
-from kdns.server import overload
-from kdns.server.overload import LOOK_S, MOMENT_S, MOST_COUNTED, ROUND_S, WATCH_S, Overload
-from kdns.server.shares import FREE
+from kdns.server.udp import overload
+from kdns.server.udp.overload import LOOK_S, MOMENT_S, MOST_COUNTED, ROUND_S, WATCH_S, Overload
+from kdns.server.udp.shares import FREE
 from tests import fakes
 from tests.server.test_batches import busy, ids, replies
 from tests.server.test_udp import Asker, packet

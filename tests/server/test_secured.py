@@ -10,9 +10,9 @@ import dns.message
 import pytest
 
 from kdns.plugins.tls import Keyring, Keys
-from kdns.server import secured
 from kdns.server.sockets import open_stream
-from kdns.server.stream import TcpListener
+from kdns.server.streams import secured
+from kdns.server.streams.stream import TcpListener
 from kdns.server.terms import Terms
 from tests.certificates import Authority
 from tests.server.test_stream import frame, message, plain

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdns.server.shares import FREE, FULL, MOST_NAMED, judge, level, network
+from kdns.server.udp.shares import FREE, FULL, MOST_NAMED, judge, level, network
 
 DEMANDS = st.lists(st.floats(0.5, 1e6), min_size=1, max_size=40)
 

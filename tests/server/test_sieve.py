@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdns.server.shares import Verdict
-from kdns.server.sieve import Kernel, program
+from kdns.server.udp.shares import Verdict
+from kdns.server.udp.sieve import Kernel, program
 
 NET, RANDOM = -0x100000, -0x1000 + 56
 

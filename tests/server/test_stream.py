@@ -9,10 +9,10 @@ from pathlib import Path
 import dns.message
 import pytest
 
-from kdns.server import accepting
-from kdns.server import stream as stream_module
 from kdns.server.sockets import BACKLOG, open_pair
-from kdns.server.stream import Connection, TcpListener
+from kdns.server.streams import accepting
+from kdns.server.streams import stream as stream_module
+from kdns.server.streams.stream import Connection, TcpListener
 from kdns.server.terms import Terms
 from tests.stubs import Told, Waits, World, addresses
 

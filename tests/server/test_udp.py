@@ -10,7 +10,7 @@ import pytest
 from kdns.plugins.base import Query
 from kdns.server import sockets
 from kdns.server.sockets import StartError, open_pair
-from kdns.server.udp import UdpListener
+from kdns.server.udp.udp import UdpListener
 from kdns.wire import types
 from kdns.wire.message import Answer, RRset
 from tests.stubs import Told, Waits, World, addresses

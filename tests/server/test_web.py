@@ -26,13 +26,14 @@ from h2.settings import SettingCodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdns.server import accepting, http2
-from kdns.server.accepting import StreamListener
 from kdns.server.sockets import open_stream
+from kdns.server.streams import accepting
+from kdns.server.streams.accepting import StreamListener
+from kdns.server.streams.turns import Turns
 from kdns.server.terms import Terms
-from kdns.server.turns import Turns
-from kdns.server.web import Web
-from kdns.server.webservices import Doh, Grpc
+from kdns.server.web import http2
+from kdns.server.web.web import Web
+from kdns.server.web.webservices import Doh, Grpc
 from kdns.wire import http2 as frames_
 from tests.certificates import Authority
 from tests.server.test_stream import plain

@@ -1,0 +1,1 @@
+"""Upstreams asked over HTTP, gRPC and QUIC."""

@@ -1,0 +1,1 @@
+"""Streams: connections accepted, secured, and read as DNS messages behind their length."""

@@ -1,0 +1,1 @@
+"""Datagrams: read and answered many at once, and shared fairly when there are too many."""
