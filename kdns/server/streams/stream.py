@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._buffer = self._buffer + data if self._buffer else data
         if self.turns.is_over:
             self._hold()
-            self.turns.add(self.settle)
+            self.turns.add(self._go_on)
             return
         self._read()
 
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
             self._hold()
         elif not is_over:
             self._hold()
-            self.turns.add(self.settle)
+            self.turns.add(self._go_on)
 
     def _answer(self, now: float) -> tuple[int, bool]:
         """Octets of messages that were read, and whether no whole message is left for now."""
@@ -284,10 +284,14 @@ class Connection(asyncio.Protocol):
             self._is_paused = True
             self.transport.pause_reading()
 
-    def settle(self) -> None:
+    def _go_on(self) -> None:
+        """What waited for another turn alone is read as if it had not waited."""
+        self.settle(MAX_UNDERWAY)
+
+    def settle(self, most: int = MAX_UNDERWAY // 2) -> None:
         """Goes on where there is room again; closes when nothing is left to say."""
         is_held = self._is_paused and self.allowance
-        has_room = not self._is_full and self.underway < MAX_UNDERWAY // 2
+        has_room = not self._is_full and self.underway < most
         has_room = has_room and self not in self.listener.held
         if is_held and has_room and not self.transport.is_closing():
             self._is_paused = False
