@@ -63,7 +63,7 @@ class Master:
                 for answer in self.messages(_serial(packet)):
                     wire = encode(scan(packet), answer, types.QR | types.AA).wire
                     writer.write(len(wire).to_bytes(2, "big") + wire)
-                await writer.drain()
+                    await writer.drain()  # what is sent may have no end
         writer.close()
 
     def say(self, packet: bytes) -> bytes | None:
