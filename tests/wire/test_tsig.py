@@ -122,44 +122,6 @@ def test_a_tsig_that_is_not_the_last_record_is_malformed() -> None:
     assert caught.value.rcode == types.FORMERR
 
 
-def transferred(count: int, signed_each: int) -> tuple[tsig.Verifier, list[bytes]]:
-    """A reply of several messages as dnspython signs it, and what is to verify it."""
-    query = dns.message.make_query("example.", "AXFR")
-    packet, asked = tsig.request(query.to_wire(), KEY, names.parse_key("hmac-sha256"), SECRET, NOW)
-    request = dns.message.from_wire(packet, keyring=ring())
-    context, messages = None, []
-    for at in range(count):
-        reply = dns.message.make_response(request)
-        reply.answer = [dns.rrset.from_text(f"n{at}.example.", 5, "IN", "A", "10.0.0.1")]
-        if at % signed_each == 0 or at == count - 1:
-            wire = reply.to_wire(multi=True, tsig_ctx=context)
-            context = reply.tsig_ctx
-        else:
-            reply.tsig = None
-            wire = reply.to_wire()
-            context.update(wire)
-        messages.append(wire)
-    return tsig.Verifier(asked, SECRET), messages
-
-
-@pytest.mark.parametrize("each", [1, 3, 50])
-def test_a_transfer_that_another_signed_verifies_message_by_message(each: int) -> None:
-    verifier, messages = transferred(10, each)
-    for message in messages:
-        bare = verifier.take(message, NOW)
-        assert dns.message.from_wire(bare).answer
-    assert verifier.is_whole
-
-
-@pytest.mark.parametrize("spoilt", [0, 4, 9])
-def test_a_transfer_with_a_changed_message_does_not(spoilt: int) -> None:
-    verifier, messages = transferred(10, 3)
-    messages[spoilt] = messages[spoilt].replace(b"\x0a\0\0\1", b"\x0a\0\0\2")
-    with pytest.raises(WireError):  # noqa: PT012 - which of the messages shows it is not the point
-        for message in messages:
-            verifier.take(message, NOW)
-
-
 def test_our_transfers_verify_elsewhere() -> None:
     query, packet = signed()
     found = tsig.find(packet)
