@@ -326,7 +326,7 @@ class _Sight:
 
     def _pointed(self, at: int) -> int:
         """Where the name at an offset stands, if it is no more than a pointer."""
-        size, rest = self.message[at : at + 2]
+        size, rest = self.message[at], self.message[at + 1]
         return (size & 0x3F) << 8 | rest if size >= 0xC0 else at
 
     def _runs_on(self, begin: int, at: int, end: int) -> bool:

@@ -264,3 +264,15 @@ def test_settling_and_opening_take_no_field_for_another():
     of_this_moment = {"aging": None, "options": b""}
     assert {name: getattr(settled, name) for name in changes} == changes | of_this_moment
     assert settled.ttl == 9
+
+
+def test_a_message_that_ends_in_a_cname_is_not_plain() -> None:
+    asked = b"\1a\7example\0\0\1\0\1"
+    head = b"\0\1\x81\x80\0\1\0\1\0\0\0\0"
+    record = b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\2\xc0\x0c"
+    key = names.parse_key("a.example")
+    start = len(head + asked)
+    for cut in range(len(record) + 1):
+        for length in (0, 1, 2, 3):
+            changed = record[:11] + bytes((length,)) + record[12:]
+            assert screen(head + asked + changed[:cut], start, key) is None or length == 2
