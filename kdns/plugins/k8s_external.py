@@ -61,7 +61,9 @@ class K8sExternal(Backend):
         self._apexes = tuple(Key(label(apex) + key) for key in keys)
         """Names that only its own name servers are below: nobody else is asked for those."""
         forward = (key for key in keys if not names.is_reverse(key))
-        self._names = Names(next(forward, next(iter(keys), names.ROOT)), ttl, settings.has("headless"))
+        self._names = Names(
+            next(forward, next(iter(keys), names.ROOT)), ttl, settings.has("headless")
+        )
         self.on_change: list[Callable[[Key], None]] = []
         site.beside.setdefault("transfer", []).append(self)
 
