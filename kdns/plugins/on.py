@@ -79,9 +79,9 @@ class On(Monitor):
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Ends a command, and sees that it is gone."""
     process.terminate()
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            await process.wait()
-    except TimeoutError:
+    waiting = asyncio.ensure_future(process.wait())
+    # Not asyncio.timeout: where it is a cancelled task that waits, Python 3.11.2 counts wrong.
+    _, left = await asyncio.wait({waiting}, timeout=PATIENCE_S)
+    if left:
         process.kill()
-        await process.wait()
+    await waiting
