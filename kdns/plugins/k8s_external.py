@@ -6,37 +6,25 @@ CoreDNS: nobody waits for the cluster; before it is known its names do not exist
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
 from typing import ClassVar
 
 from kdns.corefile.claims import claim
 from kdns.corefile.options import Settings, Shape, Syntax, integer, text, zones
-from kdns.plugins.base import (
-    SKIP,
-    Backend,
-    Query,
-    Result,
-    Site,
-    as_of_now,
-    fallthrough,
-    own_zones,
-    zone_of,
-)
-from kdns.wire import names, types
-from kdns.wire.message import Answer, RRset
+from kdns.plugins.base import SKIP, Query, Result, Site, own_zones, zone_of
+from kdns.plugins.outward import Outward
+from kdns.wire import names
+from kdns.wire.message import RRset
 from kdns.wire.names import Key
 from kdns.zone import outside, outside_listing
 from kdns.zone.names import label
-from kdns.zone.outer import OuterSerial, complete, zone_in
+from kdns.zone.outer import zone_in
 from kdns.zone.outside import Names, OutsideZone
-from kdns.zone.view import View
 
 
-class K8sExternal(Backend):
+class K8sExternal(Outward):
     """Answers names of services with their external addresses."""
 
     name = "k8s_external"
-    is_live = True
     syntax: ClassVar[Syntax] = Syntax(
         args=Shape(rest=zones),
         options={
@@ -49,43 +37,20 @@ class K8sExternal(Backend):
 
     def __init__(self, settings: Settings, site: Site) -> None:
         super().__init__(settings, site)
-        ttl, apex = settings.get("ttl", 5), settings.get("apex", "dns").lower()
+        apex = settings.get("apex", "dns").lower()
         if not label(apex) or "." in apex:
             raise settings.all("apex")[-1].fail("k8s_external: apex is one label, such as dns")
         keys = tuple(dict.fromkeys(own_zones(settings, site, settings.args)))
-        self._serial = OuterSerial()
-        made = (OutsideZone(key, ttl, self._serial, self.name, apex) for key in keys)
-        self._zones = tuple(sorted(made, key=lambda zone: -len(zone.key)))
-        self._fallthrough = fallthrough(settings)
+        self._zones = self._own(keys, apex)
         claim(settings, site.beside, keys, self._fallthrough)
         self._apexes = tuple(Key(label(apex) + key) for key in keys)
         """Names that only its own name servers are below: nobody else is asked for those."""
         forward = (key for key in keys if not names.is_reverse(key))
         self._names = Names(
-            next(forward, next(iter(keys), names.ROOT)), ttl, settings.has("headless")
+            next(forward, next(iter(keys), names.ROOT)), self._ttl, settings.has("headless")
         )
         self.on_change: list[Callable[[Key], None]] = []
         site.beside.setdefault("transfer", []).append(self)
-
-    def look(self) -> None:
-        """Learns of the cluster of the block; raises ConfigError where there is none."""
-        view = self._view
-        if view is None:
-            raise self.settings.fail(
-                "k8s_external: this server block has no kubernetes, whose services it would name",
-                "add a kubernetes directive to the block",
-            )
-        self._serial.store = view.store
-
-    async def start(self) -> None:
-        """Learns of the cluster of the block."""
-        self.look()
-
-    @property
-    def _view(self) -> View | None:
-        """The cluster, which `kubernetes` of the same block has."""
-        view: View | None = self.site.beside.get("cluster")
-        return view
 
     def at_once(self, query: Query) -> Result | Awaitable[Result]:
         """Answers names of the plugin's zones; only a load balancer's name has to be waited for."""
@@ -101,9 +66,7 @@ class K8sExternal(Backend):
             if not is_own and zone_of(key, self._fallthrough) is not None:
                 return SKIP
             return zone.nxdomain
-        if isinstance(found, Answer):
-            return found
-        return complete(zone, found, query.type, partial(_ask, query))
+        return self._whole(query, zone, found)
 
     # What `transfer` asks for
 
@@ -122,11 +85,3 @@ class K8sExternal(Backend):
         view = self._view
         found = next(one for one in self._zones if one.key == zone)
         return outside_listing.records(self._names, view, found) if view else iter(())
-
-
-async def _ask(query: Query, key: Key, type_: int) -> Answer | None:
-    """What this server says of a name, with TTLs as of now; nothing where it failed."""
-    reply = await query.lookup(key, type_)
-    if reply is None or reply.rcode not in {types.NOERROR, types.NXDOMAIN}:
-        return None
-    return as_of_now(query, reply)
