@@ -17,18 +17,15 @@ from kdns.keeping.files import ZoneFile
 from kdns.keeping.shelf import Held, Shelf
 from kdns.plugins.base import (
     SKIP,
-    Backend,
     Query,
     Result,
     Site,
-    as_of_now,
     own_zones,
     zone_of,
 )
+from kdns.plugins.zoned import Zoned
 from kdns.wire import names
-from kdns.wire.message import Answer
 from kdns.wire.names import Key
-from kdns.zone.files.answer import Alias, ended
 from kdns.zone.files.parse import ZoneError
 
 log = logging.getLogger("kdns.auto")
@@ -37,7 +34,7 @@ MOST_ZONES = 10_000
 _GROUP = pattern(r"\{(\w+)\}")
 
 
-class Auto(Backend):
+class Auto(Zoned):
     """`auto [ZONES…] { directory DIR [REGEXP ORIGIN_TEMPLATE]; reload DURATION }`."""
 
     name = "auto"
@@ -174,24 +171,9 @@ class Auto(Backend):
             self._trouble[apex] = trouble
             log.error("zone %s: %s", name, trouble)
 
-    async def answer(self, query: Query) -> Result:
-        """Answers from the longest zone that holds the name."""
-        found = self.at_once(query)
-        if isinstance(found, Answer) or found is SKIP:
-            return found
-        return await found
-
     def at_once(self, query: Query) -> Result | Awaitable[Result]:
         """The same at once, unless a chain leads out of the zone."""
         if zone_of(query.key, self.zones) is None:
             return SKIP
         query.touch(self._fact)
-        found = self.shelf.look(query)
-        if found is None:
-            return SKIP
-        return self._ended(query, found) if isinstance(found, Alias) else found
-
-    async def _ended(self, query: Query, alias: Alias) -> Result:
-        there = await query.lookup(alias.target, query.type)
-        answer = ended(alias, None if there is None else as_of_now(query, there))
-        return answer.but(plugin=self.name)
+        return self._said(query)

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kdns.corefile.options import Line, Settings, Shape, Syntax, integer, text, zones
-from kdns.plugins.base import SKIP, Backend, Query, Result, Site, as_of_now, own_zones
+from kdns.plugins.base import SKIP, Query, Result, Site, own_zones
+from kdns.plugins.zoned import Zoned
 from kdns.wire import names, tsig, types
 from kdns.wire.message import Answer, RRset, WireError
 from kdns.wire.names import Key, is_below
-from kdns.zone.files.answer import Alias, ended, find
+from kdns.zone.files.answer import Alias, find
 from kdns.zone.files.database import Conflict, Database, DatabaseError, Mark, Replayed
 from kdns.zone.files.parse import Record, ZoneError, included, parse
 from kdns.zone.files.update import (
@@ -46,7 +47,7 @@ Rule = tuple[Key, Key | None, frozenset[int] | None]
 """The key, the name and the types of an `allow` line."""
 
 
-class Dynupdate(Backend):
+class Dynupdate(Zoned):
     """Serves a zone, and changes it for those who may."""
 
     name = "dynupdate"
@@ -155,9 +156,7 @@ class Dynupdate(Backend):
         found = find(zone, query.key, query.type, do=query.question.do)
         if not isinstance(found, Alias):
             return found.but(plugin=self.name, live=True)
-        there = await query.lookup(found.target, query.type)
-        answer = ended(found, None if there is None else as_of_now(query, there))
-        return answer.but(plugin=self.name)
+        return await self._ended(query, found)
 
     # Updating
 

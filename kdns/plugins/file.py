@@ -16,24 +16,21 @@ from kdns.keeping.shelf import Held, Shelf
 from kdns.plugins.base import (
     DROP,
     SKIP,
-    Backend,
     Query,
     Result,
     Site,
-    as_of_now,
     fallthrough,
     own_zones,
 )
+from kdns.plugins.zoned import Zoned
 from kdns.wire import names, types
-from kdns.wire.message import Answer
-from kdns.zone.files.answer import Alias, ended
 from kdns.zone.files.parse import ZoneError
 from kdns.zone.files.zone import Zone
 
 log = logging.getLogger("kdns.file")
 
 
-class File(Backend):
+class File(Zoned):
     """`file DBFILE [ZONES…] { … }`."""
 
     name = "file"
@@ -153,23 +150,10 @@ class File(Backend):
             self._trouble[held] = trouble
             log.error("zone %s: %s", name, trouble)
 
-    async def answer(self, query: Query) -> Result:
-        """Answers from the longest zone that holds the name."""
-        found = self.at_once(query)
-        if isinstance(found, Answer) or found is SKIP:
-            return found
-        return await found
-
     def at_once(self, query: Query) -> Result | Awaitable[Result]:
         """The same at once, unless a chain leads out of the zone."""
-        found = self.shelf.look(query) if self._answers else None
-        if found is None:
+        if not self._answers:
             return SKIP
-        if query.opcode == types.NOTIFY:
-            return DROP  # CoreDNS: who serves a file has no master
-        return self._ended(query, found) if isinstance(found, Alias) else found
-
-    async def _ended(self, query: Query, alias: Alias) -> Result:
-        there = await query.lookup(alias.target, query.type)
-        answer = ended(alias, None if there is None else as_of_now(query, there))
-        return answer.but(plugin=self.name)
+        if query.opcode == types.NOTIFY:  # CoreDNS: who serves a file has no master
+            return SKIP if self.shelf.look(query) is None else DROP
+        return self._said(query)

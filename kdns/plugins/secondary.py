@@ -15,19 +15,17 @@ from kdns.keeping.shelf import Held, Shelf
 from kdns.plugins.base import (
     DROP,
     SKIP,
-    Backend,
     Query,
     Result,
     Site,
-    as_of_now,
     fallthrough,
     own_zones,
 )
+from kdns.plugins.zoned import Zoned
 from kdns.wire import names, types
 from kdns.wire.message import Answer
 from kdns.wire.names import Key
 from kdns.wire.records import address as packed
-from kdns.zone.files.answer import Alias, ended
 
 log = logging.getLogger("kdns.secondary")
 
@@ -35,7 +33,7 @@ COMPLAIN_S = 60.0
 """How often it is said at most that somebody else sends notifications."""
 
 
-class Secondary(Backend):
+class Secondary(Zoned):
     """`secondary [ZONES…] { transfer from ADDRESS… }`."""
 
     name = "secondary"
@@ -81,21 +79,11 @@ class Secondary(Backend):
         """Lets go of the zones; those that the next Corefile has, too, live on."""
         self.shelf.clear()
 
-    async def answer(self, query: Query) -> Result:
-        """Answers from the longest zone that holds the name."""
-        found = self.at_once(query)
-        if isinstance(found, Answer) or found is SKIP:
-            return found
-        return await found
-
     def at_once(self, query: Query) -> Result | Awaitable[Result]:
         """The same at once, unless a chain leads out of the zone."""
         if query.opcode == types.NOTIFY:
             return self._notified(query)
-        found = self.shelf.look(query)
-        if found is None:
-            return SKIP
-        return self._ended(query, found) if isinstance(found, Alias) else found
+        return self._said(query)
 
     def _notified(self, query: Query) -> Result:
         """RFC 1996 §3.10: only masters are heard; others get no reply (CoreDNS)."""
@@ -110,8 +98,3 @@ class Secondary(Backend):
             return DROP
         replica.notify()
         return Answer(flags=types.AA, plugin=self.name)
-
-    async def _ended(self, query: Query, alias: Alias) -> Result:
-        there = await query.lookup(alias.target, query.type)
-        answer = ended(alias, None if there is None else as_of_now(query, there))
-        return answer.but(plugin=self.name)
