@@ -15,6 +15,14 @@ def mistakes(text: str) -> list[str]:
     return list(map(str, errors))
 
 
+def bounds(text: str) -> tuple[int, int]:
+    """How many connections the one listener of a Corefile takes, and streams on each."""
+    errors: list[ConfigError] = []
+    [terms] = build(text, "Corefile", Services(), errors).terms.values()
+    assert not errors
+    return terms.max_connections, terms.max_streams
+
+
 class Serving:
     """An async context manager. Keys with port 0 get one that is free."""
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from kdns.server.assembly import Services, build
 from kdns.server.terms import UNLIMITED
-from tests.serving import mistakes
+from tests.serving import bounds, mistakes
 
 BLOCK = "grpc://. {{\n grpc_server {{\n{}\n }}\n whoami\n}}\n"
 
@@ -18,10 +17,7 @@ BLOCK = "grpc://. {{\n grpc_server {{\n{}\n }}\n whoami\n}}\n"
     ],
 )
 def test_bounds_are_kept_to(inside: str, expected: tuple[int, int]) -> None:
-    errors: list[Exception] = []
-    [terms] = build(BLOCK.format(inside), "Corefile", Services(), errors).terms.values()
-    assert not errors
-    assert (terms.max_connections, terms.max_streams) == expected
+    assert bounds(BLOCK.format(inside)) == expected
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 import pytest
 
 from kdns.cluster.objects import Service, Slice
-from kdns.cluster.store import Delete, Put, Synced
+from kdns.cluster.store import Delete, Put
 from kdns.corefile.tree import ConfigError
-from kdns.plugins.base import SKIP
 from kdns.plugins.hostnames import Hostnames
 from kdns.plugins.kubernetes import Kubernetes
 from tests.fakes import chain
-from tests.zone.worlds import as_list, endpoint, namespace, objects, rows, service, slice_, told
+from tests.zone import outer
+from tests.zone.outer import said
+from tests.zone.worlds import as_list, endpoint, namespace, objects, rows, service, slice_
 
 DNS = "external-dns.alpha.kubernetes.io/"
 
@@ -43,15 +44,7 @@ CLUSTER = (
 def cluster(options="", zones="example.org", *, synced=True):
     text = f"hostnames {zones} {{\n{options}\n}}\nkubernetes cluster.local {{\nnamespaces a\n}}"
     made = chain(text, Hostnames, Kubernetes)
-    store = made.plugins[1].cluster.store
-    store.apply_all([*as_list(objects(CLUSTER)), *([Synced()] if synced else [])], 1000)
-    made.plugins[0].look()
-    return made
-
-
-async def said(made, name, type_="A"):
-    answer = await made.ask(name, type_)
-    return "SKIP" if answer is SKIP else told(await made.dig(name, type_))
+    return outer.follow(made, CLUSTER, synced=synced)
 
 
 @pytest.mark.parametrize(

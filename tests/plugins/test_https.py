@@ -5,9 +5,8 @@ import asyncio
 import dns.message
 import pytest
 
-from kdns.server.assembly import Services, build
 from kdns.server.terms import UNLIMITED
-from tests.serving import Serving, mistakes
+from tests.serving import Serving, bounds, mistakes
 
 BLOCK = "https://. {{\n https {{\n{}\n }}\n whoami\n}}\n"
 
@@ -21,10 +20,7 @@ BLOCK = "https://. {{\n https {{\n{}\n }}\n whoami\n}}\n"
     ],
 )
 def test_bounds_are_kept_to(inside: str, expected: tuple[int, int]) -> None:
-    errors: list[Exception] = []
-    [terms] = build(BLOCK.format(inside), "Corefile", Services(), errors).terms.values()
-    assert not errors
-    assert (terms.max_connections, terms.max_streams) == expected
+    assert bounds(BLOCK.format(inside)) == expected
 
 
 @pytest.mark.parametrize(

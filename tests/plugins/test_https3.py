@@ -2,9 +2,8 @@
 
 import pytest
 
-from kdns.server.assembly import Services, build
 from kdns.server.terms import UNLIMITED
-from tests.serving import mistakes
+from tests.serving import bounds, mistakes
 
 pytest.importorskip("aioquic", reason="the extra kdns[quic] is not installed")
 
@@ -20,10 +19,7 @@ BLOCK = "https3://. {{\n tls a b\n https3 {{\n{}\n }}\n whoami\n}}\n"
     ],
 )
 def test_bounds_are_kept_to(inside: str, expected: tuple[int, int]) -> None:
-    errors: list[Exception] = []
-    [terms] = build(BLOCK.format(inside), "Corefile", Services(), errors).terms.values()
-    assert not errors
-    assert (terms.max_connections, terms.max_streams) == expected
+    assert bounds(BLOCK.format(inside)) == expected
 
 
 @pytest.mark.parametrize(

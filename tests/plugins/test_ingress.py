@@ -3,7 +3,7 @@
 import pytest
 
 from kdns.cluster.objects import Gateway, Ingress
-from kdns.cluster.store import Delete, Put, Synced
+from kdns.cluster.store import Delete, Put
 from kdns.corefile.tree import ConfigError
 from kdns.plugins.base import SKIP, Backend, Query, Result
 from kdns.plugins.ingress import Ingress as Plugin
@@ -11,7 +11,9 @@ from kdns.plugins.kubernetes import Kubernetes
 from kdns.wire import names, records, types
 from kdns.wire.message import Answer, RRset
 from tests.fakes import chain
-from tests.zone.worlds import as_list, gateway, ingress, namespace, objects, route, told
+from tests.zone import outer
+from tests.zone.outer import said
+from tests.zone.worlds import gateway, ingress, namespace, objects, route, told
 
 CLUSTER = (
     namespace("a"),
@@ -48,15 +50,7 @@ class Outside(Backend):
 def cluster(options="", zones="example.org example.com", *, synced=True):
     text = f"ingress {zones} {{\n{options}\n}}\nkubernetes cluster.local {{\nnamespaces a b\n}}"
     made = chain(text + "\noutside", Plugin, Kubernetes, Outside)
-    store = made.plugins[1].cluster.store
-    store.apply_all([*as_list(objects(CLUSTER)), *([Synced()] if synced else [])], 1000)
-    made.plugins[0].look()
-    return made
-
-
-async def said(made, name, type_="A"):
-    answer = await made.ask(name, type_)
-    return "SKIP" if answer is SKIP else told(await made.dig(name, type_))
+    return outer.follow(made, CLUSTER, synced=synced)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import dns.rdatatype
 import pytest
 
-from kdns.cluster.store import Delete, Put, Synced
+from kdns.cluster.store import Delete, Put
 from kdns.corefile.tree import ConfigError
 from kdns.plugins.base import SKIP, Backend, Query, Result
 from kdns.plugins.k8s_external import K8sExternal
@@ -11,7 +11,8 @@ from kdns.plugins.kubernetes import Kubernetes
 from kdns.wire import names, records, types
 from kdns.wire.message import Answer, RRset
 from tests.fakes import chain
-from tests.zone.worlds import as_list, endpoint, namespace, objects, rows, service, slice_, told
+from tests.zone.outer import follow, said
+from tests.zone.worlds import endpoint, namespace, objects, rows, service, slice_, told
 
 
 def outer(name: str, *hosts: str, ips=(), cluster=("10.0.0.9",), **fields):
@@ -54,15 +55,7 @@ class Outside(Backend):
 def external(options="", zones="example.org in-addr.arpa ip6.arpa", kubernetes="namespaces a b"):
     text = f"k8s_external {zones} {{\n{options}\n}}\nkubernetes cluster.local {{\n{kubernetes}\n}}"
     made = chain(text + "\noutside", K8sExternal, Kubernetes, Outside)
-    store = made.plugins[1].cluster.store
-    store.apply_all([*as_list(objects(CLUSTER)), Synced()], 1000)
-    made.plugins[0].look()
-    return made
-
-
-async def said(made, name, type_="A"):
-    answer = await made.ask(name, type_)
-    return "SKIP" if answer is SKIP else told(await made.dig(name, type_))
+    return follow(made, CLUSTER)
 
 
 A_RECORD = RRset(

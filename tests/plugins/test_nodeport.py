@@ -3,12 +3,13 @@
 import pytest
 
 from kdns.cluster.objects import Node, Slice
-from kdns.cluster.store import Delete, Put, Synced
+from kdns.cluster.store import Delete, Put
 from kdns.corefile.tree import ConfigError
-from kdns.plugins.base import SKIP
 from kdns.plugins.kubernetes import Kubernetes
 from kdns.plugins.nodeport import NodePort
 from tests.fakes import chain
+from tests.zone import outer
+from tests.zone.outer import said
 from tests.zone.worlds import (
     as_list,
     endpoint,
@@ -18,7 +19,6 @@ from tests.zone.worlds import (
     rows,
     service,
     slice_,
-    told,
 )
 
 
@@ -54,15 +54,7 @@ ZONE = "nodeport.cluster.local"
 def cluster(options="", zones="", *, synced=True):
     text = f"nodeport {zones} {{\n{options}\n}}\nkubernetes cluster.local 10.in-addr.arpa {{\nnamespaces a\n}}"
     made = chain(text, NodePort, Kubernetes)
-    store = made.plugins[1].cluster.store
-    store.apply_all([*as_list(objects(CLUSTER)), *([Synced()] if synced else [])], 1000)
-    made.plugins[0].look()
-    return made
-
-
-async def said(made, name, type_="A"):
-    answer = await made.ask(name, type_)
-    return "SKIP" if answer is SKIP else told(await made.dig(name, type_))
+    return outer.follow(made, CLUSTER, synced=synced)
 
 
 @pytest.mark.parametrize(
