@@ -63,9 +63,7 @@ class K8sExternal(Outward):
         found = outside.answer(self._names, view, zone, key, query.type, query.toucher())
         if found is None:
             is_own = zone_of(key, self._apexes) is not None
-            if not is_own and zone_of(key, self._fallthrough) is not None:
-                return SKIP
-            return zone.nxdomain
+            return zone.nxdomain if is_own else self._missed(key, zone.nxdomain)
         return self._whole(query, zone, found)
 
     # What `transfer` asks for

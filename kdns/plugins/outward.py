@@ -24,7 +24,8 @@ from kdns.plugins.base import (
 from kdns.wire import types
 from kdns.wire.message import Answer
 from kdns.wire.names import ROOT, Key
-from kdns.zone.outer import Found, OuterSerial, complete, zone_in
+from kdns.zone.external import Alias
+from kdns.zone.outer import Found, OuterSerial, Pending, complete, zone_in
 from kdns.zone.outside import OutsideZone
 from kdns.zone.services import Touch
 from kdns.zone.view import View
@@ -86,20 +87,24 @@ class Outward(Backend):
         if view is None or not isinstance(zone, OutsideZone):
             return SKIP
         found = find(view, zone, key, query.type, query.toucher(), self._ttl)
-        may_pass = zone_of(key, self._fallthrough) is not None
         if not view.store.has_synced:
             query.forget()
             if not isinstance(found, Answer) or not found.answer:
-                return SKIP if may_pass else zone.unsynced.but(ede=UNSYNCED)
-        if found is None:
-            return SKIP if may_pass else zone.nxdomain
-        return self._whole(query, zone, found)
+                return self._missed(key, zone.unsynced.but(ede=UNSYNCED))
+        return (
+            self._missed(key, zone.nxdomain) if found is None else self._whole(query, zone, found)
+        )
 
-    def _whole(self, query: Query, zone: OutsideZone, found: Found) -> Answer | Awaitable[Result]:
+    def _missed(self, key: Key, answer: Answer) -> Result:
+        """What becomes of a name that is not there: the next plugin's, or this answer."""
+        return SKIP if zone_of(key, self._fallthrough) is not None else answer
+
+    def _whole(
+        self, query: Query, zone: OutsideZone, found: Answer | Alias | Pending
+    ) -> Answer | Awaitable[Result]:
         """What was found, with what this server says of the names it leads to."""
         if isinstance(found, Answer):
             return found
-        assert found is not None
         return complete(zone, found, query.type, partial(_ask, query))
 
 
