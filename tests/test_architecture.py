@@ -186,7 +186,7 @@ def changed(node: ast.AST) -> list[str]:
 
 def directives(top: Path) -> list[str]:
     names = (path.stem for path in (top / "kdns" / "plugins").glob("*.py"))
-    return sorted(set(names) - {"__init__", "base", "outward", "query", "zoned"})
+    return sorted(set(names) - {"__init__", "base", "endpoint", "outward", "query", "zoned"})
 
 
 def plugin_classes(top: Path) -> list[str]:

@@ -3,7 +3,7 @@
 ORDER = (
     "root", "metadata", "geoip", "cancel", "proxyproto", "quic", "grpc_server", "https", "https3",
     "timeouts", "multisocket", "reload", "nsid", "bufsize", "bind", "debug", "trace", "ready",
-    "health", "pprof", "shed", "fair", "ratelimit", "cookies", "prometheus", "errors", "log",
+    "health", "pprof", "status", "shed", "fair", "ratelimit", "cookies", "prometheus", "errors", "log",
     "dnstap", "ede", "local", "dns64", "siit", "any", "chaos", "loadbalance", "tsig", "rewrite",
     "autopath", "acl", "tenant", "aaaa", "guard", "cache", "header", "dnssec", "tls", "minimal",
     "template", "transfer", "dynupdate", "hosts", "route53", "azure", "clouddns", "k8s_external",
@@ -14,6 +14,6 @@ ORDER = (
 
 OURS = frozenset((
     "aaaa", "cookies", "ede", "fair", "guard", "hostnames", "ingress", "nodeport", "ratelimit",
-    "tenant",
+    "status", "tenant",
 ))  # fmt: skip
 """The directives that CoreDNS does not have."""

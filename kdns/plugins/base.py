@@ -17,12 +17,16 @@ from msgspec.structs import replace
 
 from kdns.corefile.options import Settings, Syntax
 from kdns.observe.counters import Counters, Histogram
+from kdns.plugins.endpoint import Endpoint, Guard, HttpReply
 from kdns.plugins.query import Classifier, Client, Credit, Ledger, Query, Seal, Stamps
 from kdns.wire.message import Answer, Transfer
 from kdns.wire.names import ROOT, Key, is_below
 
-__all__ = ["Classifier", "Client", "Credit", "Ledger", "Query", "Seal", "Stamps"]
-"""What a plugin needs of plugins.query; the rest is made here."""
+__all__ = [
+    "Classifier", "Client", "Credit", "Endpoint", "Guard", "HttpReply", "Ledger", "Query", "Seal",
+    "Stamps",
+]  # fmt: skip
+"""What a plugin needs of plugins.query and plugins.endpoint; the rest is made here."""
 
 T = TypeVar("T")
 
@@ -108,32 +112,6 @@ class Hits(Struct, gc=False):
     together it is exact, the share of each is by its number of hits."""
     callers: list[tuple[bytes, int]]
     """Addresses of some clients, one drawn from a batch, and how many queries it stands for."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpReply:
-    """What an HTTP endpoint answers."""
-
-    status: int = 200
-    body: bytes = b"OK"
-    type: str = "text/plain; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Something a plugin serves over HTTP; the server opens the socket, one for each address.
-
-    Blocks may name the same address and path: the first one answers, or one address of several
-    paths is shared. `serve` gets the query parameters.
-    """
-
-    host: str
-    """Empty for every address."""
-    port: int
-    path: str
-    serve: Callable[[Mapping[str, str]], Awaitable[HttpReply]]
-    web: str = ""
-    """Path of the web configuration file that says how TLS is spoken there; empty for none."""
 
 
 class Runner(Protocol):

@@ -1,0 +1,1 @@
+"""A black-box suite for any cluster DNS server, clause by clause; it knows only client and wire."""

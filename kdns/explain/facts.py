@@ -1,0 +1,181 @@
+"""What an explanation may know of a cluster: objects as operators read them, and what is unknown.
+
+Unlike the Store, which keeps what answers are made from, these say why an answer is what it is:
+labels, probes, conditions, times. Facts are a value: who gathers them (explain.gather…) is another.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class PortFact:
+    """A port of a service, slice or container."""
+
+    name: str = ""
+    number: int = 0
+    protocol: str = "TCP"
+    target: str = ""
+    """targetPort of a service as written, a number or a name; empty when not said."""
+    node_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFact:
+    """A Service."""
+
+    namespace: str
+    name: str
+    type: str = "ClusterIP"
+    addresses: tuple[str, ...] = ()
+    """clusterIPs; `("None",)` when headless."""
+    selector: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[PortFact, ...] = ()
+    external_name: str = ""
+    external_addresses: tuple[str, ...] = ()
+    """externalIPs and those of the load balancer."""
+    publishes_unready: bool = False
+    created: str = ""
+    """RFC 3339, as are all times here; empty when not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFact:
+    """One endpoint of a slice."""
+
+    addresses: tuple[str, ...]
+    is_ready: bool = True
+    is_serving: bool = True
+    is_terminating: bool = False
+    hostname: str = ""
+    pod: str = ""
+    node: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceFact:
+    """An EndpointSlice, or an Endpoints object."""
+
+    namespace: str
+    name: str
+    service: str
+    endpoints: tuple[EndpointFact, ...] = ()
+    ports: tuple[PortFact, ...] = ()
+    address_type: str = "IPv4"
+    managed_by: str = ""
+    """endpointslice.kubernetes.io/managed-by."""
+    triggered: str = ""
+    """endpoints.kubernetes.io/last-change-trigger-time."""
+    written: str = ""
+    """When it was last written, of managedFields; empty when not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionFact:
+    """A condition of a pod: Ready, ContainersReady, PodScheduled, …"""
+
+    type: str
+    status: str
+    since: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFact:
+    """A container and what is known of its state."""
+
+    name: str
+    ports: tuple[PortFact, ...] = ()
+    is_ready: bool = False
+    state: str = ""
+    """`running`, `waiting: CrashLoopBackOff`, `terminated: Completed` …"""
+    restarts: int = 0
+    readiness: str = ""
+    """Its readiness probe in words: `httpGet :8080/healthz every 10 s`; empty without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodFact:
+    """A Pod."""
+
+    namespace: str
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    addresses: tuple[str, ...] = ()
+    phase: str = ""
+    conditions: tuple[ConditionFact, ...] = ()
+    containers: tuple[ContainerFact, ...] = ()
+    hostname: str = ""
+    subdomain: str = ""
+    node: str = ""
+    host_network: bool = False
+    dns_policy: str = "ClusterFirst"
+    nameservers: tuple[str, ...] = ()
+    """Of dnsConfig, as are the next two."""
+    searches: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    deleted: str = ""
+    """deletionTimestamp."""
+    created: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceFact:
+    """A Namespace."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    is_terminating: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFact:
+    """A NetworkPolicy, its spec as the API writes it."""
+
+    namespace: str
+    name: str
+    spec: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFact:
+    """What a kdns says of itself; all empty for another server, or without one."""
+
+    is_kdns: bool = False
+    has_synced: bool = True
+    stale_s: float = 0.0
+    """How old its data is: the time since it last heard of the API server; 0 where that is fresh
+    or unknown."""
+    is_restored: bool = False
+    """It serves a snapshot."""
+    failure: str = ""
+    """What is wrong with its API connection."""
+    is_silent: bool = False
+    """Watches are open but nothing comes, bookmarks neither."""
+    applied: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By `namespace/service`: when its last change of endpoints was received, and when applied."""
+    zones: tuple[str, ...] = ()
+    """Its cluster zones, such as `cluster.local.`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known. A kind that could not be read is in `unknown`, with the reason."""
+
+    zones: tuple[str, ...] = ("cluster.local.",)
+    now: str = ""
+    """When this was gathered."""
+    namespaces: Mapping[str, NamespaceFact] = field(default_factory=dict)
+    services: Mapping[str, ServiceFact] = field(default_factory=dict)
+    """By `namespace/name`, of all namespaces: the nearest name may be in another one."""
+    slices: Mapping[str, tuple[SliceFact, ...]] = field(default_factory=dict)
+    """By `namespace/service`."""
+    pods: Mapping[str, tuple[PodFact, ...]] = field(default_factory=dict)
+    """By namespace."""
+    policies: Mapping[str, tuple[PolicyFact, ...]] = field(default_factory=dict)
+    """By namespace."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """`pods` → `403: …`, by the names of the fields above."""
+    server: ServerFact = field(default_factory=ServerFact)

@@ -1,0 +1,1 @@
+"""The status page: what a running server knows, as a page that follows it."""
