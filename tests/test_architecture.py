@@ -359,6 +359,10 @@ PLANTED = {
         "kdns/cluster/sources/planted.py",
         "import kdns.cluster.sources.manifests\n",
     ),
+    "the conformance suite knows only client and wire: it tests any server": (
+        "kdns/conformance/planted.py",
+        "import kdns.corefile.tree\n",
+    ),
     "wire, zone, corefile, objects, store and endpoints have no I/O, clock or chance": (
         "kdns/zone/planted.py",
         "import socket\n",
