@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kdns.corefile.options import Settings, Syntax
+from kdns.corefile.tree import Block
 from kdns.observe.counters import Counters, Histogram
 from kdns.plugins.endpoint import Endpoint, Guard, HttpReply
 from kdns.plugins.query import Classifier, Client, Credit, Ledger, Query, Seal, Stamps
@@ -147,6 +148,10 @@ class Life:
     """Of several workers one does what must be done once: it watches, probes and reloads."""
     link: Any = None  # Any: what kdns.cluster has it give to other workers, or take from them with
     """The way to the other workers."""
+    blocks: tuple[Block, ...] = ()
+    """The server blocks of the Corefile that serves, as written."""
+    page: Callable[["Plugin"], "Sequence[Endpoint]"] | None = None
+    """What `status` serves at its address: made above, where all is known. None in tests."""
 
 
 @dataclass(frozen=True, slots=True)

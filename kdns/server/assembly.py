@@ -21,6 +21,7 @@ from kdns.corefile.blocks import (
 )
 from kdns.corefile.options import Settings, check_all
 from kdns.corefile.parser import parse
+from kdns.corefile.tree import Block as Written
 from kdns.corefile.tree import ConfigError, Directive
 from kdns.observe.counters import Counters
 from kdns.plugins import ORDER
@@ -70,7 +71,9 @@ class Assembly:
     """See `Life.version`."""
     text: str = ""
     path: str = ""
-    """The Corefile it was built from."""
+    """The Corefile it was built from,"""
+    blocks: tuple[Written, ...] = ()
+    """and what was read in it."""
     shared: dict[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
     """What its plugins share, taken over from `kept` or made for this one."""
     kept: dict[Hashable, Any] = field(default_factory=dict)  # Any: see Site.shared
@@ -110,7 +113,8 @@ def build(
             DEFAULT.format(port=port), path, environ={}, read=read_text, glob=hidden_glob
         )
     blocks = read_blocks(parsed, errors, port=port, warn=warn)
-    assembly = Assembly(kept=dict(services.shared), version=found, text=text, path=path)
+    kept = dict(services.shared)
+    assembly = Assembly(kept=kept, version=found, text=text, path=path, blocks=tuple(parsed))
     bound = []
     zones: dict[Place, list[Block]] = {}
     parties: dict[Place, list[Party]] = {}

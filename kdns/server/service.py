@@ -207,6 +207,7 @@ class Service:
         assembly.kept.clear()
         life = self.services.life
         life.plugins, life.version = tuple(assembly.plugins), assembly.version
+        life.blocks = assembly.blocks
         life.heard_at, life.tell = self._heard_at, self._tell
 
     def _heard_at(self) -> float:
