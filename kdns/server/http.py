@@ -1,9 +1,9 @@
 """HTTP/1.1 for what plugins serve beside DNS: probes, metrics, profiles. GET and HEAD, no more.
 
 Endpoints of all plugins are merged by address: one listener each. Everything a client can do has a
-bound: bytes and seconds for a request, seconds idle, connections. A reply may be large: it is
-written no faster than it is read. Requests take turns with the event loop, one at a time: whoever
-sends thousands at once delays his own replies, not DNS.
+bound: bytes and seconds for a request, seconds idle, connections, those that follow what happens. A
+reply may be large: it is written no faster than it is read. Requests take turns with the event
+loop, one at a time: whoever sends thousands at once delays his own replies, not DNS.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from kdns.plugins.base import Endpoint, HttpReply, Plugin
+from kdns.plugins.base import Endpoint, Guard, HttpReply, Plugin
+from kdns.server import guarding
 from kdns.server.sockets import StartError, open_stream
 
 MAX_HEAD_BYTES = 8192
@@ -26,7 +27,17 @@ IDLE_S = 120.0
 WRITE_S = 30.0
 """How long a client may take to read a reply."""
 MAX_CONNECTIONS = 256
+MAX_FOLLOWERS = 64
+"""Connections that follow an endpoint (`Endpoint.follows_s`)."""
+QUIET_S = 15.0
+"""How long a follower hears nothing at most: what stands between may think him gone."""
 CHUNK_BYTES = 1 << 16
+
+_MORE: dict[int, str] = {
+    HTTPStatus.METHOD_NOT_ALLOWED: "Allow: GET, HEAD\r\n",
+    HTTPStatus.UNAUTHORIZED: "WWW-Authenticate: Bearer\r\n",
+}
+"""What a reply of some status says beside."""
 
 Address = tuple[str, int]
 
@@ -49,6 +60,8 @@ class Request:
     path: str
     query: Mapping[str, str]
     keeps_alive: bool
+    fields: Mapping[str, str]
+    """Headers by lower-case name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,11 @@ class Offer:
     def web(self) -> str:
         """The web configuration file that some endpoint has, if any."""
         return next((one.web for one in self.routes.values() if one.web), "")
+
+    @property
+    def guard(self) -> Guard | None:
+        """The guard that some endpoint has, if any: it is that of the address."""
+        return next((one.guard for one in self.routes.values() if one.guard), None)
 
 
 def offers(plugins: Iterable[Plugin]) -> dict[Address, Offer]:
@@ -89,8 +107,14 @@ class HttpListener:
         self.routes = offer.routes
         self._web = offer.web
         self.connections: dict[Connection, None] = {}
+        self.followers = 0
         self._server: asyncio.Server | None = None
         self._turn = asyncio.Lock()
+
+    @property
+    def guard(self) -> Guard | None:
+        """Who may read what is served now."""
+        return Offer("", self.routes).guard
 
     async def turn(self) -> None:
         """Returns when it is the turn of one more request."""
@@ -155,11 +179,12 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._is_ending = False
+        self._follows = False
 
     def close(self) -> None:
-        """Takes no more requests; closes at once when none is under way."""
+        """Takes no more requests; closes at once when none is under way that will end."""
         self._is_ending = True
-        if not self.is_busy:
+        if self._follows or not self.is_busy:
             self.abort()
 
     def abort(self) -> None:
@@ -177,7 +202,10 @@ class Connection:
                 request = parse(head)
                 reply = await self._reply(request)
             except BadRequest as refusal:
-                request, reply = Request("GET", "", {}, keeps_alive=False), _refused(refusal.status)
+                request, reply = Request("GET", "", {}, False, {}), _refused(refusal.status)
+            if reply is None:
+                await self._follow(request)
+                return
             keeps_alive = request.keeps_alive and not self._is_ending
             await self._write(reply, is_bodiless=request.method == "HEAD", keeps_alive=keeps_alive)
             self.is_busy = False
@@ -194,27 +222,76 @@ class Connection:
         except asyncio.LimitOverrunError:
             raise BadRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE) from None
 
-    async def _reply(self, request: Request) -> HttpReply:
+    async def _reply(self, request: Request) -> HttpReply | None:
+        """The reply; None for a request that wants to follow, and may."""
+        guard = self._listener.guard
+        status = guard and await guarding.refusal(guard, request.path, request.fields)
+        if status:
+            return _refused(status)
         endpoint = self._listener.routes.get(request.path)
         if endpoint is None:
             return _refused(HTTPStatus.NOT_FOUND)
         if request.method not in {"GET", "HEAD"}:
             raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED)
+        if not endpoint.follows_s:
+            return await self._served(endpoint, request.query)
+        is_full = self._listener.followers >= MAX_FOLLOWERS
+        return _refused(HTTPStatus.SERVICE_UNAVAILABLE) if is_full else None
+
+    async def _served(self, endpoint: Endpoint, query: Mapping[str, str]) -> HttpReply:
         try:
-            return await endpoint.serve(request.query)
+            return await endpoint.serve(query)
         except Exception as error:
-            log.error("%s could not be served", request.path, exc_info=error)  # noqa: TRY400 - one line
+            log.error("%s could not be served", endpoint.path, exc_info=error)  # noqa: TRY400 - one line
             return _refused(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    async def _follow(self, request: Request) -> None:
+        """Writes what an endpoint says anew, as server-sent events, for as long as it is served."""
+        self._follows = True
+        self._listener.followers += 1
+        try:
+            fields = "Content-Type: text/event-stream\r\nConnection: close\r\n"
+            await self._send(self._head_of(HTTPStatus.OK, fields).encode("latin-1"))
+            if request.method == "GET":
+                await self._tell(request)
+        finally:
+            self._listener.followers -= 1
+
+    async def _tell(self, request: Request) -> None:
+        after = request.query.get("after", request.fields.get("last-event-id", ""))
+        quiet_s = 0.0
+        while not (self._is_ending or self._reader.at_eof()):
+            endpoint = self._listener.routes.get(request.path)
+            if endpoint is None or not endpoint.follows_s:
+                return
+            reply = await self._served(endpoint, {**request.query, "after": after})
+            if reply.status != HTTPStatus.OK:
+                return
+            quiet_s += endpoint.follows_s
+            if reply.mark != after:
+                after, quiet_s = reply.mark, 0.0
+                await self._send(b"id: %b\ndata: %b\n\n" % (after.encode(), reply.body))
+            elif quiet_s >= QUIET_S:
+                quiet_s = 0.0
+                await self._send(b":\n\n")
+            await asyncio.sleep(endpoint.follows_s)
+
+    async def _send(self, octets: bytes) -> None:
+        async with asyncio.timeout(WRITE_S):
+            self._writer.write(octets)
+            await self._writer.drain()
+
+    def _head_of(self, status: int, fields: str) -> str:
+        """Status line and headers."""
+        phrase = HTTPStatus(status).phrase
+        own = guarding.headers(self._listener.guard)
+        return f"HTTP/1.1 {status} {phrase}\r\n{fields}{own}\r\n"
 
     async def _write(self, reply: HttpReply, *, is_bodiless: bool, keeps_alive: bool) -> None:
         """Writes in pieces, each when the last one has left."""
-        head = (
-            f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}\r\n"
-            f"Content-Type: {reply.type}\r\nContent-Length: {len(reply.body)}\r\n"
-            + ("Allow: GET, HEAD\r\n" if reply.status == HTTPStatus.METHOD_NOT_ALLOWED else "")
-            + ("" if keeps_alive else "Connection: close\r\n")
-            + "\r\n"
-        )
+        more = _MORE.get(reply.status, "") + ("" if keeps_alive else "Connection: close\r\n")
+        fields = f"Content-Type: {reply.type}\r\nContent-Length: {len(reply.body)}\r\n"
+        head = self._head_of(reply.status, fields + more)
         body = memoryview(b"" if is_bodiless else reply.body)
         self._writer.write(head.encode("latin-1") + body[:CHUNK_BYTES])
         async with asyncio.timeout(WRITE_S):
@@ -246,7 +323,7 @@ def parse(head: bytes) -> Request:
         name, colon, value = line.partition(":")
         if line and (not colon or not name or name != name.strip()):
             raise BadRequest(HTTPStatus.BAD_REQUEST)
-        fields[name.lower()] = value.strip().lower()
+        fields[name.lower()] = value.strip()
     try:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20))
@@ -254,9 +331,9 @@ def parse(head: bytes) -> Request:
         raise BadRequest(HTTPStatus.BAD_REQUEST) from None
     # A body would be taken for the next request: whoever sends one is not asked again.
     has_body = fields.get("content-length", "0") != "0" or "transfer-encoding" in fields
-    said = fields.get("connection", "")
+    said = fields.get("connection", "").lower()
     stays = "close" not in said if version == "HTTP/1.1" else "keep-alive" in said
-    return Request(method, unquote(parts.path), query, keeps_alive=stays and not has_body)
+    return Request(method, unquote(parts.path), query, stays and not has_body, fields)
 
 
 def _refused(status: int) -> HttpReply:

@@ -19,6 +19,7 @@ from kdns.server.workers.messages import (
     Numbers,
     Offer,
     Order,
+    Path,
     Prepare,
     Propose,
     Setup,
@@ -164,7 +165,7 @@ async def test_other_paths_at_an_open_address_are_told_to_the_supervisor():
     lead.routes = routes("/health")
     assert said == []
     lead.routes = routes("/health", "/ready")
-    assert said == [Offer(0, ("", 80), "health", ("/health", "/ready"))]
+    assert said == [Offer(0, ("", 80), "health", (Path("/health"), Path("/ready")))]
     other = Relayed(("", 80), 80, http.Offer("health", routes("/health")), None)
     other.routes = routes("/ready")
     assert set(other.routes) == {"/ready"}

@@ -2,7 +2,8 @@
 
 A request is put to every worker that serves. The worst status is the answer; where all is well the
 bodies that differ come one after the other. Numbers are added up instead, those of workers that
-are gone too. While the first worker has yet to serve, nobody is ready.
+are gone too. While the first worker has yet to serve, nobody is ready. A path may say that the lead
+alone is asked, or that JSON is added up.
 """
 
 import asyncio
@@ -12,10 +13,10 @@ from typing import Final
 
 from kdns.observe import exposition, process, sums
 from kdns.observe.counters import Counters
-from kdns.plugins.base import Endpoint, HttpReply
+from kdns.plugins.base import Endpoint, Guard, HttpReply
 from kdns.server.http import Address, HttpListener, Offer
 from kdns.server.sockets import StartError
-from kdns.server.workers import messages
+from kdns.server.workers import adding, messages
 from kdns.server.workers.member import Member
 from kdns.server.workers.messages import Opened, Withdraw
 from kdns.server.workers.team import Team
@@ -42,9 +43,18 @@ class Front:
     async def open(self, lead: Member, offer: messages.Offer) -> None:
         """Opens an address, or puts other paths behind one that is open."""
         address = offer.address
+        said = offer.guard
+        guard = Guard(said.policy, said.token, said.open) if said is not None else None
         routes = {
-            path: Endpoint(*address, path, partial(self._serve, address, path), offer.web)
-            for path in offer.paths
+            one.path: Endpoint(
+                *address,
+                one.path,
+                partial(self._serve, address, one),
+                offer.web,
+                guard=guard,
+                follows_s=one.follows_s,
+            )
+            for one in offer.paths
         }
         door = self._doors.get(address)
         try:
@@ -72,21 +82,31 @@ class Front:
         closing = [door.stop(GRACE_S) for door in self._doors.values()]
         await asyncio.gather(*closing, *self._closing)
 
-    async def _serve(self, address: Address, path: str, query: Mapping[str, str]) -> HttpReply:
+    async def _serve(
+        self, address: Address, of: messages.Path, query: Mapping[str, str]
+    ) -> HttpReply:
+        path = of.path
         if path == METRICS:
             async with self._turn:
                 return HttpReply(200, await self._page(), exposition.TYPE)
         if path == READY and not self._team.has_started.is_set():
             return STARTING
-        asked = [one.call(address, path, dict(query)) for one in self._team.serving]
+        members = sorted(self._team.serving, key=lambda one: one.number)
+        asked = [
+            one.call(address, path, dict(query)) for one in members[: 1 if of.is_lead else None]
+        ]
         replies = [one for one in await asyncio.gather(*asked) if one is not None]
         if not replies:
             return GONE
+        lead = replies[0]
+        if of.adds and all(one.status == 200 for one in replies):
+            body = adding.added([one.body for one in replies])
+            return HttpReply(200, body, lead.content_type, lead.mark)
         worst = max(replies, key=lambda one: one.status)
         bodies = [worst.body]
         if worst.status == 200:
             bodies = list(dict.fromkeys(one.body for one in replies))
-        return HttpReply(worst.status, b"".join(bodies), worst.content_type)
+        return HttpReply(worst.status, b"".join(bodies), worst.content_type, lead.mark)
 
     async def _page(self) -> bytes:
         """The numbers of all that are and all that were."""

@@ -17,9 +17,11 @@ from kdns.server.siblings import Siblings, log, wanted
 from kdns.server.sockets import StartError
 from kdns.server.workers.messages import (
     Decide,
+    Guard,
     Offer,
     Open,
     Opened,
+    Path,
     Propose,
     Setup,
     Standing,
@@ -102,7 +104,7 @@ class Kin(Siblings):
         id_ = next(self._ids)
         asked: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
         self._asked[id_] = asked
-        self._say(Offer(id_, address, offer.directive, tuple(offer.routes), offer.web))
+        self._say(_offer(id_, address, offer))
         return await asked
 
     async def agree(self, assembly: Assembly) -> None:
@@ -126,6 +128,7 @@ class Relayed:
         self._routes = offer.routes
         self._directive = offer.directive
         self._address = address
+        self._told = _offer(0, address, offer)
         self._say = say
 
     @property
@@ -136,9 +139,10 @@ class Relayed:
     @routes.setter
     def routes(self, routes: dict[str, Endpoint]) -> None:
         """Serves that instead; the supervisor is told where paths come or go (no answer, id 0)."""
-        if self._say is not None and routes.keys() != self._routes.keys():
-            self._say(Offer(0, self._address, self._directive, tuple(routes)))
-        self._routes = routes
+        offer = _offer(0, self._address, http.Offer(self._directive, routes))
+        if self._say is not None and offer != self._told:
+            self._say(offer)
+        self._routes, self._told = routes, offer
 
     async def start(self) -> None:
         """It is open."""
@@ -147,6 +151,14 @@ class Relayed:
         """Has the supervisor close it, if it is the lead's to say so."""
         if self._say is not None:
             self._say(Withdraw(self._address))
+
+
+def _offer(id_: int, address: Address, offer: http.Offer) -> Offer:
+    """What the supervisor is told of an HTTP address."""
+    said = offer.guard
+    guard = Guard(said.policy, said.token, said.open) if said is not None else None
+    paths = [Path(one.path, one.is_lead, one.adds, one.follows_s) for one in offer.routes.values()]
+    return Offer(id_, address, offer.directive, tuple(paths), offer.web, guard)
 
 
 def is_ready(plugins: Iterable[Plugin]) -> bool:

@@ -121,14 +121,32 @@ class Standing(Struct, tag=True, array_like=True):
     served: tuple[str, ...] = ()
 
 
+class Guard(Struct, array_like=True):
+    """See `plugins.endpoint.Guard`."""
+
+    policy: str
+    token: str
+    open: tuple[str, ...]
+
+
+class Path(Struct, array_like=True, frozen=True):
+    """What is served at a path, as `plugins.endpoint.Endpoint` says it."""
+
+    path: str
+    is_lead: bool = False
+    adds: bool = False
+    follows_s: float = 0.0
+
+
 class Offer(Struct, tag=True, array_like=True):
     """An HTTP address that the plugins of the lead want, and its paths; id 0: other paths there."""
 
     id: int
     address: Address
     directive: str
-    paths: tuple[str, ...]
+    paths: tuple[Path, ...]
     web: str = ""
+    guard: Guard | None = None
 
 
 class Withdraw(Struct, tag=True, array_like=True):
@@ -144,6 +162,7 @@ class Reply(Struct, tag=True, array_like=True):
     status: int
     body: bytes
     content_type: str
+    mark: str = ""
 
 
 class Numbers(Struct, tag=True, array_like=True):

@@ -234,7 +234,7 @@ class Worker:
         except Exception as error:
             log.error("%s could not be served", call.path, exc_info=error)  # noqa: TRY400 - one line
             reply = _failed(500)
-        self._say(Reply(call.id, reply.status, reply.body, reply.type))
+        self._say(Reply(call.id, reply.status, reply.body, reply.type, reply.mark))
 
     async def _tell(self, id_: int) -> None:
         """Tells the numbers, bit by bit."""

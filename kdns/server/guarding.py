@@ -1,0 +1,67 @@
+"""Who may read an HTTP address that is not for everybody: a request, to a refusal or none.
+
+A page of another site can have a browser ask for anything; it shows in what the browser says of the
+request (Fetch Metadata, `Origin`), or, where a name of that site was made to lead here, in `Host`.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Mapping
+from http import HTTPStatus
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kdns.plugins.base import Guard
+
+_OWN_SITES = frozenset(("same-origin", "none"))
+
+
+def headers(guard: Guard | None) -> str:
+    """What replies from a guarded address tell the browser."""
+    if guard is None:
+        return ""
+    return (
+        f"Content-Security-Policy: {guard.policy}\r\n"
+        "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
+        "Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n"
+        "Cross-Origin-Opener-Policy: same-origin\r\nCache-Control: no-store\r\n"
+    )
+
+
+async def refusal(guard: Guard, path: str, fields: Mapping[str, str]) -> int | None:
+    """The status that refuses a request, given its headers by lower-case name."""
+    if not _is_ours(guard, path, fields):
+        return HTTPStatus.FORBIDDEN
+    if not guard.token or path in guard.open:
+        return None
+    try:
+        token = await asyncio.to_thread(Path(guard.token).read_bytes)
+    except OSError:
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    scheme, _, given = fields.get("authorization", "").partition(" ")
+    is_right = hmac.compare_digest(given.strip().encode("latin-1"), token.strip())
+    return None if scheme.lower() == "bearer" and is_right else HTTPStatus.UNAUTHORIZED
+
+
+def _is_ours(guard: Guard, path: str, fields: Mapping[str, str]) -> bool:
+    """True unless a page of another site has it asked."""
+    host = fields.get("host", "")
+    if not guard.token and not _is_address(host):
+        return False
+    origin = fields.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        return False
+    site = fields.get("sec-fetch-site", "none")
+    # A link may lead to the page itself.
+    is_link = fields.get("sec-fetch-mode") == "navigate" and path in guard.open
+    return site in _OWN_SITES or is_link
+
+
+def _is_address(host: str) -> bool:
+    """True for `Host: 127.0.0.1:9154`, `[::1]`, `localhost`: what no other site's name can be."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or bool(ip_address(name))
+    except ValueError:
+        return False
