@@ -13,9 +13,7 @@ from kdns.server.siblings import wanted
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code 0 when the Corefile is right, 2 when not."""
-    parser = argparse.ArgumentParser(prog="kdns check", description=__doc__)
-    parser.add_argument("file", nargs="?", default=None, help="the Corefile (./Corefile)")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     file = options.file or ("Corefile" if Path("Corefile").exists() else "")
     errors = mistakes(options.file)
     for error in errors:
@@ -23,6 +21,15 @@ def main(arguments: Sequence[str]) -> int:
     if not errors:
         print(f"{file}: fine" if file else "no Corefile here: kdns would serve whoami alone")
     return 2 if errors else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """What may be said."""
+    made = argparse.ArgumentParser(prog="kdns check", description=__doc__)
+    made.add_argument(
+        "file", nargs="?", metavar="FILE", default=None, help="the Corefile (./Corefile)"
+    )
+    return made
 
 
 def mistakes(file: str | None) -> list[ConfigError]:

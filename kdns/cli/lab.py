@@ -58,12 +58,27 @@ def main(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str]) -> _Words:
     words = list(arguments)
     at = words.index("--") if "--" in words else len(words)
-    parser = argparse.ArgumentParser(
+    grammar = parser()
+    options = grammar.parse_args(words[:at])
+    if not 0 <= options.port <= MOST:
+        grammar.error(f"--port must be 0 to {MOST}")
+    command = words[at + 1 :]
+    if options.serve and command:
+        grammar.error("--serve and -- COMMAND exclude each other")
+    if options.serve:
+        command = [sys.executable, "-m", "kdns", "-conf", options.serve]
+    kubeconfig = options.kubeconfig_out.absolute()
+    return _Words(options.port, options.manifests, options.data, kubeconfig, options.serve, command)
+
+
+def parser() -> argparse.ArgumentParser:
+    """What may be said, up to `--`."""
+    made = argparse.ArgumentParser(
         prog="kdns lab", allow_abbrev=False,
         description="A Kubernetes control plane for learning and testing, on 127.0.0.1.",
         epilog="-- COMMAND…: run it with KUBECONFIG set, and end with it.",
     )  # fmt: skip
-    flag = parser.add_argument
+    flag = made.add_argument
     flag("--port", metavar="N", type=int, default=PORT, help=f"of the API ({PORT}; 0: a free one)")
     flag(
         "--manifests", metavar="PATH", nargs="+", action="extend", type=Path, default=[],
@@ -75,16 +90,7 @@ def _parse(arguments: Sequence[str]) -> _Words:
         help=f"where to write the kubeconfig ({KUBECONFIG})",
     )  # fmt: skip
     flag("--serve", metavar="COREFILE", default="", help="run kdns with this Corefile beside it")
-    options = parser.parse_args(words[:at])
-    if not 0 <= options.port <= MOST:
-        parser.error(f"--port must be 0 to {MOST}")
-    command = words[at + 1 :]
-    if options.serve and command:
-        parser.error("--serve and -- COMMAND exclude each other")
-    if options.serve:
-        command = [sys.executable, "-m", "kdns", "-conf", options.serve]
-    kubeconfig = options.kubeconfig_out.absolute()
-    return _Words(options.port, options.manifests, options.data, kubeconfig, options.serve, command)
+    return made
 
 
 def _reason(error: OSError, words: _Words) -> str:

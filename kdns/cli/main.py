@@ -17,8 +17,14 @@ from kdns.cli import serve
 from kdns.plugins import OURS
 from kdns.server.registry import implemented
 
-COMMANDS = ("check", "lab", "query")
-"""Modules of ours that are loaded for their command only; their `main` takes its words."""
+COMMANDS = {
+    "check": "is this Corefile right? every mistake, with its line",
+    "query": "asks a server, or a Corefile without a socket: a small dig",
+    "lab": "a Kubernetes control plane to learn and test with",
+    "help": "the topics, or the page of one",
+}
+"""Modules of ours that are loaded for their command only, with what each is for: `main` takes its
+words, `parser()` says which there are."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and words[0] in COMMANDS:
         command: Callable[[], int] = partial(import_module(f"kdns.cli.{words[0]}").main, words[1:])
         return _printing(command)
-    options = _parser().parse_args(["-h"] if words == ["help"] else words)
+    options = parser().parse_args(words)
     if options.version:
         return _printing(partial(print, version()))
     if options.plugins:
@@ -68,16 +74,20 @@ def version() -> str:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The flags of the server."""
+    listed = "\n".join(f"  {name:16s}{about}" for name, about in COMMANDS.items())
+    made = argparse.ArgumentParser(
         prog="kdns",
+        usage="kdns [FLAG …]   or   kdns COMMAND …   (with --help: its own flags)",
         allow_abbrev=False,
+        formatter_class=_Brief,
+        add_help=False,
         description="Serves DNS as a Corefile says; a drop-in for CoreDNS.",
-        epilog="Commands of ours: kdns check FILE (is this Corefile right?), "
-        "kdns query NAME [TYPE] [@SERVER] (ask a server, or a Corefile without a socket), "
-        "kdns lab (a Kubernetes control plane to learn and test with).",
+        epilog=f"commands:\n{listed}",
     )
-    flag = parser.add_argument
+    flag = made.add_argument
+    flag("-h", "--help", action="help", help=argparse.SUPPRESS)
     flag("-conf", "--conf", metavar="FILE", default=None, help="Corefile, or stdin (./Corefile)")
     flag(
         "-dns.port", "--dns.port", "-p", dest="port", metavar="N", type=_port, default=53,
@@ -86,16 +96,25 @@ def _parser() -> argparse.ArgumentParser:
     flag("-pidfile", "--pidfile", metavar="FILE", default="", help="write the process id there")
     flag("-quiet", "--quiet", action="store_true", help="print nothing at start")
     flag(
-        "-log-format", "--log-format", choices=("text", "json"), default="text",
+        "-log-format", "--log-format", metavar="text|json", choices=("text", "json"),
+        default="text",
         help="how log lines look (text)",
     )  # fmt: skip
     flag(
         "-workers", "--workers", metavar="N", type=_count, default=None,
-        help="serve with N processes, whatever multisocket in the Corefile says",
+        help="serve with N processes, not as multisocket says",
     )  # fmt: skip
     flag("-plugins", "--plugins", action="store_true", help="list the plugins and exit")
     flag("-version", "--version", action="store_true", help="print the version and exit")
-    return parser
+    return made
+
+
+class _Brief(argparse.RawDescriptionHelpFormatter):
+    """Names each flag once, though it may be written with one dash or two."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{action.option_strings[0]} {value}".rstrip()
 
 
 def _count(text: str) -> int:

@@ -31,7 +31,7 @@ _FLAGS = (("qr", types.QR), ("aa", types.AA), ("tc", types.TC), ("rd", types.RD)
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code 0 when a reply came, 1 when none did, 2 for a question or Corefile that is none."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         name, type_, server = _asked(options.words, options.port)
         if options.x:
@@ -63,16 +63,17 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if reply else 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kdns query", description=__doc__, allow_abbrev=False)
-    flag = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    """What may be said."""
+    made = argparse.ArgumentParser(prog="kdns query", description=__doc__, allow_abbrev=False)
+    flag = made.add_argument
     flag("words", nargs="*", metavar="NAME|TYPE|@SERVER", help="in any order; type A, 127.0.0.1")
     flag("-x", metavar="ADDRESS", help="the PTR name of an address")
     flag("-p", dest="port", type=int, default=53, metavar="PORT", help="the server's port (53)")
     flag("-conf", "--conf", metavar="FILE", help="ask this Corefile, without a socket")
     flag("-tcp", "--tcp", action="store_true", help="over TCP")
     flag("-bufsize", "--bufsize", type=int, default=1232, metavar="N", help="EDNS size (1232)")
-    return parser
+    return made
 
 
 def _asked(words: Sequence[str], port: int) -> tuple[str, int, tuple[str, int]]:

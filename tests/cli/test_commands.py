@@ -66,13 +66,13 @@ def test_bad_usage_is_two(words: list[str], capsys: pytest.CaptureFixture[str]) 
     assert "usage: kdns" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["help"], ["-h"]])
+@pytest.mark.parametrize("words", [["-h"], ["--help"]])
 def test_help_names_the_commands_of_ours(words, capsys):
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert not ended.value.code
     said = " ".join(capsys.readouterr().out.split())
-    assert all(f"kdns {command} " in said for command in ("check", "query", "lab"))
+    assert all(f" {command} " in said for command in ("check", "query", "lab"))
 
 
 def test_check_says_fine(corefile: Path, capsys: pytest.CaptureFixture[str]) -> None:
