@@ -60,7 +60,7 @@ differential: .venv/tests ## ask CoreDNS 1.15.0 and kdns QUESTIONS (5000) genera
 e2e: .venv/tests ## the tests on a real cluster: KDNS_E2E_KUBECONFIG, or a control plane of its own
 	$(BIN)/python -m tests.e2e
 
-faults: .venv/tests ## every fault of an API server with the real deadlines; rewrites README's table
+faults: .venv/tests ## every fault of an API server with the real deadlines; rewrites kdns/help/faults.md
 	$(BIN)/python -m tests.faults
 
 bench-cluster: .venv/tests ## CoreDNS and kdns on the same real API server, side by side
@@ -69,7 +69,7 @@ bench-cluster: .venv/tests ## CoreDNS and kdns on the same real API server, side
 bench: .venv/tests ## CPU per query: our own code, and every kind of load beside a C echo
 	$(BIN)/python -m tests.bench
 
-bench-peers: .venv/tests ## CPU per query beside Knot and CoreDNS (those installed); rewrites README's table
+bench-peers: .venv/tests ## CPU per query beside Knot and CoreDNS (those installed); rewrites kdns/help/benchmarks.md
 	$(BIN)/python -m tests.bench.peers --readme
 
 coverage: .venv/tests ## branch coverage of the tests

@@ -24,6 +24,7 @@ from tests.fakes import at_work
 TOP = Path(__file__).parents[1]
 DEMO = TOP / "tests" / "golden" / "demo" / "Corefile"
 PAGES = sorted((TOP / "kdns" / "plugins").glob("*.md"))
+GUIDES = sorted((TOP / "kdns" / "help").glob("*.md"))
 README = [path for path in (TOP / "README.md",) if path.exists()]
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -102,7 +103,9 @@ def difference(shown: str, reply: dns.message.Message) -> str:
     return "" if sorted(records) == sorted(found) else f"{rcode}: {found}"
 
 
-CASES = [pytest.param(one, id=one.where) for path in [*README, *PAGES] for one in examples(path)]
+CASES = [
+    pytest.param(one, id=one.where) for path in [*README, *PAGES, *GUIDES] for one in examples(path)
+]
 
 
 @pytest.mark.parametrize("example", CASES)
@@ -181,7 +184,7 @@ def unknown(command: str) -> str:
         return " ".join(word for word in named if word not in targets())
     if words[0] in main.COMMANDS:
         return ""
-    flags = {flag for action in main._parser()._actions for flag in action.option_strings}
+    flags = {flag for action in main.parser()._actions for flag in action.option_strings}
     return " ".join(word for word in words if word.startswith("-") and word not in flags) or (
         "" if words[0].startswith("-") else words[0]
     )
@@ -194,7 +197,7 @@ def test_the_readme_leads_to_every_page_once() -> None:
     assert sorted(re.findall(r"\(kdns/plugins/(\w+\.md)\)", table)) == [path.name for path in PAGES]
 
 
-@pytest.mark.parametrize("path", [*README, *PAGES], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*README, *PAGES, *GUIDES], ids=lambda path: path.name)
 def test_shown_commands_are_known(path: Path) -> None:
     shown = commands(path.read_text(encoding="utf-8"))
     assert not [command for command in shown if unknown(command)]

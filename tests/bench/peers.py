@@ -206,7 +206,9 @@ def _options() -> argparse.Namespace:
         "--tree", action="append", default=[], help="NAME=PATH of a checkout of kdns"
     )
     parser.add_argument("--json", default="", help="a file for all figures")
-    parser.add_argument("--readme", action="store_true", help="rewrite the table in README.md")
+    parser.add_argument(
+        "--readme", action="store_true", help="rewrite kdns/help/benchmarks.md and README.md"
+    )
     return parser.parse_args()
 
 

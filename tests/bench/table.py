@@ -6,11 +6,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import pages
 from tests.bench.scenarios import Scenario
 from tests.bench.servers import NAMES
 
-README = Path(__file__).parents[2] / "README.md"
-BEGIN, END = "<!-- made by make bench-peers -->", "<!-- end of make bench-peers -->"
+PAGE = pages.HELP / "benchmarks.md"
+BRIEF = (
+    "hot A, 20 names, one address", "what pods send: search paths, A and AAAA",
+    "each question once", "forwarded, cached", "TCP pipelined",
+)  # fmt: skip
+"""The rows that README.md has, too."""
 TITLES = {
     "echo": "C echo",
     "knot": "Knot",
@@ -146,7 +151,7 @@ def _number(value: float | None) -> str:
 
 
 def format_markdown(lines: list[Row], names: list[str]) -> str:
-    """The table for README.md."""
+    """The table for `kdns help benchmarks`."""
     titles = " | ".join(TITLES.get(name, name) for name in names)
     out = [
         f"| CPU µs per answered query | {titles} | must reach |",
@@ -158,9 +163,7 @@ def format_markdown(lines: list[Row], names: list[str]) -> str:
     return "\n".join([*out, "", f"Measured on {machine()}."])
 
 
-def write(text: str, path: Path = README) -> None:
-    """Puts the table between its marks."""
-    whole = path.read_text(encoding="utf-8")
-    before, _, rest = whole.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+def write(text: str, page: Path = PAGE, readme: Path = pages.README) -> None:
+    """Puts the table into the page, and its brief form into the README."""
+    pages.write(text, page, "bench-peers")
+    pages.write(pages.brief(text, BRIEF), readme, "bench-peers")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import pages
 from tests.bench import build, questions, table
 from tests.bench.load import NXDOMAIN, RECORDS, Load, load, write
 from tests.bench.scenarios import SCENARIOS
@@ -134,7 +135,18 @@ def test_a_bound_that_is_missed_fails_its_row() -> None:
 
 
 def test_the_table_stands_between_its_marks(tmp_path: Path) -> None:
-    path = tmp_path / "README.md"
-    path.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
-    table.write("| new |", path)
-    assert path.read_text() == f"before\n{table.BEGIN}\n| new |\n{table.END}\nafter\n"
+    page, readme = tmp_path / "page.md", tmp_path / "README.md"
+    begin, end = pages.marks("bench-peers")
+    for each in (page, readme):
+        each.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    row = f"| {table.BRIEF[0]} | 1 |"
+    table.write(f"| cost | kdns |\n|---|---|\n{row}\n| other | 2 |\n\nMeasured.", page, readme)
+    assert "| other | 2 |\n\nMeasured." in page.read_text()
+    expected = f"before\n{begin}\n| cost | kdns |\n|---|---|\n{row}\n{end}\nafter\n"
+    assert readme.read_text() == expected
+
+
+def test_the_readme_has_the_telling_rows_of_the_page() -> None:
+    whole = pages.written(table.PAGE, "bench-peers")
+    assert pages.written(pages.README, "bench-peers") == pages.brief(whole, table.BRIEF)
+    assert all(f"\n| {name} |" in whole for name in table.BRIEF)

@@ -1,4 +1,4 @@
-"""`make faults`: the fault matrix with the real deadlines, as a table that goes into README.md."""
+"""`make faults`: the fault matrix with the real deadlines, as a table for `kdns help faults`."""
 
 import argparse
 import asyncio
@@ -8,12 +8,17 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests import pages
 from tests.faults import matrix
 from tests.faults.matrix import Outcome
 from tests.faults.scene import REAL, timed
 
-README = Path(__file__).parents[2] / "README.md"
-BEGIN, END = "<!-- made by make faults -->", "<!-- end of make faults -->"
+PAGE = pages.HELP / "faults.md"
+BRIEF = (
+    "an event is never sent", "watches open but silent, bookmarks too", "connections cut",
+    "server away", "restored with older versions",
+)  # fmt: skip
+"""The rows that README.md has, too."""
 
 
 def main() -> int:
@@ -52,12 +57,10 @@ def format_table(outcomes: list[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def write(table: str, path: Path = README) -> None:
-    """Puts the table between its marks."""
-    text = path.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+def write(table: str, page: Path = PAGE, readme: Path = pages.README) -> None:
+    """Puts the table into the page, and its brief form into the README."""
+    pages.write(table, page, "faults")
+    pages.write(pages.brief(table, BRIEF), readme, "faults")
 
 
 def _seconds(value: float | None) -> str:
