@@ -69,6 +69,8 @@ class SliceFact:
     """endpoints.kubernetes.io/last-change-trigger-time."""
     written: str = ""
     """When it was last written, of managedFields; empty when not said."""
+    kind: str = "EndpointSlice"
+    """Or `Endpoints`, read where a service has no slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class ContainerFact:
     restarts: int = 0
     readiness: str = ""
     """Its readiness probe in words: `httpGet :8080/healthz every 10 s`; empty without one."""
+    is_init: bool = False
+    """One of initContainers; a sidecar, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,14 @@ class PodFact:
     deleted: str = ""
     """deletionTimestamp."""
     created: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """By its Ready condition; one written by hand, without conditions, is when it may run."""
+        for condition in self.conditions:
+            if condition.type == "Ready":
+                return condition.status == "True"
+        return self.phase in {"", "Running"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +170,13 @@ class ServerFact:
     """By `namespace/service`: when its last change of endpoints was received, and when applied."""
     zones: tuple[str, ...] = ()
     """Its cluster zones, such as `cluster.local.`."""
+    behind: tuple[str, ...] = ()
+    """`namespace/service`s in question of which the API server says something else than what it
+    answers from: it has not heard yet, or `chosen` leaves them out."""
+    chosen: tuple[str, ...] = ()
+    """The options that leave a part of the cluster out: `namespaces shop`, `labels app=web` …"""
+    pods: str = ""
+    """Its option `pods`: disabled, insecure, verified; empty when not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +185,25 @@ class Facts:
 
     zones: tuple[str, ...] = ("cluster.local.",)
     now: str = ""
-    """When this was gathered."""
+    """When this was gathered; of a dump, the newest time in it. Empty where manifests name none."""
     namespaces: Mapping[str, NamespaceFact] = field(default_factory=dict)
     services: Mapping[str, ServiceFact] = field(default_factory=dict)
     """By `namespace/name`, of all namespaces: the nearest name may be in another one."""
     slices: Mapping[str, tuple[SliceFact, ...]] = field(default_factory=dict)
-    """By `namespace/service`."""
+    """By `namespace/service`. No slices is an empty tuple; what is not here was not asked for."""
     pods: Mapping[str, tuple[PodFact, ...]] = field(default_factory=dict)
-    """By namespace."""
+    """By namespace; one that is not here was not asked for. Those of kube-system are only the
+    ones labelled k8s-app=kube-dns, unless a name leads there."""
     policies: Mapping[str, tuple[PolicyFact, ...]] = field(default_factory=dict)
-    """By namespace."""
+    """By namespace; one that is not here was not asked for."""
     unknown: Mapping[str, str] = field(default_factory=dict)
-    """`pods` → `403: …`, by the names of the fields above."""
+    """`pods` → `403: …`, by the names of the fields above. `selectors`: of services in question
+    nothing is known but what DNS serves; an empty selector then means nothing."""
     server: ServerFact = field(default_factory=ServerFact)
+    only: tuple[str, ...] = ()
+    """The namespaces that services are known of; empty for all."""
+    derived: frozenset[str] = frozenset()
+    """`namespace/service`s whose slices no control plane has made: they are computed of the pods,
+    as the server does for manifests."""
+    skipped: tuple[str, ...] = ()
+    """What could not be read of documents, a line each: `all.yaml: document 3: …`."""
