@@ -111,6 +111,8 @@ class Ledger(Struct):
     """Beginnings of labels, and what gives the values of all that begin so."""
     told: dict[str, str] | None = None
     """The values that observers are told."""
+    witness: Callable[[str, str], None] | None = None
+    """Who follows this one packet through the chain (`server.tracing`); None nearly always."""
 
     def settle(self) -> None:
         """Notes the stamps of all facts touched so far. Owed before anything is waited for."""
@@ -228,8 +230,11 @@ class Query(Struct):
         It is `value` that says whether it is about the asker: an answer that nobody has read it for
         is the same for all. None is as if the label had not been offered.
         """
-        if self.ledger.metadata is not None:
-            self.ledger.metadata[label] = value
+        ledger = self.ledger
+        if ledger.metadata is not None:
+            ledger.metadata[label] = value
+        if ledger.witness is not None:
+            ledger.witness(label, value() or "")
 
     def note_each(self, begin: str, value: Callable[[str], str | None]) -> None:
         """Offers all labels that begin so; `value` is given the rest of the label."""

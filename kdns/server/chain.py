@@ -5,17 +5,25 @@ monitors take no part here. The function answers at once where its plugins do, a
 something to wait for.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from kdns.plugins.base import SKIP, Backend, Editor, Filter, Plugin, Query, Result, Soon
 from kdns.wire import types
 from kdns.wire.message import Answer
 
+Watch = Callable[[Plugin, Soon], Soon]
+"""Stands around a plugin and all behind it, to see what comes and goes."""
+
 REFUSED = Answer(rcode=types.REFUSED, ede=((types.EDE_NOT_AUTHORITATIVE, ""),))
 
 
-def join(plugins: Sequence[Plugin]) -> Soon:
+def unwatched(_plugin: Plugin, chain: Soon) -> Soon:
+    """Nobody looks on."""
+    return chain
+
+
+def join(plugins: Sequence[Plugin], watch: Watch = unwatched) -> Soon:
     """The chain of these plugins, given in the order they are asked in.
 
     A filter that lets live answers pass is not asked before the live backend right behind it:
@@ -30,12 +38,12 @@ def join(plugins: Sequence[Plugin]) -> Soon:
     for plugin in reversed(plugins):
         if isinstance(plugin, Backend):
             behind, live = chain, plugin if plugin.is_live else None
-            chain = _backend(plugin, chain)
+            chain = watch(plugin, _backend(plugin, chain))
         elif isinstance(plugin, Filter) and live is not None and plugin.lets_live_pass:
-            behind = _filter(plugin, behind)
-            chain = _backend(live, behind)
+            behind = watch(plugin, _filter(plugin, behind))
+            chain = watch(live, _backend(live, behind))
         elif isinstance(plugin, Filter):
-            chain, live = _filter(plugin, chain), None
+            chain, live = watch(plugin, _filter(plugin, chain)), None
     return chain
 
 

@@ -28,6 +28,9 @@ class Reloader:
     """One per process: the only one that replaces what serves."""
 
     def __init__(self, service: Service, services: Services, source: Source, *, port: int) -> None:
+        self.begun: Callable[[], None] = lambda: None
+        self.over: Callable[[], None] = lambda: None
+        """Called around each try to put a Corefile in place."""
         self._service = service
         self._services = services
         self._source = source
@@ -65,7 +68,9 @@ class Reloader:
             if is_known and not is_ordered:
                 return False
             log.info("Reloading")
+            self.begun()
             errors = [mistake] if mistake else await self._replace(text, path)
+            self.over()
             if errors is None:
                 return False
             if errors:

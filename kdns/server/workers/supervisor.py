@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from kdns.observe import logs
+from kdns.server import notify
 from kdns.server.workers.front import Front
 from kdns.server.workers.member import Member
 from kdns.server.workers.messages import (
@@ -68,10 +69,14 @@ class Supervisor:
 
     async def _announce(self) -> None:
         await self._team.has_started.wait()
-        lead = self._team.lead
         if not self._setup.is_quiet:
-            logs.announce("\n".join(lead.standing.served if lead else ()))
+            logs.announce("\n".join(self._served()))
             logs.announce(self._setup.banner)
+        notify.ready(self._served())
+        notify.keep_alive()
+
+    def _served(self) -> tuple[str, ...]:
+        return self._team.lead.standing.served if self._team.lead else ()
 
     # Signals
 
@@ -92,6 +97,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGTERM, lambda: None)
         if not self._setup.is_quiet:
             log.info(logs.STOPPING, number.name)
+        notify.stopping()
         self._team.stop()
 
     def _quit(self, code: int) -> None:
@@ -132,6 +138,7 @@ class Supervisor:
 
     def _propose(self, message: Propose) -> None:
         """Puts a Corefile to all workers that serve; those about to will begin with it."""
+        notify.reloading()
         others = [one for one in self._team.serving if one.number]
         self._vote = Vote(message, others, self._decide)
 
@@ -146,6 +153,7 @@ class Supervisor:
             self._team.lead.say(decision)
         else:  # who would say it is gone
             log.error("the Corefile is not taken over: %s", "; ".join(vote.errors))
+        notify.ready(self._served())
 
 
 class Vote:
