@@ -1,0 +1,31 @@
+"""One Chromium for all tests of the page, a tab for each; whoever opened one must leave it quiet."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.status.chromium import Page, start, tab, where
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a browser's profile."""
+    if where() is None:
+        if os.environ.get("KDNS_REQUIRE_CLIENTS") == "1":
+            pytest.fail("chromium is not installed, and KDNS_REQUIRE_CLIENTS is set")
+        pytest.skip("chromium is not installed")
+    folder = tmp_path_factory.mktemp("chromium")
+    process = start(folder)
+    yield folder
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture
+async def page(browser: Path) -> AsyncIterator[Page]:
+    """A tab that broke no policy and threw nothing when the test was done with it."""
+    async with tab(browser) as opened:
+        yield opened
+        assert await opened.troubles() == []
