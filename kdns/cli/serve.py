@@ -18,6 +18,7 @@ from typing import NoReturn
 from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
 from kdns.plugins.base import Life
+from kdns.server import notify
 from kdns.server.assembly import Assembly, Services, build
 from kdns.server.begin import corefile, new_loop
 from kdns.server.reload import Reloader
@@ -122,6 +123,8 @@ async def _serve(assembly: Assembly, services: Services, options: Options, banne
     if not options.is_quiet:
         logs.announce("\n".join(assembly.served))
         logs.announce(banner)
+    notify.ready(assembly.served)
+    notify.keep_alive()
     await service.wait()
     await service.wind_down()
     await service.stop()
@@ -140,6 +143,8 @@ def _watch(service: Service, services: Services, options: Options) -> None:
     reloader = Reloader(service, services, source, port=options.port)
     services.life.corefile = options.corefile or "Corefile"
     services.life.reload = reloader.check
+    reloader.begun = notify.reloading
+    reloader.over = lambda: notify.ready(service.assembly.served)
     for number in (signal.SIGHUP, signal.SIGUSR1):
         loop.add_signal_handler(number, reloader.order)
 
@@ -151,6 +156,7 @@ def _end(service: Service, number: signal.Signals, options: Options) -> None:
     loop.add_signal_handler(signal.SIGTERM, lambda: None)
     if not options.is_quiet:
         log.info(logs.STOPPING, number.name)
+    notify.stopping()
     service.end()
 
 

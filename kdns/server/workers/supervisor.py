@@ -69,14 +69,12 @@ class Supervisor:
 
     async def _announce(self) -> None:
         await self._team.has_started.wait()
+        served = self._team.lead.standing.served if self._team.lead else ()
         if not self._setup.is_quiet:
-            logs.announce("\n".join(self._served()))
+            logs.announce("\n".join(served))
             logs.announce(self._setup.banner)
-        notify.ready(self._served())
+        notify.ready(served)
         notify.keep_alive()
-
-    def _served(self) -> tuple[str, ...]:
-        return self._team.lead.standing.served if self._team.lead else ()
 
     # Signals
 
@@ -153,7 +151,7 @@ class Supervisor:
             self._team.lead.say(decision)
         else:  # who would say it is gone
             log.error("the Corefile is not taken over: %s", "; ".join(vote.errors))
-        notify.ready(self._served())
+        notify.ready()
 
 
 class Vote:
