@@ -96,9 +96,9 @@ def parser() -> argparse.ArgumentParser:
     flag("-pidfile", "--pidfile", metavar="FILE", default="", help="write the process id there")
     flag("-quiet", "--quiet", action="store_true", help="print nothing at start")
     flag(
-        "-log-format", "--log-format", metavar="text|json", choices=("text", "json"),
+        "-log-format", "--log-format", metavar="FORMAT", choices=("text", "json"),
         default="text",
-        help="how log lines look (text)",
+        help="of log lines: text or json (text)",
     )  # fmt: skip
     flag(
         "-workers", "--workers", metavar="N", type=_count, default=None,
