@@ -115,7 +115,7 @@ class Manifests:
         try:
             if not stat.S_ISDIR(os.stat(path).st_mode):
                 return [path]
-            names = sorted(name for name in os.listdir(path) if _is_manifest(name))
+            names = sorted(name for name in os.listdir(path) if is_manifest(name))
         except OSError as error:
             return self._keep(path, error)
         files = [os.path.join(path, name) for name in names]
@@ -150,7 +150,8 @@ class Manifests:
         return text is not None and _take(name, file, text)
 
 
-def _is_manifest(name: str) -> bool:
+def is_manifest(name: str) -> bool:
+    """True for a name that is read in a folder."""
     return name.endswith(_SUFFIXES) and not name.startswith(".")
 
 
