@@ -81,6 +81,13 @@ class Case:
         packet = query(name, type_, flags=flags, opcode=opcode, cls=cls, edns=edns)
         return await self.exchange(packet, transport=transport)
 
+    async def resolve(self, name: str, type_: str = "A") -> Reply:
+        """Asks as a stub does: EDNS over UDP, and again over TCP what was truncated."""
+        reply = await self.ask(name, type_, edns=Edns())
+        if "tc" in reply.flags:
+            return await self.ask(name, type_, transport="tcp", edns=Edns())
+        return reply
+
     async def exchange(self, packet: bytes, *, transport: str = "udp") -> Reply:
         """Sends a packet as it is and reads the reply that has its id."""
         came = await self.send(packet, transport=transport)
