@@ -1,0 +1,214 @@
+"""The DNS server itself is not reached: not there, not ready, not the one asked, or forbidden."""
+
+from kdns.explain.facts import PodFact, ServiceFact
+from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.netpolicy import Judgement, Peer, Port, judge
+from kdns.explain.reasons.ports import ports_of
+from kdns.explain.reasons.words import command, counted, kubectl, listed, pairs
+from kdns.explain.said import Reason
+
+HOME = "kube-system"
+LABEL = ("k8s-app", "kube-dns")
+
+
+def dns_forbidden(case: Case) -> Reason | None:
+    """A NetworkPolicy keeps the asker from port 53 of every DNS pod."""
+    pod, servers = case.asker, dns_pods(case)
+    if pod is None or not servers:
+        return None
+    over = {}
+    for protocol in ("UDP", "TCP"):
+        verdicts = [_way(case, pod, one, protocol) for one in servers]
+        if any(one.allowed is not False for one in verdicts):
+            continue
+        over[protocol] = verdicts[0].policies
+    if "UDP" not in over:
+        return None
+    names = over["UDP"]
+    direction = "egress of" if names[0].startswith(f"{pod.namespace}/") else "access to"
+    says = f"NetworkPolicy {listed(names)} forbids DNS: {direction} pod {pod.namespace}/{pod.name}"
+    says += f" to port 53/{' and 53/'.join(over)} of the DNS pods is not allowed"
+    return Reason(
+        "policy-forbids-dns",
+        says,
+        (
+            f"pod {pod.name} has the labels {pairs(pod.labels) or '(none)'}",
+            f"DNS pods: {listed(f'{one.namespace}/{one.name}' for one in servers)}",
+            "a rule with namespaceSelector kubernetes.io/metadata.name: kube-system, podSelector "
+            "k8s-app: kube-dns, ports 53/UDP and 53/TCP allows it",
+        ),
+        tuple(
+            kubectl(name.split("/")[0], "get", "networkpolicy", name.split("/")[1], "-o", "yaml")
+            for name in names[:2]
+        ),
+    )
+
+
+def dns_pods_down(case: Case) -> Reason | None:
+    """The cluster's DNS pods are known, and none of them is ready."""
+    pods = dns_pods(case)
+    service = dns_service(case)
+    if any(pod.is_ready for pod in pods):
+        return None
+    if not pods and not (is_unanswered(case) and HOME in case.facts.pods):
+        return None
+    if not pods and "pods" in case.facts.unknown:
+        return None
+    name = f"{service.namespace}/{service.name}" if service else f"{HOME}/kube-dns"
+    says = f"the cluster's DNS server does not answer: no pod of service {name} exists"
+    if pods:
+        says = f"the cluster's DNS server does not answer: none of its {counted(len(pods), 'pod')} "
+        says += f"({listed(one.name for one in pods)}) is ready"
+    evidence = [
+        f"pod {pod.name}: {one.state}, {counted(one.restarts, 'restart')}"
+        for pod in pods[:3]
+        for one in pod.containers
+        if not one.is_ready and not one.is_init
+    ]
+    return Reason(
+        "dns-pods-not-ready",
+        says,
+        tuple(evidence),
+        (
+            kubectl(HOME, "get", "pods", "-l", "=".join(LABEL), "-o", "wide"),
+            kubectl(HOME, "logs", "-l", "=".join(LABEL), "--tail=50"),
+            kubectl(HOME, "describe", "pods", "-l", "=".join(LABEL)),
+        ),
+    )
+
+
+def dns_service_empty(case: Case) -> Reason | None:
+    """Pods are ready, but the service that is asked leads to none."""
+    service = dns_service(case)
+    if service is None or not is_unanswered(case) or not any(p.is_ready for p in dns_pods(case)):
+        return None
+    key = f"{service.namespace}/{service.name}"
+    slices = case.facts.slices.get(key)
+    if slices is None or any(e.is_ready and e.addresses for one in slices for e in one.endpoints):
+        return None
+    return Reason(
+        "dns-service-without-endpoints",
+        f"the cluster's DNS service {key} has no endpoints, although its pods are ready: its "
+        f"selector is {pairs(service.selector)}",
+        tuple(f"pod {one.name}: {pairs(one.labels)}" for one in dns_pods(case)[:3]),
+        (
+            kubectl(HOME, "get", "service", service.name, "-o", "wide"),
+            kubectl(HOME, "get", "endpointslices"),
+        ),
+    )
+
+
+def wrong_nameserver(case: Case) -> Reason | None:
+    """Nothing answers, and what is asked is no DNS service of this cluster."""
+    asked = {step.nameserver[0] for step in case.steps}
+    service = next(
+        (case.facts.services[key] for key in ("kube-system/kube-dns", "kube-system/coredns")
+         if key in case.facts.services), None
+    )  # fmt: skip
+    if not is_unanswered(case) or service is None or asked & set(service.addresses):
+        return None
+    if case.asker is None or not asked:
+        return None
+    return Reason(
+        "wrong-nameserver",
+        f"pod {case.asker.namespace}/{case.asker.name} asks {listed(sorted(asked))}, which does "
+        f"not answer; the cluster's DNS is {listed(service.addresses)} (service "
+        f"{service.namespace}/{service.name})",
+        (
+            f"dnsPolicy {case.asker.dns_policy}, dnsConfig.nameservers "
+            f"{listed(case.asker.nameservers) or '(none)'}",
+        ),
+        (
+            kubectl(case.asker.namespace, "exec", case.asker.name, "--", "cat", "/etc/resolv.conf"),
+            "kubectl -n kube-system get configmap kubelet-config -o yaml",
+        ),
+    )
+
+
+def unanswered(case: Case) -> Reason | None:
+    """No question was answered, and why is not known."""
+    if not is_unanswered(case):
+        return None
+    step = case.steps[-1]
+    servers = sorted({f"{host} port {port}" for host, port in (s.nameserver for s in case.steps)})
+    return Reason(
+        "no-answer",
+        f"no DNS server answers: {listed(servers)}: {step.error}",
+        (*(f"{one.question}: {one.said}" for one in case.steps[:3]), *case.unread("pods")),
+        (
+            kubectl(HOME, "get", "pods,endpointslices", "-l", "=".join(LABEL), "-o", "wide"),
+            command("dig", f"@{step.nameserver[0]}", "-p", str(step.nameserver[1]), step.name),
+        ),
+    )
+
+
+def node_resolver(case: Case) -> Reason | None:
+    """The pod's resolv.conf is the node's, which does not know the cluster."""
+    pod, wanted = case.asker, case.subject
+    if pod is None or not (wanted.is_ours or wanted.kind in ("pod", "namespace")):
+        return None
+    is_trap = pod.host_network and pod.dns_policy == "ClusterFirst"
+    if pod.dns_policy != "Default" and not is_trap:
+        return None
+    if case.is_answered and case.traces == {}:
+        return None  # the node's server knows the cluster
+    who = f"pod {pod.namespace}/{pod.name}"
+    if is_trap:
+        says = f"{who} has hostNetwork, where dnsPolicy ClusterFirst means the node's resolv.conf: "
+        says += "it does not ask the cluster's DNS; ClusterFirstWithHostNet would"
+    else:
+        says = f"{who} has dnsPolicy Default, which is the node's resolv.conf: it does not ask the "
+        says += "cluster's DNS; ClusterFirst would"
+    return Reason(
+        "node-resolver",
+        says,
+        (f"hostNetwork {str(pod.host_network).lower()}, dnsPolicy {pod.dns_policy}",),
+        (
+            kubectl(pod.namespace, "exec", pod.name, "--", "cat", "/etc/resolv.conf"),
+            kubectl(pod.namespace, "get", "pod", pod.name, "-o", "yaml"),
+        ),
+    )
+
+
+def is_unanswered(case: Case) -> bool:
+    """Questions were asked, and no reply came to any."""
+    return bool(case.steps) and not any(step.rcode for step in case.steps)
+
+
+def dns_service(case: Case) -> ServiceFact | None:
+    """The service whose address is asked, else the one called kube-dns."""
+    asked = {step.nameserver[0] for step in case.steps}
+    services = case.facts.services
+    found = (one for one in services.values() if asked & set(one.addresses))
+    return next(found, None) or services.get(f"{HOME}/kube-dns")
+
+
+def dns_pods(case: Case) -> list[PodFact]:
+    """The cluster's DNS pods, as kubeadm and most others label them."""
+    service = dns_service(case)
+    home = service.namespace if service else HOME
+    key, value = LABEL
+    return [
+        one
+        for one in case.facts.pods.get(home, ())
+        if one.labels.get(key) == value and not one.deleted
+    ]
+
+
+def _way(case: Case, pod: PodFact, server: PodFact, protocol: str) -> Judgement:
+    """Whether a pod reaches a DNS pod: both must allow it."""
+    port = _dns_port(server, protocol)
+    address = server.addresses[0] if server.addresses else ""
+    out = judge(case.facts, pod, "Egress", Peer(address, server), port)
+    if out.allowed is False:
+        return out
+    mine = pod.addresses[0] if pod.addresses else ""
+    into = judge(case.facts, server, "Ingress", Peer(mine, pod), port)
+    return into if into.allowed is False else Judgement(out.allowed and into.allowed)
+
+
+def _dns_port(server: PodFact, protocol: str) -> Port:
+    for one in ports_of(server):
+        if one.protocol == protocol and (one.name.startswith("dns") or one.number == 53):
+            return Port(one.number, protocol, one.name)
+    return Port(53, protocol)

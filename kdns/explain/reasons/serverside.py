@@ -1,0 +1,150 @@
+"""What lies with the server and those it asks: policy, upstreams, a zone that nobody serves."""
+
+from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.replies import Step
+from kdns.explain.reasons.words import command, listed
+from kdns.explain.said import Reason, Trace
+from kdns.wire import types
+
+POLICIES = ("acl", "tenant", "guard", "ratelimit", "fair", "shed", "tsig", "any", "cookies")
+CONFIG = "kubectl -n kube-system get configmap coredns -o yaml"
+_FORBID = frozenset({types.EDE_BLOCKED, types.EDE_FILTERED, types.EDE_PROHIBITED})
+_NO_UPSTREAM = frozenset({types.EDE_NO_REACHABLE, types.EDE_NETWORK_ERROR})
+_UPSTREAM = ("forward", "grpc", "secondary")
+
+
+def policy(case: Case) -> Reason | None:
+    """The server does not want to answer this, or not to this client."""
+    for step in _refused(case):
+        trace = case.trace_of(step)
+        by = trace.plugin if trace.plugin in POLICIES else ""
+        if not by and not step.codes & _FORBID:
+            continue
+        who = f"{by} in server block {trace.block}" if by else "the server's policy"
+        how = "REFUSED" if step.rcode == "REFUSED" else f"{step.rcode}, which is not the truth,"
+        says = f"{who} does not let {step.question} be answered: it says {how}"
+        return Reason("policy", f"{says} to this client", evidence(step, trace), (CONFIG,))
+    return None
+
+
+def upstream_failed(case: Case) -> Reason | None:
+    """What is forwarded to does not answer, or with a failure."""
+    for step in case.steps:
+        trace = case.trace_of(step)
+        by = trace.plugin in _UPSTREAM
+        if step.rcode not in ("SERVFAIL", "REFUSED") or not (by or step.codes & _NO_UPSTREAM):
+            continue
+        if not by and not trace.visits and not step.codes & _NO_UPSTREAM:
+            continue
+        whose = next((note for one in trace.visits if one.plugin in _UPSTREAM
+                      for note in one.notes), "")  # fmt: skip
+        said = trace.error or next((text for _, text in step.ede if text), "") or whose
+        how = said or "no upstream could be reached"
+        if step.rcode == "REFUSED":
+            how = said or "the upstream says REFUSED"
+        says = f"the upstream for {step.name} failed: {how}"
+        return Reason(
+            "upstream-failed",
+            says,
+            evidence(step, trace),
+            (
+                CONFIG,
+                command("dig", "@UPSTREAM", step.name, types.type_name(step.type)),
+                "kubectl -n kube-system logs -l k8s-app=kube-dns --tail=50",
+            ),
+        )
+    return None
+
+
+def not_served(case: Case) -> Reason | None:
+    """No server block, or none with an answer, is for the name."""
+    for step in case.steps[-1:]:
+        if step.rcode != "REFUSED":
+            continue
+        trace = case.trace_of(step)
+        return Reason(
+            "not-served",
+            f"the server refuses {step.name}: none of its blocks is for that name, and it forwards "
+            "it to nobody",
+            evidence(step, trace),
+            (CONFIG,),
+        )
+    return None
+
+
+def not_synced(case: Case) -> Reason | None:
+    """The server has not yet read the cluster."""
+    server = case.facts.server
+    step = case.step
+    is_told = step is not None and types.EDE_NOT_READY in step.codes
+    if (server.has_synced or not server.is_kdns) and not is_told:
+        return None
+    if case.is_answered:
+        return None
+    why = f": {server.failure}" if server.failure else ""
+    return Reason(
+        "not-synced",
+        f"the server does not know the cluster yet{why}",
+        evidence(step, case.trace) if step else (),
+        (
+            "kubectl -n kube-system logs -l k8s-app=kube-dns --tail=50",
+            "kubectl auth can-i list endpointslices "
+            "--as=system:serviceaccount:kube-system:coredns -A",
+        ),
+    )
+
+
+def server_failed(case: Case) -> Reason | None:
+    """A failure for which nothing above was the cause."""
+    for step in case.steps:
+        if step.rcode in ("SERVFAIL", "FORMERR", "NOTIMP"):
+            trace = case.trace_of(step)
+            why = trace.error or next((text for _, text in step.ede if text), "")
+            by = f" (plugin {trace.plugin})" if trace.plugin else ""
+            return Reason(
+                "server-failed",
+                f"the server answers {step.question} with {step.rcode}{by}"
+                + (f": {why}" if why else ""),
+                evidence(step, trace),
+                ("kubectl -n kube-system logs -l k8s-app=kube-dns --tail=50",),
+            )
+    return None
+
+
+def left_out(case: Case) -> Reason | None:
+    """The server was told to serve only a part of the cluster, and this is not in it."""
+    wanted, server = case.subject, case.facts.server
+    if not server.chosen or not wanted.namespace or case.is_answered:
+        return None
+    exists = case.service is not None or wanted.namespace in case.facts.namespaces
+    if not exists or not case.step or case.step.rcode != "NXDOMAIN":
+        return None
+    return Reason(
+        "left-out",
+        f"{wanted.key if wanted.service else wanted.namespace} exists, and the server leaves it "
+        f"out: it serves only {listed(server.chosen)}",
+        evidence(case.step, case.trace),
+        (CONFIG,),
+    )
+
+
+def evidence(step: Step, trace: Trace) -> tuple[str, ...]:
+    """What a step and the plugins say."""
+    lines = [f"{step.question}: {step.said}"]
+    lines += [
+        f"extended error {code}{f': {text}' if text else ''}"
+        for code, text in dict.fromkeys((*step.ede, *trace.ede))
+    ]
+    lines += [f"{one.plugin}: {note}" for one in trace.visits for note in one.notes]
+    if trace.error:
+        lines.append(f"{trace.plugin or 'the server'} says: {trace.error}")
+    return tuple(dict.fromkeys(lines))
+
+
+def _refused(case: Case) -> list[Step]:
+    return [
+        step
+        for step in case.steps
+        if step.rcode == "REFUSED"
+        or (step.rcode in ("NXDOMAIN", "NOERROR") and step.codes & _FORBID)
+    ]
