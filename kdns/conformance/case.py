@@ -46,6 +46,10 @@ class Connection:
         except (asyncio.IncompleteReadError, OSError) as error:
             raise Failed("a message on the connection", f"it was closed ({error})") from None
 
+    def finish(self) -> None:
+        """Closes our side: nothing more will be asked."""
+        self._writer.write_eof()
+
     async def is_closed(self, within_s: float) -> bool:
         """True when the server closes it within this time, sending nothing more."""
         try:
