@@ -198,8 +198,10 @@ class Cluster:
         )
 
     def _make_keeper(self) -> Keeper:
-        origin = self.origin
-        return Keeper(origin.snapshot, origin.owner, self.store.objects, self._lent.clock)
+        origin, lent = self.origin, self._lent
+        return Keeper(
+            origin.snapshot, origin.owner, self.store.objects, lent.clock, lent.counters
+        )
 
     def _changed(self, change: Change) -> None:
         if not self.store.has_synced:

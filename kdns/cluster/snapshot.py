@@ -23,6 +23,7 @@ from typing import BinaryIO, Final
 from msgspec import msgpack
 
 from kdns.cluster.objects import KINDS, More, Object, Port
+from kdns.observe.counters import Counters
 
 log = logging.getLogger("kdns.kubernetes")
 
@@ -61,7 +62,9 @@ class Keeper:
         owner: str,
         objects: Callable[[], Iterable[list[Object]]],
         clock: Callable[[], float],
+        counters: Counters,
     ) -> None:
+        self._counters = counters
         self._path = path
         self._owner = owner
         self._objects = objects
@@ -113,6 +116,7 @@ class Keeper:
                     self._path, error.strerror, EVERY_S,
                 )  # fmt: skip
             self._has_failed = True
+            self._counters.add("kdns_snapshot_failures_total")
         else:
             if self._has_failed:
                 log.info("snapshot %s: written again", self._path)

@@ -186,6 +186,9 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     # Ours
     "kdns_build_info": Metric("gauge", "Always 1: what runs.", ("version", "python")),
+    "kdns_table_hits_total": Metric(
+        "counter", "Questions answered from the answer table.", ("server",)
+    ),
     "kdns_packets_rejected_total": Metric(
         "counter", "Packets without a question that can be read.", ("cause",)
     ),
@@ -236,6 +239,9 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "kdns_resyncs_total": Metric(
         "counter", "Lists read again because a watch could not go on.", ("resource", "reason")
+    ),
+    "kdns_snapshot_failures_total": Metric(
+        "counter", "Times that the snapshot could not be written."
     ),
     "kdns_dynupdate_updates_total": Metric("counter", "Updates, by what was answered.", ("rcode",)),
     "kdns_tsig_failures_total": Metric("counter", "Signed requests that were refused.", ("error",)),

@@ -74,13 +74,14 @@ Responses = defaultdict[str, list[int]]
 class Slots:
     """Numbers of one zone on one listener, over one transport."""
 
-    __slots__ = ("counters", "do", "durations", "replies", "requests", "responses", "sizes")
+    __slots__ = ("counters", "do", "durations", "hits", "replies", "requests", "responses", "sizes")
 
     def __init__(
         self, counters: Counters, labels: tuple[str, str, str], proto: str, responses: Responses
     ) -> None:
         self.counters = counters
         self.do = ("coredns_dns_do_requests_total", *labels)
+        self.hits = ("kdns_table_hits_total", labels[0])
         self.requests = [0] * (4 * len(TYPES) + 4)
         """By type; in fours: IPv4, IPv6, and two places that stay empty."""
         self.responses = responses
@@ -135,12 +136,13 @@ class Slots:
         """The same for what the table gave, but for how long it took."""
         requests, buckets = self.requests, _BUCKETS
         strays: list[Hit] = []
-        do = asked_bytes = replied_bytes = 0
+        answered = do = asked_bytes = replied_bytes = 0
         for hit in hits:
             plugin, code, count = hit.plugin, hit.rcode, hit.count
             if not plugin and code == stray:
                 strays.append(hit)
                 continue
+            answered += count
             size = hit.packet_size
             asked_bytes += size * count
             self.sizes.counts[buckets[size]] += count
@@ -156,6 +158,7 @@ class Slots:
         self.replies.sum += replied_bytes
         if do:
             self.counters.values[self.do] += do
+        self.counters.values[self.hits] += answered
         return strays
 
 

@@ -14,6 +14,7 @@ from kdns.cluster.objects import KINDS, Namespace, Object, Slice
 from kdns.cluster.snapshot import Keeper, write
 from kdns.cluster.sources.snapshot import Snapshot, SnapshotError
 from kdns.cluster.store import Put, Store, Synced
+from kdns.observe.counters import Counters
 from tests.cluster.test_order import ADDRESSES, KEYS, OBJECTS, unique
 from tests.cluster.things import (
     ALL,
@@ -173,7 +174,7 @@ async def test_it_is_written_at_most_once_in_30_seconds_and_once_more_at_the_end
         slept.append(seconds)
         await asyncio.Event().wait()
 
-    keeper = Keeper(str(tmp_path / "kept"), "me", lambda: [], Clock())
+    keeper = Keeper(str(tmp_path / "kept"), "me", lambda: [], Clock(), Counters())
     monkeypatch.setattr(module, "write", lambda *_: written.append(1))
     running = asyncio.create_task(keeper.run())
     keeper.changed_to(1)
@@ -201,13 +202,15 @@ async def turns_of_loop() -> None:
 
 async def test_a_failure_is_told_once_with_what_to_do_and_retried(tmp_path, caplog):
     caplog.set_level("INFO")
-    keeper = Keeper(str(tmp_path / "absent" / "kept"), "me", lambda: [list(SOME)], Clock())
+    counters, path = Counters(), tmp_path / "absent" / "kept"
+    keeper = Keeper(str(path), "me", lambda: [list(SOME)], Clock(), counters)
     keeper.changed_to(1)
     await keeper.write()
     await keeper.write()
     assert len(caplog.records) == 1
     assert "kept: cannot be written: No such file or directory" in caplog.text
     assert "is its directory there and writable?" in caplog.text
+    assert counters.values[("kdns_snapshot_failures_total",)] == 2
     (tmp_path / "absent").mkdir()
     await keeper.write()
     assert "written again" in caplog.text
@@ -228,7 +231,7 @@ async def test_a_stop_that_falls_into_a_write_waits_for_it(tmp_path, monkeypatch
         inside -= 1
 
     monkeypatch.setattr(module, "write", slow)
-    keeper = Keeper(str(tmp_path / "kept"), "me", lambda: [list(SOME)], Clock())
+    keeper = Keeper(str(tmp_path / "kept"), "me", lambda: [list(SOME)], Clock(), Counters())
     running = asyncio.create_task(keeper.run())
     keeper.changed_to(1)
     while not inside:
@@ -243,7 +246,7 @@ async def test_a_stop_that_falls_into_a_write_waits_for_it(tmp_path, monkeypatch
 
 
 async def test_a_stop_that_falls_between_two_parts_still_writes(tmp_path):
-    keeper = Keeper(str(tmp_path / "kept"), "me", lambda: [list(SOME), []], Clock())
+    keeper = Keeper(str(tmp_path / "kept"), "me", lambda: [list(SOME), []], Clock(), Counters())
     running = asyncio.create_task(keeper.run())
     keeper.changed_to(1)
     while keeper._changed.is_set():
@@ -260,7 +263,7 @@ async def test_a_file_that_another_has_written_since_is_left_to_it(tmp_path, mag
     caplog.set_level("INFO")
     path = tmp_path / "kept"
     write(str(path), "you", SOME)
-    keeper = Keeper(str(path), "me", lambda: [list(SOME)], Clock())
+    keeper = Keeper(str(path), "me", lambda: [list(SOME)], Clock(), Counters())
     keeper.changed_to(1)
     await keeper.write()
     assert await read(path) == list(SOME), "what was there before us is replaced"
