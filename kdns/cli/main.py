@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "is this Corefile right? every mistake, with its line",
     "query": "asks a server, or a Corefile without a socket: a small dig",
     "lab": "a Kubernetes control plane to learn and test with",
+    "conformance": "tests any cluster DNS server from outside, clause by clause",
     "help": "the topics, or the page of one",
 }
 """Modules of ours that are loaded for their command only, with what each is for: `main` takes its
