@@ -47,7 +47,8 @@ class Case:
     def step(self) -> Step | None:
         """The one that counts: it asked for what the name means, or was the last."""
         named = [one for one in self.steps if one.name.lower() == self.subject.name]
-        return named[-1] if named else self.steps[-1] if self.steps else None
+        every = named or self.steps[-1:]
+        return next((one for one in every if one.values), every[0] if every else None)
 
     @cached_property
     def trace(self) -> Trace:
