@@ -1,0 +1,239 @@
+"""A running kdns tells Facts: what it answers from, and what its API server or files say besides.
+
+Services, slices and namespaces are those of its Store. What the Store does not keep (selectors,
+pods, policies, times) is read on demand, from the files or with the server's own access: each list
+at most once in KEPT_S, and for MOST_AT_ONCE explanations at a time.
+"""
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+
+from kdns.cluster.api.connection import Access
+from kdns.cluster.cluster import Cluster
+from kdns.cluster.sources.manifests import MAX_BYTES, is_manifest
+from kdns.cluster.store import Store
+from kdns.explain.around import Found, around
+from kdns.explain.asking import Ask, Asker, Query, Recent
+from kdns.explain.facts import Facts, ServerFact, ServiceFact
+from kdns.explain.gather import Unreadable, offline
+from kdns.explain.gather_live import ALL_S, behind, keyed, lost, moment
+from kdns.explain.overlay import Overlay
+from kdns.explain.wanted import DNS, Wanted, asked, led_to
+from kdns.plugins.base import Plugin, Site
+from kdns.plugins.kubernetes import Kubernetes
+from kdns.wire import names as wire
+from kdns.zone.view import View
+
+KEPT_S = 2.0
+MOST_AT_ONCE = 2
+QUIET_S = 75.0
+"""Bookmarks come each minute: who has heard nothing for longer has no fresh data."""
+SERVICE_PAGES = 4
+"""Of the services of one namespace; of a greater one, only those in question are asked for."""
+
+
+class OfServer:
+    """Facts of one server, for as long as it runs."""
+
+    def __init__(self) -> None:
+        self._doors = asyncio.Semaphore(MOST_AT_ONCE)
+        self._askers: dict[Access, tuple[Asker, Recent]] = {}
+        self._files: tuple[object, asyncio.Future[Facts]] | None = None
+
+    async def facts(self, plugins: Iterable[Plugin], names: Sequence[str], asker: str) -> Facts:
+        """What is known around these absolute names and who asks; see `wanted.asked`."""
+        plugin = _plugin(plugins, names)
+        if plugin is None:
+            server = ServerFact(is_kdns=True)
+            return replace(lost("this server has no kubernetes plugin", ()), server=server)
+        zones = _zones(plugin)
+        async with self._doors:
+            return await self._gather(plugin, asked(names, asker, zones), zones)
+
+    async def close(self) -> None:
+        """Lets go of the API servers."""
+        for one, recent in self._askers.values():
+            await recent.close()
+            one.close()
+        self._askers.clear()
+
+    async def _gather(self, plugin: Kubernetes, found: Wanted, zones: tuple[str, ...]) -> Facts:
+        cluster = plugin.cluster
+        store, over = cluster.store, Overlay(cluster.store)
+        found = led_to(found | _at(store, found.addresses), over.services, zones)
+        if cluster.origin.manifests:
+            known = await self._of_files(cluster.origin.manifests)
+            _lay_files(over, found, known)
+        else:
+            known = await self._of_api(plugin, over, found, zones)
+        unknown = dict(known.unknown)
+        for field in ("services", "slices", "namespaces"):
+            unknown.pop(field, None)
+        if not cluster.origin.selection.endpoints:
+            unknown["slices"] = "the option noendpoints: this server does not read them"
+        return replace(
+            known,
+            zones=zones,
+            now=moment(),
+            namespaces=over.namespaces,
+            services=over.services,
+            slices=over.slices,
+            unknown=unknown,
+            only=(),
+            server=_server(plugin, zones, over.behind, found),
+        )
+
+    # From an API server
+
+    async def _of_api(
+        self, plugin: Kubernetes, over: Overlay, found: Wanted, zones: tuple[str, ...]
+    ) -> Facts:
+        ask = self._ask(plugin.cluster.origin.access, plugin.site)
+        here = Found()
+        try:
+            async with asyncio.timeout(ALL_S):
+                await _lay_services(ask, over, found, here)
+                found |= await behind(ask, found, {})
+                around_ = await around(ask, led_to(found, over.services, zones), over.services)
+        except TimeoutError:
+            here.unknown |= lost(f"the API server took more than {ALL_S:g} s", ()).unknown
+            around_ = Found()
+        for key, slices in around_.slices.items():
+            over.compare_slices(key, slices)
+        unknown = here.unknown | around_.unknown
+        if "slices" in unknown:
+            unknown["triggers"] = unknown["slices"]
+        skipped = (*here.skipped, *around_.skipped)
+        return Facts(pods=around_.pods, policies=around_.policies, unknown=unknown, skipped=skipped)
+
+    def _ask(self, access: Access, site: Site) -> Ask:
+        if access not in self._askers:
+            asker = Asker(access, site.counters, clock=site.clock, wall=site.wall)
+            self._askers[access] = asker, Recent(asker.ask, site.clock, KEPT_S)
+        return self._askers[access][1].ask
+
+    # From files
+
+    async def _of_files(self, paths: Sequence[str]) -> Facts:
+        """What the files say, read again when they have changed."""
+        names, seen = await asyncio.to_thread(_look, paths)
+        if self._files is None or self._files[0] != seen:
+            reading = asyncio.ensure_future(asyncio.to_thread(_read, names))
+            self._files = seen, reading
+        return await asyncio.shield(self._files[1])
+
+
+async def _lay_services(ask: Ask, over: Overlay, found: Wanted, here: Found) -> None:
+    """What the API server says of the services in question."""
+    for space in sorted({key.partition("/")[0] for key in found.services}):
+        keys = [key for key in found.services if key.partition("/")[0] == space]
+        listed = await ask(Query("services", space, pages=SERVICE_PAGES))
+        known = keyed(listed)
+        for key in keys if listed.has_more else ():
+            name = key.partition("/")[2]
+            listed = await ask(Query("services", space, fields=f"metadata.name={name}"))
+            known |= keyed(listed)
+        here.take("selectors", listed, ServiceFact)
+        for key in keys:
+            if key in known or not listed.trouble:
+                over.compare_service(key, known.get(key))
+
+
+def _lay_files(over: Overlay, found: Wanted, known: Facts) -> None:
+    """What the files say of the services in question."""
+    for key in found.services | {DNS}:
+        said = known.services.get(key)
+        if said is not None:
+            over.compare_service(key, said)
+        if key in known.slices and key not in known.derived:
+            over.compare_slices(key, known.slices[key])
+
+
+def _look(paths: Sequence[str]) -> tuple[list[str], object]:
+    """The files that the server reads, and what tells whether they are still the same."""
+    names, seen = [], []
+    for path in paths:
+        try:
+            entries = sorted(filter(is_manifest, os.listdir(path))) if os.path.isdir(path) else [""]
+        except OSError:
+            continue
+        for name in (os.path.join(path, entry) if entry else path for entry in entries):
+            try:
+                found = os.stat(name)
+            except OSError:
+                continue
+            if stat.S_ISREG(found.st_mode) and found.st_size <= MAX_BYTES:
+                names.append(name)
+                seen.append((name, found.st_ino, found.st_size, found.st_mtime_ns))
+    return names, tuple(seen)
+
+
+def _read(names: Sequence[str]) -> Facts:
+    try:
+        return offline(names)
+    except Unreadable as error:
+        return lost(str(error), ())
+
+
+def _plugin(plugins: Iterable[Plugin], names: Sequence[str]) -> Kubernetes | None:
+    """The one that has the zone of some name, else the first."""
+    ours = [plugin for plugin in plugins if isinstance(plugin, Kubernetes)]
+    for plugin in ours:
+        ends = tuple(f".{zone}" for zone in _zones(plugin))
+        if any(f".{name.lower().rstrip('.')}.".endswith(ends) for name in names):
+            return plugin
+    return ours[0] if ours else None
+
+
+def _zones(plugin: Kubernetes) -> tuple[str, ...]:
+    return tuple(wire.format(zone) for zone in plugin.zones if not wire.is_reverse(zone))
+
+
+def _at(store: Store, addresses: Iterable[str]) -> Wanted:
+    """The services that have these addresses, or endpoints there."""
+    keys: set[str] = set()
+    for address in addresses:
+        packed = ip_address(address).packed
+        services = (*store.services_at(packed), *store.external_at(packed))
+        keys.update(one.key for one in services)
+        keys.update(slice_.key for slice_, _ in store.endpoints_at(packed))
+    return Wanted(frozenset(keys), frozenset(key.partition("/")[0] for key in keys))
+
+
+def _server(
+    plugin: Kubernetes, zones: tuple[str, ...], late: Iterable[str], found: Wanted
+) -> ServerFact:
+    cluster = plugin.cluster
+    age = cluster.freshness.age()
+    is_old = age > QUIET_S
+    view: View | None = plugin.site.beside.get("cluster")
+    if view is not None and view.store is not cluster.store:
+        view = None  # that of another kubernetes stanza in the block
+    return ServerFact(
+        is_kdns=True,
+        has_synced=cluster.store.has_synced,
+        stale_s=age if is_old else 0.0,
+        is_restored=cluster.is_restored,
+        failure=cluster.failure,
+        is_silent=is_old and not cluster.failure,
+        zones=zones,
+        behind=tuple(sorted(late)),
+        chosen=_chosen(cluster, view),
+        pods=view.pods if view is not None else "",
+    )
+
+
+def _chosen(cluster: Cluster, view: View | None) -> tuple[str, ...]:
+    """The options that leave something out, as a Corefile has them."""
+    chosen, said = cluster.origin.selection, []
+    if view is not None and view.namespaces:
+        said.append(f"namespaces {' '.join(sorted(view.namespaces))}")
+    if chosen.labels.terms:
+        said.append(f"labels {chosen.labels}")
+    if chosen.namespaces.terms:
+        said.append(f"namespace_labels {chosen.namespaces}")
+    return tuple(said)
