@@ -42,7 +42,7 @@ async def _(case: Case) -> None:
     "rfc2181-ttls",
     "The records of an RRset have one TTL.",
     "RFC 2181 §5.2",
-    needs=("big",),
+    needs=("big", "tcp"),
 )
 async def _(case: Case) -> None:
     reply = await case.ask(case.target.big, transport="tcp")
@@ -51,7 +51,7 @@ async def _(case: Case) -> None:
 
 
 @RRSETS.clause(
-    "rfc2181-no-twins", "No record stands twice in an RRset.", "RFC 2181 §5", needs=("big",)
+    "rfc2181-no-twins", "No record stands twice in an RRset.", "RFC 2181 §5", needs=("big", "tcp")
 )
 async def _(case: Case) -> None:
     reply = await case.ask(case.target.big, transport="tcp")
@@ -74,7 +74,7 @@ async def _(case: Case) -> None:
     "rfc2181-tc",
     "A reply that lacks records of the RRset has TC set.",
     "RFC 2181 §9",
-    needs=("big",),
+    needs=("big", "tcp"),
 )
 async def _(case: Case) -> None:
     whole = await case.ask(case.target.big, transport="tcp")

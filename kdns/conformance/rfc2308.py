@@ -10,7 +10,6 @@ from kdns.conformance.packets import Reply
 from kdns.wire import names
 
 NEGATIVES = Group("Negative answers (RFC 2308, 8020)")
-_TRANSPORTS = ("udp", "tcp")
 _TYPES = ("A", "AAAA", "SRV", "TXT", "PTR", "TYPE65280")
 _LONGEST_S = 10800
 _MINIMUM = 4
@@ -47,7 +46,7 @@ async def _(case: Case) -> None:
     needs=("authority",),
 )
 async def _(case: Case) -> None:
-    for transport in _TRANSPORTS:
+    for transport in case.target.transports:
         reply = await case.ask(case.target.missing(), transport=transport)
         case.expect(reply.soa, "one SOA record in the authority section")
 
@@ -60,7 +59,7 @@ async def _(case: Case) -> None:
 )
 async def _(case: Case) -> None:
     for name in (case.target.name, case.target.zone):
-        for transport in _TRANSPORTS:
+        for transport in case.target.transports:
             reply = await case.ask(name, "MX", transport=transport)
             case.expect(reply.soa, "one SOA record in the authority section")
 

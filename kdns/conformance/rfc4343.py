@@ -34,7 +34,7 @@ async def _(case: Case) -> None:
 async def _(case: Case) -> None:
     for name in (case.target.name, case.target.missing()):
         for odd in _spellings(name):
-            for transport in ("udp", "tcp"):
+            for transport in case.target.transports:
                 packet = query(odd)
                 reply = await case.exchange(packet, transport=transport)
                 seen = reply.message.questions[0][0] if reply.message.questions else b""

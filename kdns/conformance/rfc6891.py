@@ -29,7 +29,7 @@ def _with_records(case: Case, *records: bytes) -> bytes:
 )
 async def _(case: Case) -> None:
     for name in (case.target.name, case.target.missing()):
-        for transport in ("udp", "tcp"):
+        for transport in case.target.transports:
             reply = await case.ask(name, transport=transport)
             case.expect(not reply.message.has_opt, "no OPT record, for none was sent")
 
@@ -46,7 +46,9 @@ async def _(case: Case) -> None:
         case.expect(reply.message.has_opt, "an OPT record")
 
 
-@EDNS.clause("rfc6891-opt-tcp", "EDNS is spoken over TCP, too.", "RFC 8906 §3.2.7", needs=("name",))
+@EDNS.clause(
+    "rfc6891-opt-tcp", "EDNS is spoken over TCP, too.", "RFC 8906 §3.2.7", needs=("name", "tcp")
+)
 async def _(case: Case) -> None:
     reply = await case.ask(case.target.name, transport="tcp", edns=Edns())
     case.expect(reply.message.has_opt, "an OPT record")
@@ -192,7 +194,7 @@ async def _(case: Case) -> None:
     "A UDP reply stays below 1,400 octets, however many the query allows.",
     "RFC 9715 §3.1",
     level="should",
-    needs=("big",),
+    needs=("big", "tcp"),
 )
 async def _(case: Case) -> None:
     whole = await case.ask(case.target.big, transport="tcp", edns=Edns(size=_LARGEST))

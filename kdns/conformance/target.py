@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kdns.conformance.objects import Objects
+    from kdns.conformance.workshop import Workshop
 
 NEEDS: Mapping[str, str] = {
     "name": "no name with an address is known in the zone; give one with --name",
     "big": "no name is known with more addresses than 512 octets hold; give one with --big",
+    "tcp": "the server answers nothing over TCP",
     "authority": "the server does not answer with authority (AA) for the zone",
     "recursion": "the server offers no recursion (RA is not set)",
     "cluster": "no known objects: --kubeconfig lets the suite create them, --manifests names them",
@@ -36,8 +38,15 @@ class Target:
     """The words of NEEDS that are there."""
     objects: "Objects | None" = None
     """What the suite made in the cluster or was told of."""
+    workshop: "Workshop | None" = None
+    """Where the suite may make more of them."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Why a need is not met, where more is known than NEEDS says."""
+
+    @property
+    def transports(self) -> tuple[str, ...]:
+        """What clauses about both transports use."""
+        return ("udp", "tcp") if "tcp" in self.has else ("udp",)
 
     def missing(self) -> str:
         """A name of the zone that does not exist, another one each time."""
