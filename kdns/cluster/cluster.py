@@ -17,7 +17,8 @@ from hashlib import blake2b
 
 from kdns.cluster.alike import name_of
 from kdns.cluster.api.connection import Access
-from kdns.cluster.feed import Feed, Source
+from kdns.cluster.chronicle import Chronicle, Recorder
+from kdns.cluster.feed import Feed
 from kdns.cluster.freshness import Freshness
 from kdns.cluster.link import Link
 from kdns.cluster.objects import KINDS, Object, Slice
@@ -119,6 +120,7 @@ class Cluster:
         self._api: Api | None = None
         self._told = ""
         """The failure that another worker has told."""
+        self._recorder: Recorder | None = None
         self._is_heir = False
         """What is known came from another worker, which knew more than any snapshot."""
         self._keeper: Keeper | None = None
@@ -132,6 +134,18 @@ class Cluster:
     def failure(self) -> str:
         """What is wrong with the API in one line, empty while all is well."""
         return self._api.failure if self._api is not None else self._told
+
+    def record(self, chronicle: Chronicle | None) -> None:
+        """Has what happens written down from now on, or no more."""
+        lent, store = self._lent, self.store
+        recorder = self._recorder = self._feed.recorder = (
+            None
+            if chronicle is None
+            else Recorder(chronicle, store, clock=lent.clock, wall=lent.wall)
+        )
+        store.noted = recorder.note if recorder is not None else None
+        if recorder is not None and store.has_synced:
+            recorder.listed()
 
     def restored(self, is_restored: bool) -> None:
         """Answers are from a snapshot from now on, or no longer; remembered ones are forgotten."""
@@ -212,7 +226,7 @@ class Cluster:
             self.synced.set()
             self._tell()
 
-    async def _watched(self, api: Source) -> AsyncGenerator[Event, None]:
+    async def _watched(self, api: Api) -> AsyncGenerator[Event, None]:
         """The events of the API, with notes of what it has spoken of."""
         self._last_news = self._lent.clock()
         async with aclosing(aiter(api)) as events:
@@ -220,6 +234,8 @@ class Cluster:
                 self._last_news = self._lent.clock()
                 if isinstance(event, Prune):
                     self._listed.add(event.kind)
+                if self._recorder is not None:
+                    self._recorder.came_at = api.came_at
                 yield event
                 self._applied()
                 if isinstance(event, Synced) and not self._has_heard:
@@ -242,6 +258,8 @@ class Cluster:
 
     def _programmed(self, slice_: Slice, caused_at: float) -> None:
         """Counts how long a change of endpoints took from its cause, a Unix time, to us."""
+        if self._recorder is not None:
+            self._recorder.caused(slice_, caused_at)
         service = self.store.services.get(slice_.key)
         if service is not None:
             took = max(self._lent.wall() - caused_at, 0.0)

@@ -7,10 +7,13 @@ outlives it. A source says `Synced` behind its first full state; the Store then 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import aclosing
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kdns.cluster.pace import Pace
-from kdns.cluster.store import Change, Delete, Event, Put, Store
+from kdns.cluster.store import SYNCED, Change, Delete, Event, Put, Store
+
+if TYPE_CHECKING:
+    from kdns.cluster.chronicle import Recorder
 
 Changed = Callable[[Change], None]
 
@@ -36,6 +39,8 @@ class Feed:
         self._store = store
         self._wall = wall
         self._changed = changed
+        self.recorder: Recorder | None = None
+        """Who writes down what happens."""
         self._pace = Pace()
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -71,6 +76,7 @@ class Feed:
         change = self._store.apply(event, self._wall())
         if change.keys:
             self._changed(change)
+            self._record(change)
         self._plan()
 
     async def rest(self) -> None:
@@ -88,8 +94,17 @@ class Feed:
 
     def _tell(self, keys: set[Hashable]) -> None:
         if keys:
-            self._changed(Change(frozenset(keys)))
+            change = Change(frozenset(keys))
+            self._changed(change)
+            self._record(change)
             keys.clear()
+
+    def _record(self, change: Change) -> None:
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.applied(change)
+            if SYNCED in change.keys:
+                recorder.listed()
 
     def _plan(self) -> None:
         """Sets the timer for what is due next."""

@@ -90,6 +90,8 @@ class Store:
         self.edition = 0
         """Grows with every change of an object, but not of its version alone."""
         self.follower = Follower()
+        self.noted: Callable[[Object | None, Object | None], None] | None = None
+        """Is told what an object was and what it is, within the change."""
         self.nodes = NodeTable()
         self.entrances = EntranceTable()
         self.hosts = HostTable()
@@ -248,8 +250,7 @@ class Store:
             return NOTHING
         differs = old is None or new is None or replace(old, version=new.version) != new
         if differs:
-            self.edition += 1
-            self.follower.put(kind, (namespace, name), new)
+            self._differ(kind, (namespace, name), old, new)
         if kind is Slice:
             return self._set_slice(namespace, name, cast("Slice | None", new), wall)
         keys = self._setters[kind](namespace, name, new)
@@ -262,6 +263,14 @@ class Store:
                 self.outer_serial = int(wall)
             return Change(frozenset(keys))
         return self._moved(keys, wall, imported=kind is ServiceImport)
+
+    def _differ(
+        self, kind: type[Object], at: tuple[str, str], old: Object | None, new: Object | None
+    ) -> None:
+        self.edition += 1
+        self.follower.put(kind, at, new)
+        if self.noted is not None:
+            self.noted(old, new)
 
     def _moved(self, keys: set[Hashable], wall: float, *, imported: bool = False) -> Change:
         if keys and imported:
@@ -377,7 +386,7 @@ class Store:
     def _put_slice(self, namespace: str, name: str, new: Slice | None, wall: float) -> Change:
         old = self._slices.get(namespace, name)
         if old != new:
-            self.follower.put(Slice, (namespace, name), new)
+            self._differ(Slice, (namespace, name), old, new)
         keys = self._slices.put(namespace, name, new)
         return self._moved(keys, wall, imported=_is_imported(old, new))
 

@@ -193,7 +193,7 @@ async def test_who_reads_waits_for_who_applies():
 
     async def read() -> None:
         for n in range(20):
-            await channel.put(Batch([], lambda: None))
+            await channel.put(Batch([], lambda: None, 0.0))
             put.append(n)
 
     task = asyncio.create_task(read())

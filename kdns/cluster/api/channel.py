@@ -17,10 +17,11 @@ ROOM = 4
 
 
 class Batch(Struct, frozen=True, gc=False):
-    """Events, and what to call once they have been applied."""
+    """Events, what to call once they have been applied, and when they had come in."""
 
     events: list[Event]
     applied: Callable[[], None]
+    came_at: float
 
 
 class Channel:

@@ -174,7 +174,7 @@ class Comparison:
             if at in touched or self._watcher.epoch != epoch:
                 continue
             if event is not None:
-                await self._shared.channel.put(Batch([event], _nothing))
+                await self._shared.channel.put(Batch([event], _nothing, self._shared.clock()))
             repaired.append(at)
         if repaired:
             self._count(repaired)

@@ -54,7 +54,7 @@ class Intake:
         if not (self.is_excused or self.has_listed):
             self.is_excused = True
             self._shared.freshness.excuse(self._resource.kind)
-            await self._shared.channel.put(Batch([], _nothing))
+            await self._shared.channel.put(Batch([], _nothing, self._shared.clock()))
 
     def begin_list(self) -> None:
         """All that exists comes now; what of an earlier list was not handed over is dropped."""
@@ -119,7 +119,7 @@ class Intake:
 
     async def _hand_over(self, version: str, *, is_whole: bool) -> None:
         applied = partial(self._applied, number(version), self._triggers, is_whole=is_whole)
-        batch = Batch(self._events, applied)
+        batch = Batch(self._events, applied, self._shared.clock())
         self._events, self._triggers = [], []
         await self._shared.channel.put(batch)
 

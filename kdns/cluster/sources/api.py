@@ -54,6 +54,8 @@ class Api:
         self._triggered = triggered
         self._timing = timing or Timing()
         self._report = Report(clock)
+        self.came_at = 0.0
+        """When what it says now had come in, by its clock."""
         for resource in wanted(selection):
             freshness.expect(resource.kind)
 
@@ -75,6 +77,7 @@ class Api:
             while True:
                 batch = await shared.channel.get()
                 shared.pace.begin()
+                self.came_at = batch.came_at
                 for event in batch.events:
                     yield event
                     if shared.pace.is_due:
