@@ -33,6 +33,21 @@ addEventListener("securitypolicyviolation", event =>
 new PerformanceObserver(list => list.getEntries().forEach(task => seen.tasks.push(task.duration)))
   .observe({type: "longtask", buffered: true});
 """
+SPOT = """(async () => {
+  const spot = document.querySelector(SELECTOR);
+  const middle = () => {
+    spot.scrollIntoView({block: "center", behavior: "instant"});
+    const box = spot.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+  };
+  const frame = () => new Promise(requestAnimationFrame), before = middle();
+  await frame();
+  await frame();
+  const after = middle();
+  const isThere = spot.contains(document.elementFromPoint(...after));
+  return isThere && String(before) === String(after) ? after : null;
+})()"""
+"""Where an element's middle is, once the page has come to rest and nothing covers it."""
 KEYS = {
     "Tab": (9, ""), "Enter": (13, "\r"), "Space": (32, " "), "Escape": (27, ""), "Backspace": (8, ""),
     "ArrowDown": (40, ""),
@@ -122,18 +137,17 @@ class Page:
         """Waits until an element holds this text."""
         spot, words = json.dumps(selector), json.dumps(text)
         try:
-            await self.until(f"document.querySelector({spot}).textContent.includes({words})", within_s)
+            await self.until(
+                f"document.querySelector({spot}).textContent.includes({words})", within_s
+            )
         except AssertionError:
-            raise AssertionError(f"{selector} says {await self.text(selector)!r}, not {text!r}") from None
+            raise AssertionError(
+                f"{selector} says {await self.text(selector)!r}, not {text!r}"
+            ) from None
 
     async def click(self, selector: str) -> None:
         """With the mouse, in the element's middle."""
-        x, y = await self.run(
-            f"(() => {{ const spot = document.querySelector({json.dumps(selector)});"
-            "spot.scrollIntoView({block: 'center', behavior: 'instant'});"
-            "const box = spot.getBoundingClientRect();"
-            "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
-        )
+        x, y = await self.until(SPOT.replace("SELECTOR", json.dumps(selector)))
         for kind in ("mousePressed", "mouseReleased"):
             await self.call(
                 "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
@@ -175,7 +189,10 @@ class Page:
             params = said["params"]
             if said["method"] == "Runtime.exceptionThrown":
                 found.append(str(params["exceptionDetails"]))
-            elif said["method"] == "Runtime.consoleAPICalled" and params["type"] in {"error", "warning"}:
+            elif said["method"] == "Runtime.consoleAPICalled" and params["type"] in {
+                "error",
+                "warning",
+            }:
                 found.append(str(params["args"]))
             elif said["method"] == "Log.entryAdded" and params["entry"]["source"] != "network":
                 found.append(params["entry"]["text"])
@@ -199,6 +216,9 @@ async def tab(folder: Path) -> AsyncIterator[Page]:
         target = await wire.call("Target.createTarget", url="about:blank", browserContextId=context)
         attached = await wire.call(
             "Target.attachToTarget", targetId=target["targetId"], flatten=True
+        )
+        await wire.call(
+            "Browser.grantPermissions", browserContextId=context, permissions=["clipboardReadWrite"]
         )
         page = Page(wire, attached["sessionId"])
         for domain in ("Page", "Runtime", "Log"):

@@ -22,7 +22,9 @@ from kdns.status.shapes import (
 BOUNDS = [0.00025 * 2**step for step in range(16)]
 
 
-def service(name: str, namespace: str = "shop", *, ready: int = 2, unready: int = 0) -> ServiceShape:
+def service(
+    name: str, namespace: str = "shop", *, ready: int = 2, unready: int = 0
+) -> ServiceShape:
     ends = [
         EndpointShape(f"10.244.0.{place + 1}", place < ready, f"{name}-{place}")
         for place in range(ready + unready)
@@ -73,7 +75,8 @@ class Fake:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._runner
-        await self._runner.cleanup()
+        self._runner, runner = None, self._runner
+        await runner.cleanup()
 
     def push(self, *changes: ChangeShape) -> None:
         """Tells all who follow; numbers and times are given here."""
@@ -114,7 +117,7 @@ class Fake:
         reply = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await reply.prepare(request)
         after = int(request.query.get("after", 0))
-        while True:
+        while self._runner:
             news = self.changes[after:]
             after = len(self.changes)
             pulse = Pulse(self._now(), news[-500:], max(0, len(news) - 500))
@@ -123,6 +126,7 @@ class Fake:
                 await asyncio.wait_for(self._news.wait(), 1)
             except TimeoutError:
                 continue
+        return reply
 
     async def _explain(self, _: web.Request) -> web.Response:
         return web.Response(status=404) if self.explanation is None else _json(self.explanation)

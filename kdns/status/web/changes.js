@@ -64,12 +64,13 @@ function line(change, isFresh) {
     el("time", {datetime: new Date(change.at * 1000).toISOString()}, clock(change.at)),
     named(change.service, "span"),
     el("span", {class: "state", "data-tone": tone}, `${sign} ${plain(change.what)}`),
-    el("span", {class: "more"}, ...who, took(change)));
+    el("span", {class: "more"}, ...who), el("span", {class: "took"}, took(change)));
 }
 
 function took({delay_s, ours_s}) {
-  if (typeof delay_s === "number") return `· answered ${span(delay_s)} after its cause${ours_s > 0 ? `, ${span(ours_s)} of it here` : ""}`;
-  return ours_s > 0 ? `· answered ${span(ours_s)} after it came in` : "";
+  const ours = ours_s > 0 ? `${span(ours_s)} here` : "";
+  if (typeof delay_s !== "number") return ours;
+  return `after ${span(delay_s)}${ours ? `, ${ours}` : ""}`;
 }
 
 function summary(changes) {

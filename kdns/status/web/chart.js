@@ -14,21 +14,17 @@ class Chart {
     this.lines = lines.map(name => draw("path", {class: `stroke ${name}`}));
     svg.append(...this.grid, ...(area ? [this.area] : []), ...this.lines);
     this.ticks = [0, 1, 2].map(() => el("span", {class: "tick"}));
-    home.append(svg, ...this.ticks, el("span", {class: "when"}, "5 min ago"), this.now());
+    this.since = el("span", {class: "when"});
+    home.append(svg, ...this.ticks, this.since, el("span", {class: "when now"}, "now"));
   }
 
-  now() {
-    const made = el("span", {class: "when"}, "now");
-    made.style.right = "3.6rem";
-    return made;
-  }
-
-  show(series, end) {
+  show(series, {end, reach}) {
+    put(this.since, `${lasting(reach)} ago`);
     const values = series.flat().map(([, value]) => value).filter(value => value !== null);
     const top = this.top(Math.max(this.floor * 10, ...values));
     const y = value => HIGH * (1 - this.part(value, top));
     const drawn = series.map(points => points.map(([time, value]) =>
-      value === null ? null : [WIDE * (1 - (end - time) / KEPT), y(value)]));
+      value === null ? null : [WIDE * (1 - (end - time) / reach), y(value)]));
     drawn.forEach((points, place) => this.lines[place].setAttribute("d", trail(points)));
     this.area?.setAttribute("d", hill(drawn[0]));
     [1, 0.5, 0].forEach((part, place) => {

@@ -44,6 +44,13 @@ function pieces(text) {
 
 const named = (text, tag = "bdi") => el(tag, {class: "name", dir: "ltr"}, ...pieces(text));
 
+// A long name, which may be broken after its dots.
+function dotted(text) {
+  const made = named("");
+  for (const part of cut(String(text)).split(/(?<=\.)/)) made.append(...pieces(part), el("wbr"));
+  return made;
+}
+
 function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }

@@ -1,6 +1,6 @@
 // The last five minutes, out of sums that only grow: rates, shares and quantiles are of differences.
 
-const KEPT = 300, STEP = 0.9, SMOOTH = 5, RECENT = 60;
+const KEPT = 300, LEAST = 60, STEP = 0.9, SMOOTH = 5, RECENT = 60;
 
 class History {
   constructor() {
@@ -20,6 +20,11 @@ class History {
 
   get end() {
     return this.samples.at(-1)?.at ?? 0;
+  }
+
+  // How far back it is drawn: a minute, and more as time goes by.
+  get reach() {
+    return Math.min(KEPT, Math.max(LEAST, Math.ceil((this.end - (this.samples[0]?.at ?? 0)) / 30) * 30));
   }
 
   // The latest sample that is at least so much older than the one at `place`.

@@ -14,7 +14,7 @@ function rank(id, rows, how) {
 }
 
 function why(key, explain) {
-  const made = el("button", {type: "button", class: "small", "aria-label": `Explain ${plain(key)}`}, "Explain");
+  const made = el("button", {type: "button", class: "small", "aria-label": `Why? Explain ${plain(key)}`}, "Why?");
   made.addEventListener("click", () => explain(key));
   return made;
 }

@@ -19,6 +19,7 @@ function heard(status, news, missed, isNew) {
   tell("live");
   if (!latest) requestAnimationFrame(render);
   latest = status;
+  traffic.add(status);
   if (isNew && feed.hasBegun) changes.note("The server was started anew");
   if (isNew) services.load(false);
   feed.hasBegun = true;

@@ -7,8 +7,14 @@ class Traffic {
     this.latency = new Chart(at("latency-plot"), {lines: ["", "second"], floor: 1e-6, label: span});
   }
 
+  // A hidden tab draws nothing, and yet remembers.
+  add(status) {
+    this.isDue = this.history.add(status) || this.isDue;
+  }
+
   show(status) {
-    if (this.history.add(status)) {
+    if (this.isDue) {
+      this.isDue = false;
       this.drawRate();
       this.drawLatency(status.bounds);
       for (const field of ["rcodes", "plugins", "transports"]) this.divide(field);
@@ -21,7 +27,7 @@ class Traffic {
     if (!points.length) return;
     const rates = points.map(([, rate]) => rate), now = rates.at(-1);
     const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
-    this.rate.show([points], this.history.end);
+    this.rate.show([points], this.history);
     put(at("rate-now"), brief(now));
     put(at("rate-words"), `On average ${brief(mean)}, at most ${brief(Math.max(...rates))}, in the last ${this.reach()}.`);
   }
@@ -29,13 +35,13 @@ class Traffic {
   drawLatency(bounds) {
     const middle = this.history.quantiles(bounds, 0.5), slow = this.history.quantiles(bounds, 0.99);
     const [half, most] = [middle, slow].map(points => points.at(-1)?.[1] ?? null);
-    this.latency.show([middle, slow], this.history.end);
+    this.latency.show([middle, slow], this.history);
     if (half === null) return put(at("latency-now"), "–");
     at("latency-now").replaceChildren(
       el("span", {class: "key"}), el("small", {}, "half within "), span(half), " ",
       el("span", {class: "key second"}), el("small", {}, "99 % within "), span(most));
     const worst = Math.max(...slow.map(([, value]) => value ?? 0));
-    put(at("latency-words"), `Time in the server, forwarding included. 99 % were within ${span(worst)} at worst, in the last ${this.reach()}.`);
+    put(at("latency-words"), `At worst 99 % were within ${span(worst)}, in the last ${this.reach()}.`);
   }
 
   reach() {
@@ -74,7 +80,7 @@ class Traffic {
 const brief = rate => rate < 10 && rate > 0 ? rate.toFixed(1) : count(Math.round(rate));
 
 // A list whose rows have a bar behind them: [name, part of the widest or of all, words, more nodes].
-function bars(home, rows, {nothing, tone = () => "", more = () => [], name = key => [named(key)]}) {
+function bars(home, rows, {nothing, tone = () => "", more = () => [], name = key => [dotted(key)]}) {
   const shown = rows.length ? rows : [[""]];
   fill(home, shown, row => `=${row[0]}`, row => {
     if (!rows.length) return el("li", {class: "plain"}, nothing);
