@@ -121,8 +121,7 @@ async def _serve(assembly: Assembly, services: Services, options: Options, banne
     except Stopping:
         return 0
     if not options.is_quiet:
-        logs.announce("\n".join(assembly.served))
-        logs.announce(banner)
+        logs.announce("\n".join([*assembly.served, banner, *service.greeting]))
     notify.ready(assembly.served)
     notify.keep_alive()
     await service.wait()

@@ -1,5 +1,6 @@
 """The pages that `kdns help TOPIC` prints: one for each directive, and those in kdns/help."""
 
+import re
 from pathlib import Path
 
 import kdns
@@ -25,6 +26,21 @@ def _pages(folder: str) -> dict[str, Path]:
 def find(topic: str) -> Path | None:
     """The page of a topic."""
     return {**directives(), **guides()}.get(topic)
+
+
+def differences(directive: str) -> list[str] | None:
+    """What its page says is different from CoreDNS: none where nothing is; None without a page."""
+    page = directives().get(directive)
+    if page is None:
+        return None
+    _, title, section = page.read_text(encoding="utf-8").partition("## Differences from CoreDNS")
+    if not title:
+        raise ValueError(f"{page.name} has no section on the differences")
+    text = section.partition("\n## ")[0].strip()
+    if re.fullmatch(r"None( known)?\.", text):
+        return []
+    found = re.split(r"^\* ", text, flags=re.MULTILINE)
+    return [" ".join(one.split()) for one in found if one.strip()]
 
 
 def summary(path: Path) -> str:

@@ -239,6 +239,12 @@ class Plugin:
         """False while the plugin has no usable data (asked by `ready`)."""
         return True
 
+    @property
+    def account(self) -> str:
+        """What it answers and from where, told in a line when the server has started; empty for
+        nothing to tell."""
+        return ""
+
 
 class Gate(Plugin):
     """Looks at every packet of its listener before anything else does, the answer table too."""

@@ -235,6 +235,10 @@ class Forward(Filter):
         for peer in self.peers:
             peer.upstream.close()
 
+    @property
+    def account(self) -> str:
+        return f"forward: {names.format(self.zone)} to {' '.join(one.text for one in self.peers)}"
+
     # Answering
 
     def at_once(self, query: Query, next_: Soon) -> Result | Awaitable[Result]:

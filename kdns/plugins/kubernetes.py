@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from kdns.client.interfaces import own_addresses
+from kdns.cluster.account import account
 from kdns.cluster.api.resources import RESOURCES
 from kdns.cluster.cluster import Cluster, Lent, Origin
 from kdns.cluster.stanza import SYNTAX, Stanza
@@ -228,6 +229,11 @@ class Kubernetes(Backend):
     def is_ready(self) -> bool:
         """True once the cluster's first state has been applied, for good."""
         return self._view.store.has_synced
+
+    @property
+    def account(self) -> str:
+        zones_ = " ".join(names.format(zone.key) for zone in self._view.zones)
+        return f"kubernetes: {zones_}: {account(self._cluster)}"
 
     def at_once(self, query: Query) -> Result | Awaitable[Result]:
         """Answers names of the plugin's zones; only an ExternalName may have to wait."""

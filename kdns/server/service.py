@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kdns.plugins.base import Endpoint
 from kdns.server.assembly import Assembly, Services
 from kdns.server.crew import Crew, Runners
+from kdns.server.greeting import greeting
 from kdns.server.http import Address, Offer
 from kdns.server.listener import Listener, new_pipeline
 from kdns.server.pipeline import Pipeline
@@ -66,6 +67,13 @@ class Service:
     def ports(self) -> dict[Address, int]:
         """The real port of each address of the Corefile; hosts as Place.name has them."""
         return {(place.name, place.port): one.port for place, one in self._listeners.items()}
+
+    @property
+    def greeting(self) -> list[str]:
+        """What it says of itself when it has started."""
+        open_ = [(place, one.port) for place, one in self._listeners.items()]
+        web = {address: (door.port, door.routes) for address, door in self._http.items()}
+        return greeting(self.assembly.plugins, open_, web)
 
     def endpoint(self, address: Address, path: str) -> Endpoint | None:
         """What serves a path at an HTTP address."""

@@ -7,7 +7,6 @@ Observers are not told, gates are not asked: nobody's figures or shares are touc
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import cast
 
 from kdns.plugins.base import SKIP, Client, Plugin, Query, Result, Soon
 from kdns.server.assembly import Services
@@ -57,7 +56,7 @@ class Passages:
             if isinstance(found, Answer) or found is SKIP:
                 self._left(part, found)
                 return found
-            return self._later(part, cast("Awaitable[Result]", found))
+            return self._later(part, found)
 
         return asked
 

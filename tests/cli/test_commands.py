@@ -119,7 +119,27 @@ def test_check_without_a_corefile_calls_none_fine(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["check"]) == 0
-    assert capsys.readouterr().out == "no Corefile here: kdns would serve whoami alone\n"
+    said = "no Corefile here: kdns would serve whoami alone\n"
+    assert capsys.readouterr().out.startswith(said)
+    assert main(["check", "-q"]) == 0
+    assert capsys.readouterr().out == said
+
+
+def test_check_shows_the_corefile_as_it_is_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "Corefile"
+    file.write_text(
+        "(more) {\n errors\n}\na.example:5300 {\n forward . 127.0.0.1:5300\n import more\n"
+        " tsig {\n  secret key. c2VjcmV0\n }\n}\n"
+    )
+    assert main(["check", "--from", "coredns", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "a.example:5300\n   1. errors\n   2. tsig · secret key. …\n   3. forward ." in said
+    assert "c2VjcmV0" not in said
+    assert "listens on dns://:5300" in said
+    assert f"{file}:5: 127.0.0.1 port 5300 is this server itself" in " ".join(said.split())
+    assert "forward (kdns help forward):" in said
 
 
 def test_query_asks_a_corefile_without_a_socket(

@@ -140,7 +140,7 @@ def test_a_corefile_from_stdin_cannot_be_read_again(tmp_path: Path) -> None:
         process.stdin.close()
         assert process.stdout.readline() == f".:{port} on 127.0.0.1\n"
         process.send_signal(signal.SIGHUP)
-        lines = [process.stdout.readline() for _ in range(3)]
+        lines = [process.stdout.readline() for _ in range(4)]
         process.terminate()
         assert process.wait(10) == 0
     assert lines[-1] == ("[WARNING] nothing is reloaded: the Corefile came from standard input\n")

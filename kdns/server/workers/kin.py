@@ -8,6 +8,7 @@ Corefile is changed over to when everybody has got ready for it.
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 from itertools import count
+from typing import TYPE_CHECKING
 
 from kdns.plugins.base import Endpoint, Plugin
 from kdns.server import http
@@ -29,6 +30,9 @@ from kdns.server.workers.messages import (
     Verdict,
     Withdraw,
 )
+
+if TYPE_CHECKING:
+    from kdns.server.service import Service
 
 LOOK_S = 0.01
 """How often a worker that waits looks whether it has all it needs."""
@@ -166,6 +170,12 @@ def is_ready(plugins: Iterable[Plugin]) -> bool:
     return all(plugin.is_ready for plugin in plugins)
 
 
-def standing(plugins: Iterable[Plugin], ports: dict[str, int], served: tuple[str, ...]) -> Standing:
+def standing(service: "Service", ports: dict[str, int]) -> Standing:
     """What a worker that serves says of itself."""
-    return Standing(is_serving=True, is_ready=is_ready(plugins), ports=ports, served=served)
+    return Standing(
+        is_serving=True,
+        is_ready=is_ready(service.assembly.plugins),
+        ports=ports,
+        served=tuple(service.assembly.served),
+        greeting=tuple(service.greeting),
+    )

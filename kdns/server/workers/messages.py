@@ -119,6 +119,7 @@ class Standing(Struct, tag=True, array_like=True):
     is_ready: bool
     ports: dict[str, int] = {}
     served: tuple[str, ...] = ()
+    greeting: tuple[str, ...] = ()
 
 
 class Guard(Struct, array_like=True):

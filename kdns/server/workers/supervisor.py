@@ -69,10 +69,11 @@ class Supervisor:
 
     async def _announce(self) -> None:
         await self._team.has_started.wait()
-        served = self._team.lead.standing.served if self._team.lead else ()
+        standing = self._team.lead.standing if self._team.lead else None
+        served = standing.served if standing else ()
         if not self._setup.is_quiet:
-            logs.announce("\n".join(served))
-            logs.announce(self._setup.banner)
+            told = standing.greeting if standing else ()
+            logs.announce("\n".join([*served, self._setup.banner, *told]))
         notify.ready(served)
         notify.keep_alive()
 

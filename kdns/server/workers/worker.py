@@ -266,9 +266,8 @@ class Worker:
         """Says that it serves, and again once it has all it needs."""
         while True:
             plugins = service.assembly.plugins
-            served = tuple(service.assembly.served)
             ports = {name: port for (name, said), port in service.ports.items() if not said}
-            self._say(standing(plugins, ports, served))
+            self._say(standing(service, ports))
             if is_ready(plugins):
                 return
             while not is_ready(service.assembly.plugins):  # noqa: ASYNC110 - plugins set no event
