@@ -1,71 +1,33 @@
 """How a libc looks a name up: which names it asks which server, in which order, and when it ends.
 
 Sans-IO: `ask` is given by the caller, so that the same walk is made over sockets, inside a server,
-or on a table in a test.
+or on a table in a test. Modelled are glibc 2.36 to 2.41 and musl 1.2.4 and 1.2.5, as they were
+seen to ask (tests/client/test_search_libcs.py); neither reads its environment variables here.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Literal
+from kdns.client.search_conf import parse_resolv
+from kdns.client.search_glibc import Glibc
+from kdns.client.search_musl import Musl
+from kdns.client.search_replies import ADDRESSES, literal
+from kdns.client.search_terms import Ask, Asked, Failure, Heard, Libc, Outcome, Resolv, Walk
 
-Libc = Literal["glibc", "musl"]
-
-
-@dataclass(frozen=True, slots=True)
-class Resolv:
-    """What a resolv.conf says, or the defaults where it says nothing."""
-
-    nameservers: tuple[tuple[str, int], ...] = (("127.0.0.1", 53),)
-    """In order; glibc and musl heed the first three."""
-    search: tuple[str, ...] = ()
-    ndots: int = 1
-    timeout_s: float = 5.0
-    attempts: int = 2
-    options: tuple[str, ...] = ()
-    """All others, as written: rotate, use-vc, edns0, single-request, no-aaaa, trust-ad …"""
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What came of one question to one server."""
-
-    reply: bytes | None = None
-    error: str = ""
-    """Why there is none: it did not answer within 5 s, the port is closed …"""
-    took_s: float = 0.0
-    transport: str = "udp"
+__all__ = [
+    "Ask",
+    "Asked",
+    "Failure",
+    "Heard",
+    "Libc",
+    "Outcome",
+    "Resolv",
+    "Walk",
+    "parse_resolv",
+    "walk",
+]
 
 
-Ask = Callable[[tuple[str, int], bytes, str], Awaitable[Heard]]
-"""Asks a nameserver this packet over this transport (udp or tcp)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One question of a walk, and what it led to."""
-
-    name: str
-    """Absolute, with the final dot."""
-    type: int
-    nameserver: tuple[str, int]
-    heard: Heard
-    because: str
-    """Why this name: `as written (it has 2 dots, ndots is 5)`, `search domain 1 of 3: …`."""
-    then: str
-    """What the libc makes of it: `goes on`, `ends here: answered`, `asks the next server` …"""
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """A whole look-up, as an application gets it."""
-
-    libc: Libc
-    asked: tuple[Asked, ...]
-    outcome: Literal["answered", "no data", "no such name", "failed"]
-    says: str
-    """What the application is told: EAI_NONAME, EAI_AGAIN, EAI_NODATA; empty when answered."""
-    name: str = ""
-    """The name that was answered, absolute."""
-    canonical: str = ""
-    """Where its CNAMEs lead."""
-    addresses: tuple[str, ...] = ()
+async def walk(name: str, types: tuple[int, ...], resolv: Resolv, libc: Libc, ask: Ask) -> Walk:
+    """Looks a name up as getaddrinfo does, for A, AAAA or both; other types as res_search does."""
+    if name and set(types) <= ADDRESSES and (address := literal(name)):
+        return Walk(libc, (), "answered", "", addresses=(address,))
+    kind = Glibc if libc == "glibc" else Musl
+    return await kind(types, resolv, ask).look_up(name)

@@ -82,7 +82,7 @@ def lacking(why: str) -> None:
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     """One room for all clients."""
     folder = tmp_path_factory.mktemp("room")
-    if why := _obstacle():
+    if why := obstacle():
         lacking(why)
     command = [*UNSHARE, sys.executable, "-m", "tests.clients.inside", str(folder)]
     with (folder / "err").open("wb") as err:
@@ -100,7 +100,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         _end(process)
 
 
-def _obstacle() -> str:
+def obstacle() -> str:
     """Why there can be no room here; empty when there can."""
     if shutil.which("unshare") is None:
         return "unshare is not installed"

@@ -1,0 +1,1 @@
+"""Real C libraries as referees: what glibc and musl ask and say, against servers that are scripted."""
