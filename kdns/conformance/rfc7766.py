@@ -13,6 +13,7 @@ _SEVERAL = 6
 _PIPELINED = 20
 _MANY = 150
 _IDLE_S = 1.0
+_PAUSE_S = 0.1
 
 
 def _frame(packet: bytes) -> bytes:
@@ -144,9 +145,9 @@ async def _(case: Case) -> None:
     needs=("tcp",),
 )
 async def _(case: Case) -> None:
-    asked = _queries(case, 3)
+    asked = _queries(case, 1)
     async with case.connection() as connection:
-        await connection.send(b"".join(map(_frame, asked)))
+        await connection.send(_frame(asked[0]))
         connection.finish()
         await _collect(case, connection, asked)
 
@@ -186,7 +187,9 @@ async def _(case: Case) -> None:
     broken = query(case.target.zone)[:20]
     [packet] = _queries(case, 1)
     async with case.connection() as connection:
-        await connection.send(_frame(broken) + _frame(packet))
+        await connection.send(_frame(broken))
+        await asyncio.sleep(_PAUSE_S)
+        await connection.send(_frame(packet))
         came = await connection.receive()
         if came[:2] == broken[:2]:
             came = await connection.receive()

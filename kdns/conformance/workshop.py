@@ -4,6 +4,7 @@
 one, when it is older than an hour.
 """
 
+import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ from kdns.conformance.wanted import Place
 KEPT = timedelta(hours=1)
 MOST = "500"
 """Objects that are listed of a cluster in which nothing may be made."""
+_OURS = re.compile(wanted.NAMESPACE + "-[0-9a-f]{6}")
+"""Names that new_place makes; whoever applies the manifests by hand keeps his namespace."""
 _SELECTOR = "app.kubernetes.io/managed-by=kdns-conformance"
 
 
@@ -82,7 +85,11 @@ def new_place(zone: str) -> Place:
 async def sweep(api: Api, now: datetime) -> list[str]:
     """Deletes what killed runs left; gives the namespaces' names."""
     found, _ = await api.list("Namespace", labelSelector=_SELECTOR)
-    left = [name for name, made in map(_age, found) if made and made < now - KEPT]
+    left = [
+        name
+        for name, made in map(_age, found)
+        if _OURS.fullmatch(name) and made and made < now - KEPT
+    ]
     for name in left:
         await api.delete("Namespace", "", name)
     return left
