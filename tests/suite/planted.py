@@ -15,6 +15,8 @@ import dns.message
 from tests.running import free_port
 
 HOST = "127.0.0.1"
+TIME_TO_CLOSE_S = 0.2
+"""How long a server dawdles that forgets its queries when the asker closes."""
 Ask = Callable[[bytes, bool], Awaitable[bytes | None]]
 """The right server: a packet, and whether it came over TCP."""
 
@@ -59,6 +61,7 @@ def read(packet: bytes) -> dns.message.Message | None:
 
 
 Edit = Callable[[Said], bytes | None]
+Rewrite = Callable[[bytes, bool], tuple[bytes, bool]]
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,25 @@ class Fault:
     """The reply that goes out instead; None for none."""
     answers_silence: Callable[[bytes, bool], bytes | None] = lambda query, tcp: None
     """What is said where the right server says nothing."""
+    rewrite: Rewrite = lambda query, tcp: (query, tcp)
+    """What the right server is asked instead."""
+    elsewhere: Callable[[Said], bool] = lambda said: False
+    """UDP: which replies come from another port than the one asked."""
     closes_after: int = 0
     """TCP: hangs up after so many replies."""
+    closes_at_next: bool = False
+    """TCP: hangs up when a query comes after an answer has left."""
+    closes_at_error: bool = False
+    """TCP: hangs up after a FORMERR."""
+    drops_at_end: bool = False
+    """TCP: forgets what it was asked when the asker closes his side."""
+    idle_s: float = 0.0
+    """TCP: hangs up after being quiet for so long."""
     is_hasty: bool = False
     """TCP: takes each segment for whole messages, and forgets a part of one."""
     takes_one: bool = False
     """TCP: heeds only the first message of a segment."""
     has_tcp: bool = True
-    other_port: bool = False
-    """UDP: answers from another port than the one asked."""
 
 
 RIGHT = Fault("none")
@@ -90,6 +103,8 @@ class Planted:
     def __init__(self, ask: Ask, fault: Fault = RIGHT) -> None:
         self.ask = ask
         self.fault = fault
+        self.errors: list[BaseException] = []
+        """What went wrong with the faults themselves: there must be none."""
         self.port = free_port()
         self._tasks: set[asyncio.Task[None]] = set()
         self._streams: set[_Stream] = set()
@@ -116,24 +131,36 @@ class Planted:
             stream.transport.abort()
         await asyncio.sleep(0)
 
-    async def reply(self, query: bytes, *, tcp: bool) -> bytes | None:
-        """What this server says to a query."""
-        right = await self.ask(query, tcp)
-        if right is None:
+    async def right(self, query: bytes, *, tcp: bool) -> Said | None:
+        """What the right server says to a query, or to what we take it for."""
+        reply = await self.ask(*self.fault.rewrite(query, tcp))
+        return None if reply is None else Said(query, reply, tcp)
+
+    def wrong(self, query: bytes, said: Said | None, *, tcp: bool) -> bytes | None:
+        """What we say."""
+        if said is None:
             return self.fault.answers_silence(query, tcp)
-        return self.fault.edit(Said(query, right, tcp))
+        return self.fault.edit(said)
 
     def spawn(self, work: Awaitable[None]) -> None:
         """Runs to its end, or to the server's."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.errors.append(error)
 
     async def datagram(self, query: bytes, address: tuple[str, int]) -> None:
         """Answers one datagram."""
-        reply = await self.reply(query, tcp=False)
-        if reply is not None:
-            (self._elsewhere if self.fault.other_port else self._udp).sendto(reply, address)
+        said = await self.right(query, tcp=False)
+        reply = self.wrong(query, said, tcp=False)
+        if reply is None:
+            return
+        is_elsewhere = said is not None and self.fault.elsewhere(said)
+        (self._elsewhere if is_elsewhere else self._udp).sendto(reply, address)
 
     def joined(self, stream: "_Stream") -> None:
         """Another connection."""
@@ -162,6 +189,7 @@ class _Stream(asyncio.Protocol):
         self.held = b""
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.said = 0
+        self.has_answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -177,11 +205,20 @@ class _Stream(asyncio.Protocol):
         self.queue.put_nowait(None)
 
     def data_received(self, data: bytes) -> None:
+        if self.has_answered and self.server.fault.closes_at_next:
+            self.transport.close()
         self.held += data
         for query in self.messages():
             self.queue.put_nowait(query)
 
+    def hang_up_if(self, said: int) -> None:
+        """Closes when nothing was said since."""
+        if self.said == said:
+            self.transport.close()
+
     def eof_received(self) -> bool:
+        if self.server.fault.drops_at_end:
+            self.transport.abort()
         self.queue.put_nowait(None)
         return True
 
@@ -199,13 +236,20 @@ class _Stream(asyncio.Protocol):
 
     async def serve(self) -> None:
         """Answers until the asker is done."""
+        fault = self.server.fault
         while (query := await self.queue.get()) is not None:
-            reply = await self.server.reply(query, tcp=True)
+            said = await self.server.right(query, tcp=True)
+            reply = self.server.wrong(query, said, tcp=True)
+            if fault.drops_at_end:
+                await asyncio.sleep(0 if self.said else TIME_TO_CLOSE_S)
             if reply is None or self.transport.is_closing():
                 continue
             self.transport.write(len(reply).to_bytes(2, "big") + reply)
             self.said += 1
-            if self.said == self.server.fault.closes_after:
+            self.has_answered = self.has_answered or reply[3] & 0xF != 1
+            if self.said == fault.closes_after or (fault.closes_at_error and reply[3] & 0xF == 1):
                 break
+            if fault.idle_s:
+                asyncio.get_running_loop().call_later(fault.idle_s, self.hang_up_if, self.said)
         with contextlib.suppress(RuntimeError):
             self.transport.close()
