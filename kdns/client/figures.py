@@ -1,6 +1,7 @@
 """What is counted of one upstream, under the names of CoreDNS; labels are put together once."""
 
 from bisect import bisect_left
+from collections.abc import Collection
 
 from kdns.observe.catalogue import DURATIONS
 from kdns.observe.counters import Counters, Histogram
@@ -48,6 +49,10 @@ class Figures:
         found.counts[bisect_left(DURATIONS, seconds)] += 1
         found.sum += seconds
 
+    def so_far(self) -> tuple[int, float]:
+        """How many replies came, and how many seconds they took in all."""
+        return _sums(self._durations.values())
+
 
 class GrpcFigures(Figures):
     """The numbers of one upstream of `grpc`."""
@@ -67,3 +72,12 @@ class GrpcFigures(Figures):
         held = counters.histogram(DURATIONS, "coredns_grpc_request_duration_seconds", to)
         held.counts[bisect_left(DURATIONS, seconds)] += 1
         held.sum += seconds
+
+    def so_far(self) -> tuple[int, float]:
+        """How many replies came, and how many seconds they took in all."""
+        name = "coredns_grpc_request_duration_seconds"
+        return _sums([self._counters.histogram(DURATIONS, name, self._to)])
+
+
+def _sums(of: Collection[Histogram]) -> tuple[int, float]:
+    return sum(sum(one.counts) for one in of), sum(one.sum for one in of)

@@ -38,6 +38,11 @@ def publish(counters: Counters, *, runtime: bool) -> None:
         counters.ask("python_gc_objects_uncollectable_total", lambda: _collector("uncollectable"))
 
 
+def resident() -> int:
+    """Octets resident; 0 where that is not known."""
+    return int(sum(value for _, value in _memory(1)))
+
+
 def _cpu() -> Samples:
     return [((), time.process_time())]
 
