@@ -40,10 +40,8 @@ def answer(
     target = target_of(service.external_name)
     if target is None:
         return None
-    if type_ == types.CNAME:
+    if type_ not in WIDTHS:  # every type: RFC 1034 §3.6.2 (CoreDNS: NODATA but for CNAME)
         return positive(RRset(key, types.CNAME, view.ttl, (target,)))
-    if type_ not in WIDTHS:
-        return zone.nodata
     cnames: list[RRset] = []
     owner = key
     while target is not None and len(cnames) < LIMIT:

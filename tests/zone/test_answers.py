@@ -366,16 +366,16 @@ def test_reverse_names_are_answered_in_a_zone_above_the_reverse_tree(cluster):
     ext.a.svc.cluster.local             CNAME  Web.Example.com.
     ext.a.svc.cluster.local             A      outside web.example.com.
     ext.a.svc.cluster.local             AAAA   outside web.example.com.
-    ext.a.svc.cluster.local             SRV    NODATA
-    ext.a.svc.cluster.local             TXT    NODATA
-    ext.a.svc.cluster.local             MX     NODATA
+    ext.a.svc.cluster.local             SRV    Web.Example.com.
+    ext.a.svc.cluster.local             TXT    Web.Example.com.
+    ext.a.svc.cluster.local             MX     Web.Example.com.
     x.ext.a.svc.cluster.local           A      NXDOMAIN
     _http._tcp.ext.a.svc.cluster.local  A      NXDOMAIN
     _http._tcp.ext.a.svc.cluster.local  CNAME  NXDOMAIN
     hop.a.svc.cluster.local             A      outside web.example.com.
     in.a.svc.cluster.local              A      10.0.0.1 | web.a.svc.cluster.local.
     in.a.svc.cluster.local              AAAA   fd00::1 | web.a.svc.cluster.local.
-    in.a.svc.cluster.local              SRV    NODATA
+    in.a.svc.cluster.local              SRV    web.a.svc.cluster.local.
     down.a.svc.cluster.local            A      NODATA
     down.a.svc.cluster.local            CNAME  nothing.a.svc.cluster.local.
     six.a.svc.cluster.local             AAAA   NODATA
