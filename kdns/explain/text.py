@@ -165,7 +165,7 @@ def _rows(walk: Walk, traces: dict[tuple[str, int], Trace]) -> Iterator[_Row]:
             plain(said[0] if same else "; ".join(_typed(step) for step in steps)),
             _took(asked),
             plain(", ".join(dict.fromkeys(one.plugin for one in found if one.plugin))),
-            plain(asked[0].because),
+            plain(asked[0].because.partition(":")[0]),
             tuple(dict.fromkeys(_notes(steps, found))),
         )
 

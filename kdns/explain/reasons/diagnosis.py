@@ -28,11 +28,11 @@ Judge = Callable[[Case], Reason | None]
 UNASKED: Final[tuple[Judge, ...]] = (
     spelling.impossible,
     spelling.address_as_name,
+    dnsserver.node_resolver,
     dnsserver.dns_forbidden,
     dnsserver.dns_pods_down,
     dnsserver.dns_service_empty,
     dnsserver.wrong_nameserver,
-    dnsserver.node_resolver,
     dnsserver.unanswered,
 )
 """Why no question comes to the server."""
@@ -66,6 +66,7 @@ BEHIND: Final[tuple[Judge, ...]] = (
     endpoints.selector_matches_nothing,
     endpoints.pods_terminating,
     endpoints.none_ready,
+    endpoints.all_published,
     endpoints.nobody_writes_endpoints,
     endpoints.endpoints_empty,
     freshness.stale,

@@ -50,15 +50,16 @@ def dns_pods_down(case: Case) -> Reason | None:
     service = dns_service(case)
     if any(pod.is_ready for pod in pods):
         return None
-    if not pods and not (is_unanswered(case) and HOME in case.facts.pods):
-        return None
-    if not pods and "pods" in case.facts.unknown:
+    asked = {step.nameserver[0] for step in case.steps}
+    is_sure = bool(service and asked & set(service.addresses)) and HOME in case.facts.pods
+    if not pods and not (is_unanswered(case) and is_sure and "pods" not in case.facts.unknown):
         return None
     name = f"{service.namespace}/{service.name}" if service else f"{HOME}/kube-dns"
     says = f"the cluster's DNS server does not answer: no pod of service {name} exists"
     if pods:
-        says = f"the cluster's DNS server does not answer: none of its {counted(len(pods), 'pod')} "
-        says += f"({listed(one.name for one in pods)}) is ready"
+        says = "the cluster's DNS server does not answer: "
+        says += f"none of its {len(pods)} pods" if len(pods) > 1 else "its only pod"
+        says += f" ({listed(one.name for one in pods)}) is {'' if len(pods) > 1 else 'not '}ready"
     evidence = [
         f"pod {pod.name}: {one.state}, {counted(one.restarts, 'restart')}"
         for pod in pods[:3]

@@ -58,6 +58,8 @@ def none_ready(case: Case) -> Reason | None:
     pods = tuple(pod for pod in case.selected if not pod.deleted)
     if not pods or any(pod.is_ready for pod in pods):
         return None
+    if case.service and case.service.publishes_unready and case.is_answered:
+        return None
     worst = min(pods, key=lambda pod: _rank(_cause(pod)[0]))
     id_, why = _cause(worst)
     named = f"pod {worst.name}" if len(pods) == 1 else f"for example {worst.name}"
@@ -66,8 +68,6 @@ def none_ready(case: Case) -> Reason | None:
         says = f"the only pod of service {_of(case)} is not ready"
     age = since(_condition(worst, "Ready").since, case.facts.now)
     says += f"{age}: {named} {why}"
-    if case.service and case.service.publishes_unready:
-        says += "; it is answered all the same, for publishNotReadyAddresses is true"
     evidence = [line for pod in pods[:3] for line in _lines(pod)]
     return Reason(id_, says, tuple(evidence[:6]), _commands(case, worst, id_))
 
@@ -89,6 +89,11 @@ def endpoint_not_ready(case: Case) -> Reason | None:
         tuple(_lines(pod)),
         _commands(case, pod, id_),
     )
+
+
+def all_published(case: Case) -> Reason | None:
+    """The same, where no pod is ready: whoever connects comes to one that is not."""
+    return None if any(pod.is_ready for pod in case.selected) else publishes_unready(case)
 
 
 def publishes_unready(case: Case) -> Reason | None:

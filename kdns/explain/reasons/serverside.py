@@ -29,7 +29,7 @@ def policy(case: Case) -> Reason | None:
 
 def upstream_failed(case: Case) -> Reason | None:
     """What is forwarded to does not answer, or with a failure."""
-    for step in case.steps:
+    for step in () if case.is_answered else case.steps:
         trace = case.trace_of(step)
         by = trace.plugin in _UPSTREAM
         if step.rcode not in ("SERVFAIL", "REFUSED") or not (by or step.codes & _NO_UPSTREAM):
@@ -58,18 +58,20 @@ def upstream_failed(case: Case) -> Reason | None:
 
 def not_served(case: Case) -> Reason | None:
     """No server block, or none with an answer, is for the name."""
-    for step in case.steps[-1:]:
-        if step.rcode != "REFUSED":
-            continue
-        trace = case.trace_of(step)
-        return Reason(
-            "not-served",
-            f"the server refuses {step.name}: none of its blocks is for that name, and it forwards "
-            "it to nobody",
-            evidence(step, trace),
-            (CONFIG,),
-        )
-    return None
+    step = case.step
+    is_told = step is not None and step.rcode in ("REFUSED", "SERVFAIL")
+    if step is None or not is_told or case.trace.plugin or case.is_answered:
+        return None
+    is_unserved = types.EDE_NOT_AUTHORITATIVE in step.codes
+    if not is_unserved and not (case.traces and not case.trace.error):
+        return None
+    return Reason(
+        "not-served",
+        f"nothing answers {step.name}: it is no name of the cluster, and the server forwards it to "
+        f"nobody ({step.rcode})",
+        evidence(step, case.trace),
+        (CONFIG,),
+    )
 
 
 def not_synced(case: Case) -> Reason | None:
@@ -96,19 +98,17 @@ def not_synced(case: Case) -> Reason | None:
 
 def server_failed(case: Case) -> Reason | None:
     """A failure for which nothing above was the cause."""
-    for step in case.steps:
-        if step.rcode in ("SERVFAIL", "FORMERR", "NOTIMP"):
-            trace = case.trace_of(step)
-            why = trace.error or next((text for _, text in step.ede if text), "")
-            by = f" (plugin {trace.plugin})" if trace.plugin else ""
-            return Reason(
-                "server-failed",
-                f"the server answers {step.question} with {step.rcode}{by}"
-                + (f": {why}" if why else ""),
-                evidence(step, trace),
-                ("kubectl -n kube-system logs -l k8s-app=kube-dns --tail=50",),
-            )
-    return None
+    step = case.step
+    if step is None or case.is_answered or step.rcode in ("", "NOERROR", "NXDOMAIN"):
+        return None
+    why = case.trace.error or next((text for _, text in step.ede if text), "")
+    by = f" (plugin {case.trace.plugin})" if case.trace.plugin else ""
+    return Reason(
+        "server-failed",
+        f"the server answers {step.question} with {step.rcode}{by}" + (f": {why}" if why else ""),
+        evidence(step, case.trace),
+        ("kubectl -n kube-system logs -l k8s-app=kube-dns --tail=50",),
+    )
 
 
 def left_out(case: Case) -> Reason | None:

@@ -123,6 +123,8 @@ def _rating(found: Subject, name: str, facts: Facts) -> int:
     if found.is_ours and found.key in facts.services:
         return 6 if found.kind == "service" else 5
     typed = name.lower().rstrip(".").split(".")
+    if found.kind == "shapeless":
+        return 3 if f"{'.'.join(typed)}." == found.name else 0
     is_said = "svc" in typed or "pod" in typed or f"{'.'.join(typed)}.".endswith(f".{found.zone}")
     if found.kind == "endpoint" and not typed[0].startswith("_"):
         return 4 if is_said and len(typed) >= 4 else 1  # a.b is service.namespace first

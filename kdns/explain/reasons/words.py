@@ -71,7 +71,7 @@ def since(then: str, now: str) -> str:
     if not then:
         return ""
     age = between(then, now)
-    return f" since {then}" + (f" ({lasting(age)})" if age is not None and age >= 0 else "")
+    return f" since {then}" + (f" ({lasting(age)})" if age is not None and age >= 1 else "")
 
 
 def nearest(word: str, known: Iterable[str], most: int = 3) -> list[str]:

@@ -1,0 +1,1 @@
+"""Broken clusters and how they are explained."""
