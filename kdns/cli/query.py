@@ -16,9 +16,8 @@ from kdns.client.ask import ask
 from kdns.client.line import UpstreamError
 from kdns.client.targets import parse_target
 from kdns.corefile.tree import ConfigError
-from kdns.observe import logs
 from kdns.plugins.base import Client
-from kdns.server.assembly import Services, build
+from kdns.server.assembly import Services, built
 from kdns.server.begin import corefile
 from kdns.server.service import Service
 from kdns.wire import names, rare, types
@@ -115,10 +114,7 @@ async def _without_socket(path: str, packet: bytes, transport: str) -> bytes | N
     """Starts a Corefile's plugins, asks the block that has the name, stops them."""
     text, file = corefile(path, 53)
     services = Services()
-    errors: list[ConfigError] = []
-    assembly = build(text, file, services, errors, warn=logs.warn)
-    if errors:
-        raise errors[0]
+    assembly = built(text, file, services)
     service = Service(assembly, services)
     await service.start(listen=False)
     try:

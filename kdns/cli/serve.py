@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NoReturn
 
+from kdns.cli.furnish import furnish
 from kdns.corefile.tree import ConfigError
 from kdns.observe import logs
 from kdns.plugins.base import Life
@@ -111,6 +112,7 @@ def _write(pidfile: Path) -> None:
 
 async def _serve(assembly: Assembly, services: Services, options: Options, banner: str) -> int:
     service = Service(assembly, services)
+    furnish(service)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _end, service, number, options)

@@ -48,6 +48,13 @@ def set_up(shape: str = "text") -> None:
     root.propagate = False
 
 
+def quieten() -> None:
+    """Logs nothing: a command that is done in a second tells what it found itself."""
+    root = logging.getLogger(ROOT)
+    root.addHandler(logging.NullHandler())
+    root.propagate = False
+
+
 def keep(only: logging.Filter) -> None:
     """Logs no more than what passes a filter."""
     for handler in logging.getLogger(ROOT).handlers:

@@ -23,6 +23,7 @@ from kdns.corefile.options import Settings, check_all
 from kdns.corefile.parser import parse
 from kdns.corefile.tree import Block as Written
 from kdns.corefile.tree import ConfigError, Directive
+from kdns.observe import logs
 from kdns.observe.counters import Counters
 from kdns.plugins import ORDER
 from kdns.plugins.base import Chooser, Life, Monitor, Observer, Plugin, Site, Stamps
@@ -135,6 +136,15 @@ def build(
         router = Router(served, recurses=recurses, strays=tuple(strays[:1]))
         address = place.seen_by(terms[place])
         assembly.routers[address], assembly.terms[address] = router, terms[place]
+    return assembly
+
+
+def built(text: str, path: str, services: Services, *, port: int = 53) -> Assembly:
+    """What a Corefile describes; raises the first ConfigError."""
+    errors: list[ConfigError] = []
+    assembly = build(text, path, services, errors, port=port, warn=logs.warn)
+    if errors:
+        raise errors[0]
     return assembly
 
 

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -22,7 +22,7 @@ from kdns.cluster.taking import Taker
 from kdns.corefile.tree import ConfigError
 from kdns.observe import logs, sums
 from kdns.plugins.base import HttpReply, Life
-from kdns.server.assembly import Assembly, Services, build
+from kdns.server.assembly import Assembly, Services, build, built
 from kdns.server.begin import corefile, new_loop
 from kdns.server.reload import Reloader
 from kdns.server.service import Service, Stopping
@@ -61,24 +61,28 @@ PART_S: Final = 0.002
 log = logging.getLogger("kdns")
 
 
-def main(fd: int) -> int:
-    """Serves as the supervisor at the other end of `fd` says; returns the exit code."""
+def main(fd: int, furnish: Callable[[Service], None]) -> int:
+    """Serves as the supervisor at the other end of `fd` says; returns the exit code.
+
+    `furnish` gives a Service what is made above it.
+    """
     end_with_parent()
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)  # the supervisor passes on what they mean
     sys.stdout = WholeLines(1)
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_work(socket.socket(fileno=fd)))
+        return runner.run(_work(socket.socket(fileno=fd), furnish))
 
 
-async def _work(sock: socket.socket) -> int:
-    return await Worker(sock).run()
+async def _work(sock: socket.socket, furnish: Callable[[Service], None]) -> int:
+    return await Worker(sock, furnish).run()
 
 
 class Worker:
     """The process."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, furnish: Callable[[Service], None]) -> None:
+        self._furnish = furnish
         self._channel = Channel(sock, self._hear, lambda: os._exit(1))
         self._first: asyncio.Future[Begin] = asyncio.get_running_loop().create_future()
         self._services = Services()
@@ -123,6 +127,7 @@ class Worker:
             return 2
         self._say(Built())
         self._service = service = Service(assembly, services)
+        self._furnish(service)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, service.end)
         if is_lead and setup.corefile != "stdin":
             source = partial(corefile, setup.corefile, setup.port)
@@ -290,11 +295,8 @@ class Worker:
             self._say(Verdict(message.version, (repr(error),)))
 
     def _built(self, message: Prepare) -> Assembly:
-        errors: list[ConfigError] = []
         port = self._first.result().setup.port
-        assembly = build(message.text, message.path, self._services, errors, port=port)
-        if errors:
-            raise errors[0]
+        assembly = built(message.text, message.path, self._services, port=port)
         if assembly.version != message.version:
             raise StartError(f"{message.path}: what it imports is changing just now")
         return assembly

@@ -1,4 +1,4 @@
-"""`python -m kdns.server.workers`: the supervisor, or one of its workers; kdns starts both."""
+"""`python -m kdns.cli.workers`: the supervisor, or one of its workers; kdns starts both."""
 
 import os
 import sys
@@ -7,9 +7,10 @@ import sys
 def main(role: str, fd: int) -> int:
     """Each loads what it needs: the supervisor knows neither plugins nor the cluster."""
     if role == "worker":
-        from kdns.server.workers import worker  # noqa: PLC0415 - as said
+        from kdns.cli.furnish import furnish  # noqa: PLC0415 - as said
+        from kdns.server.workers import worker  # noqa: PLC0415
 
-        return worker.main(fd)
+        return worker.main(fd, furnish)
     from kdns.server.workers import supervisor  # noqa: PLC0415 - as said
     from kdns.server.workers.messages import read_setup  # noqa: PLC0415
 

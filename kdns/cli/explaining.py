@@ -1,0 +1,59 @@
+"""`/explain` of the status port: query parameters become an explanation by the server that serves.
+
+`name`, `type`, `from` are those of `kdns explain`; `format=text` gives its text instead of JSON.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from kdns.explain import shapes, text
+from kdns.explain.answer import Question, QuestionError, explain
+from kdns.explain.gather_server import OfServer
+from kdns.explain.said import Explanation
+from kdns.explain.scenes import running
+from kdns.plugins.base import HttpReply
+from kdns.server.service import Service
+
+LIMIT_S: Final = 20.0
+"""Upstreams that do not answer take five seconds for each step of a search path."""
+JSON: Final = "application/json"
+
+
+class Explainer:
+    """Explains names for as long as the server runs."""
+
+    def __init__(self, service: Service) -> None:
+        self._scene = running(service, OfServer())
+
+    async def serve(self, query: Mapping[str, str]) -> HttpReply:
+        """The reply to a request."""
+        question = Question(
+            query.get("name", "").strip(),
+            query.get("type", "").strip().upper(),
+            query.get("from", "").strip(),
+            query.get("resolv", ""),
+            connects="connect" in query,
+        )
+        if not question.name:
+            return _refused("give a name: /explain?name=web.shop.svc.cluster.local")
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                found = await explain(question, self._scene)
+        except QuestionError as error:
+            return _refused(str(error))
+        except TimeoutError:
+            return _refused(f"this took more than {LIMIT_S:g} s; is an upstream dead?", 504)
+        if query.get("format") == "text":
+            return HttpReply(200, _text(found, query).encode())
+        return HttpReply(200, shapes.encode(found), JSON)
+
+
+def _text(found: Explanation, query: Mapping[str, str]) -> str:
+    width = query.get("width", "")
+    columns = int(width) if width.isdigit() and len(width) < 4 else 100
+    return text.render(found, width=max(columns, 40), colour="colour" in query)
+
+
+def _refused(why: str, status: int = 400) -> HttpReply:
+    return HttpReply(status, f"{why}\n".encode())
