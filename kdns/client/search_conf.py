@@ -24,7 +24,7 @@ _BLANKS = {"glibc": " \t", "musl": " \t\n\v\f\r"}
 _KEYWORDS = frozenset({"nameserver", "domain", "search", "options"})
 
 
-def parse_resolv(text: str, libc: Libc = "glibc") -> Resolv:
+def parse_resolv(text: str, libc: Libc) -> Resolv:
     """What a libc makes of a resolv.conf; whatever it does not understand, it skips."""
     servers: list[tuple[str, int]] = []
     search: tuple[str, ...] = ()
