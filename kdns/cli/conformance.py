@@ -33,7 +33,7 @@ class UsageError(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     """Tests a server; gives the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         groups = choose(GROUPS, options.only, options.skip)
         if options.list:
@@ -54,17 +54,16 @@ def main(arguments: Sequence[str]) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="kdns conformance", allow_abbrev=False,
+def parser() -> argparse.ArgumentParser:
+    """What may be said."""
+    made = argparse.ArgumentParser(
+        prog="kdns conformance", allow_abbrev=False, usage="%(prog)s --server IP[:PORT] [FLAG …]",
         description="Tests any cluster DNS server from outside: the Kubernetes DNS specification, "
         "the e2e behaviours, the RFCs.",
         epilog="With --kubeconfig, or in a pod, a namespace with services is made for the run and "
-        "deleted after it. Without the right to: kdns conformance --print-manifests | kubectl "
-        "apply -f -, and give --manifests what kubectl get ns,svc,endpointslices -n "
-        "kdns-conformance -o yaml then prints.",
+        "deleted after it; without the right to, see kdns help conformance.",
     )  # fmt: skip
-    flag = parser.add_argument
+    flag = made.add_argument
     flag("--server", metavar="IP[:PORT]", default="", help="the server to test (port 53)")
     flag("--zone", default="cluster.local", help="the cluster's zone (cluster.local)")
     flag("--name", default="", help="a name with an address in a zone of no cluster")
@@ -73,15 +72,18 @@ def _parser() -> argparse.ArgumentParser:
     flag("--context", metavar="C", default="", help="the kubeconfig's context")
     flag(
         "--manifests", metavar="PATH", nargs="+", type=Path, action="extend", default=[],
-        help="files and folders of the objects that the server serves",
+        help="files and folders of the objects it serves",
     )  # fmt: skip
     flag("--print-manifests", action="store_true", help="print the objects that clauses need")
     flag("--only", metavar="ID", nargs="+", action="extend", default=[], help="these; k8s-* works")
     flag("--skip", metavar="ID", nargs="+", action="extend", default=[], help="all but these")
     flag("--list", action="store_true", help="list the clauses")
-    flag("--report", choices=("text", *_FORMS), default="text", help="how to report (text)")
+    flag(
+        "--report", metavar="FORMAT", choices=("text", *_FORMS), default="text",
+        help="text, json, junit or html (text)",
+    )  # fmt: skip
     flag("--output", metavar="FILE", type=Path, help="write the report there")
-    return parser
+    return made
 
 
 async def _test(options: argparse.Namespace, groups: Sequence[Group]) -> int:

@@ -1,11 +1,14 @@
 """`/explain` of the status port: query parameters become an explanation by the server that serves.
 
-`name`, `type`, `from` are those of `kdns explain`; `format=text` gives its text instead of JSON.
+`name`, `type`, `from` are those of `kdns explain`; `format=text` gives its text instead of JSON,
+`format=told` the text and the reason's id.
 """
 
 import asyncio
 from collections.abc import Mapping
 from typing import Final
+
+import msgspec
 
 from kdns.explain import shapes, text
 from kdns.explain.answer import Question, QuestionError, explain
@@ -44,15 +47,19 @@ class Explainer:
             return _refused(str(error))
         except TimeoutError:
             return _refused(f"this took more than {LIMIT_S:g} s; is an upstream dead?", 504)
-        if query.get("format") == "text":
-            return HttpReply(200, _text(found, query).encode())
+        match query.get("format", ""):
+            case "text":
+                return HttpReply(200, _text(found, query).encode())
+            case "told":
+                told = {"reason": found.reasons[0].id, "text": _text(found, query)}
+                return HttpReply(200, msgspec.json.encode(told), JSON)
         return HttpReply(200, shapes.encode(found), JSON)
 
 
 def _text(found: Explanation, query: Mapping[str, str]) -> str:
     width = query.get("width", "")
     columns = int(width) if width.isdigit() and len(width) < 4 else 100
-    return text.render(found, width=max(columns, 40), colour="colour" in query)
+    return text.render(found, width=max(columns, 40), colour=bool(query.get("colour")))
 
 
 def _refused(why: str, status: int = 400) -> HttpReply:

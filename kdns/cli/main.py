@@ -19,10 +19,14 @@ from kdns.server.registry import implemented
 
 COMMANDS = {
     "check": "is this Corefile right? every mistake, with its line",
+    "explain": "why a name resolves, or does not, as pods look it up",
+    "top": "what a running server answers, for whom and how fast",
     "query": "asks a server, or a Corefile without a socket: a small dig",
     "lab": "a Kubernetes control plane to learn and test with",
     "conformance": "tests any cluster DNS server from outside, clause by clause",
     "help": "the topics, or the page of one",
+    "man": "prints the manual page",
+    "completion": "prints the completions for bash, zsh or fish",
 }
 """Modules of ours that are loaded for their command only, with what each is for: `main` takes its
 words, `parser()` says which there are."""

@@ -44,10 +44,8 @@ def words(parser: argparse.ArgumentParser) -> Iterator[Word]:
     for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
         if action.help is argparse.SUPPRESS:
             continue
-        metavar = action.metavar or action.dest
-        yield Word(
-            tuple(action.option_strings),
-            (metavar if isinstance(metavar, str) else metavar[0]) if action.nargs != 0 else "",
-            tuple(str(choice) for choice in action.choices or ()),
-            action.help or "",
-        )
+        choices = tuple(str(choice) for choice in action.choices or ())
+        metavar = action.metavar or "|".join(choices) or action.dest.upper()
+        said = metavar if isinstance(metavar, str) else metavar[0]
+        takes = said if action.nargs != 0 else ""
+        yield Word(tuple(action.option_strings), takes, choices, action.help or "")

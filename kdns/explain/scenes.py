@@ -25,6 +25,8 @@ Gather = Callable[[Sequence[str], str], Awaitable[Facts]]
 
 ZONES = ("cluster.local.",)
 NO_FACTS = "no cluster was named: give --kubeconfig or --manifests"
+FORWARDERS = frozenset(("forward", "grpc"))
+NOT_FORWARDED = "names outside the cluster: this server forwards them to nobody"
 NOT_OURS = (
     "which plugin answered: this server is only seen from outside"
     " (a kdns with `status` in its Corefile tells, kdns explain --status ADDRESS)"
@@ -35,11 +37,12 @@ class Within:
     """A server in this process: answers come from its plugins."""
 
     nameservers: tuple[tuple[str, int], ...] = ()
-    unknown: tuple[str, ...] = ()
 
     def __init__(self, service: Service, gather: Gather) -> None:
         self._service = service
         self._gather = gather
+        names = {plugin.name for plugin in service.assembly.plugins}
+        self.unknown: tuple[str, ...] = () if names & FORWARDERS else (NOT_FORWARDED,)
 
     async def facts(self, names: Sequence[str], asker: str) -> Facts:
         """What is known around these names."""

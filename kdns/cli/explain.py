@@ -1,0 +1,215 @@
+"""`kdns explain NAME`: why a name resolves, or does not, as pods would look it up.
+
+Asked is the server that `--status` names; else one in this process for manifests, a Corefile or a
+cluster; or, with `--server`, any DNS server from outside.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from kdns.cli import reach
+from kdns.client.search import parse_resolv
+from kdns.client.targets import parse_address
+from kdns.cluster.api.connection import Access
+from kdns.corefile.tree import ConfigError
+from kdns.explain import scenes, shapes, text
+from kdns.explain.answer import Question, QuestionError, Scene, explain
+from kdns.explain.gather import Unreadable
+from kdns.explain.said import Explanation
+from kdns.observe import logs
+from kdns.server.begin import corefile, new_loop
+
+GOOD: Final = frozenset(("resolves",))
+"""Reasons that are none to worry; the exit code says which it was."""
+ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+RESOLV: Final = Path("/etc/resolv.conf")
+ASKED: Final = ". {\n    kubernetes cluster.local in-addr.arpa ip6.arpa {\n%s\n    }\n}\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code 0 when the name resolves, 1 when it does not, 2 for a question that is none."""
+    options = parser().parse_args(arguments)
+    try:
+        question = _question(options)
+        if _is_remote(options):
+            return _remote(question, options)
+        logs.quieten()
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            found = runner.run(_explained(question, options))
+    except (QuestionError, Unreadable, ConfigError) as error:
+        print(
+            error if isinstance(error, ConfigError) else f"kdns explain: {error}", file=sys.stderr
+        )
+        return 2
+    except reach.ReachError as error:
+        print(f"kdns explain: {error}", file=sys.stderr)
+        return 1
+    print(shapes.encode(found).decode() if options.json else _text(found), end="")
+    return _code(found.reasons[0].id)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's words."""
+    made = argparse.ArgumentParser(
+        prog="kdns explain",
+        allow_abbrev=False,
+        usage="kdns explain NAME [TYPE] [--from NAMESPACE/POD] [WHERE] [--connect] [--json]",
+        description="Why a name resolves, or does not. More: kdns help explain",
+    )
+    flag = made.add_argument
+    flag("name", metavar="NAME", help="as an application has it: web, web.shop, example.org")
+    flag("type", nargs="?", default="", metavar="TYPE", help="A, AAAA, SRV … (A and AAAA)")
+    flag("--from", dest="asker", default="", metavar="WHO",
+         help="who asks: NAMESPACE/POD, NAMESPACE or an address")  # fmt: skip
+    flag("--status", metavar="URL", help="a kdns with `status` (127.0.0.1:9154 if it is there)")
+    flag("--manifests", nargs="+", metavar="PATH", help="files, or what kubectl get -o yaml says")
+    flag("--kubeconfig", metavar="KUBECONFIG", help="a cluster")
+    flag("--context", default="", help="of the kubeconfig")
+    flag("-conf", "--conf", metavar="COREFILE", help="ask this Corefile, without a socket")
+    flag("--server", metavar="ADDRESS", help="a DNS server, seen from outside")
+    flag("--resolv-conf", metavar="FILE", help="look names up as this file says")
+    flag("--connect", nargs="?", const="", metavar="PORT", help="try to connect, too")
+    flag("--token-file", metavar="FILE", help="the token of the status port")
+    flag("--ca", metavar="FILE", help="whom to trust for https:// of the status port")
+    flag("--json", action="store_true", help="as JSON")
+    return made
+
+
+def _question(options: argparse.Namespace) -> Question:
+    resolv = ""
+    if options.resolv_conf:
+        try:
+            resolv = Path(options.resolv_conf).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise QuestionError(f"{options.resolv_conf}: {error.strerror}") from error
+    port = options.connect or "0"
+    if not (port.isdigit() and int(port) < 65536):
+        raise QuestionError(f"--connect {port}: expected a port from 1 to 65535")
+    asker = options.asker or ("" if _has_place(options) or options.resolv_conf else _own_asker())
+    question = Question(
+        options.name, options.type.upper(), asker, resolv, options.connect is not None, int(port)
+    )
+    _ = question.types  # raises where it is none
+    return question
+
+
+def _own_asker() -> str:
+    """In a pod, the pod."""
+    space = ACCOUNT.with_name("namespace")
+    return space.read_text().strip() if space.exists() else ""
+
+
+def _has_place(options: argparse.Namespace) -> bool:
+    """True where somebody was named who knows."""
+    named = (options.status, options.manifests, options.kubeconfig, options.conf, options.server)
+    return any(named)
+
+
+# By a server that runs
+
+
+def _is_remote(options: argparse.Namespace) -> bool:
+    if options.status:
+        return True
+    return not _has_place(options) and reach.is_there(reach.DEFAULT)
+
+
+def _remote(question: Question, options: argparse.Namespace) -> int:
+    """Has a running server explain it."""
+    if question.port:
+        raise QuestionError("a running server tries the ports of the service only: --connect")
+    asked = {"name": question.name, "type": question.type, "from": question.asker}
+    asked |= {"resolv": question.resolv_conf, "connect": "1" if question.connects else ""}
+    words = {key: value for key, value in asked.items() if value}
+    door = reach.Door(options.status or reach.DEFAULT, options.token_file, options.ca)
+    if options.json:
+        said = door.read("/explain", words)
+        print(said.decode())
+        return _code(msgspec.json.decode(said)["reasons"][0]["id"])
+    look = {"format": "told", "width": str(_width()), "colour": "1" if _is_colored() else ""}
+    told = msgspec.json.decode(door.read("/explain", words | look))
+    print(told["text"], end="")
+    return _code(told["reason"])
+
+
+# By a server for the occasion
+
+
+async def _explained(question: Question, options: argparse.Namespace) -> Explanation:
+    async with AsyncExitStack() as stack:
+        scene = await _scene(question, options, stack)
+        return await explain(question, scene)
+
+
+async def _scene(question: Question, options: argparse.Namespace, stack: AsyncExitStack) -> Scene:
+    access = _access(options)
+    gather: scenes.Gather | None = None
+    if options.manifests:
+        gather = scenes.of_files(options.manifests)
+    if options.server or not (options.manifests or options.conf or access):
+        if gather is None and (access or ACCOUNT.exists()):
+            gather = await stack.enter_async_context(scenes.of_api(access or Access()))
+        return scenes.Outside(_servers(question, options), gather or scenes.nothing)
+    text_, path = _corefile(options, access)
+    return await stack.enter_async_context(scenes.of_corefile(text_, path, gather))
+
+
+def _access(options: argparse.Namespace) -> Access | None:
+    """The cluster that was named, or the one kubectl would ask."""
+    given = options.kubeconfig or os.environ.get("KUBECONFIG", "").partition(":")[0]
+    usual = Path("~/.kube/config").expanduser()
+    if not given and not options.manifests and not ACCOUNT.exists() and usual.exists():
+        given = str(usual)
+    return Access(kubeconfig=given, context=options.context) if given else None
+
+
+def _servers(question: Question, options: argparse.Namespace) -> tuple[tuple[str, int], ...]:
+    """Who is asked over the network; nobody in particular where a resolv.conf was given."""
+    if options.server:
+        try:
+            return (parse_address(options.server),)
+        except ValueError as error:
+            raise QuestionError(f"--server {options.server}: expected {error}") from error
+    if question.resolv_conf or not RESOLV.exists():
+        return ()
+    return parse_resolv(RESOLV.read_text(encoding="utf-8", errors="replace"), "glibc").nameservers
+
+
+def _corefile(options: argparse.Namespace, access: Access | None) -> tuple[str, str]:
+    if options.conf:
+        return corefile(options.conf, 53)
+    if options.manifests:
+        return ASKED % f"        manifests {_quoted(options.manifests)}", "--manifests"
+    assert access is not None
+    words = [access.kubeconfig, access.context] if access.context else [access.kubeconfig]
+    return ASKED % f"        kubeconfig {_quoted(words)}", "--kubeconfig"
+
+
+def _quoted(words: Sequence[str]) -> str:
+    """Words of a Corefile, whatever is in them."""
+    return " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words)
+
+
+def _code(reason: str) -> int:
+    return 0 if reason in GOOD else 1
+
+
+def _text(found: Explanation) -> str:
+    return text.render(found, width=_width(), colour=_is_colored())
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size((100, 24)).columns, 140)
+
+
+def _is_colored() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
