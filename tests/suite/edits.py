@@ -35,8 +35,8 @@ def flags(*, put: int = 0, take: int = 0) -> Edit:
 
 def rcode(code: int) -> Edit:
     """Another code in the header."""
-    return lambda said: flags(take=0xF)(said)[:3] + bytes((said.reply[3] & 0xF0 | code,)) + (
-        said.reply[4:]
+    return lambda said: (
+        flags(take=0xF)(said)[:3] + bytes((said.reply[3] & 0xF0 | code,)) + (said.reply[4:])
     )
 
 
@@ -138,8 +138,9 @@ def edns_flags(bits: int) -> When:
 
 def options(*codes: int) -> When:
     """The codes of the EDNS options asked with, in order."""
-    return lambda said: said.asked is not None and codes == tuple(
-        int(option.otype) for option in said.asked.options
+    return lambda said: (
+        said.asked is not None
+        and codes == tuple(int(option.otype) for option in said.asked.options)
     )
 
 

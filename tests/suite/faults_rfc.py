@@ -15,7 +15,6 @@ from tests.suite.edits import (
     empty,
     every,
     flags,
-    full_rcode,
     name,
     plain,
     rcode,
@@ -146,7 +145,7 @@ FAULTS = (
     Fault("rfc1035-id-of-each", where(every(tcp, MISSING, plain), remembered())),
     Fault("rfc1035-rd-copied", flags(put=types.RD)),
     Fault("rfc1035-rd-copied", where(MISSING, flags(take=types.RD))),
-    Fault("rfc1035-reply-bits", where(bits(types.RA), lambda said: flags(put=5)(said))),
+    Fault("rfc1035-reply-bits", where(bits(types.RA), flags(put=5))),
     Fault("rfc1035-opcode-copied", flags(take=0x7800)),
     Fault("rfc1035-aa", where(lambda said: said.reply[6:8] != b"\0\0", flags(take=types.AA))),
     Fault("rfc1035-soa", where(

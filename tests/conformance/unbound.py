@@ -1,0 +1,47 @@
+"""Unbound as a child process on a free loopback port, with authority for the zones a test gives."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.knot import wait
+from tests.running import free_port
+
+UNBOUND = shutil.which("unbound") or shutil.which("unbound", path="/usr/sbin")
+needs_unbound = pytest.mark.skipif(UNBOUND is None, reason="not installed (apt: unbound)")
+
+
+@contextmanager
+def serving(folder: Path, zones: dict[str, str]) -> Iterator[int]:
+    """The port of an Unbound that serves zone files of this text."""
+    port = free_port()
+    server = {
+        "interface": f"127.0.0.1@{port}", "username": '""', "chroot": '""', "directory": folder,
+        "pidfile": folder / "pid", "do-daemonize": "no", "use-syslog": "no", "do-ip6": "no",
+        "module-config": '"iterator"', "num-threads": 1,
+    }  # fmt: skip
+    lines = ["server:", *(f"  {name}: {value}" for name, value in server.items())]
+    for at, (name, text) in enumerate(zones.items()):
+        (folder / f"{at}.zone").write_text(text)
+        lines += ["auth-zone:", f"  name: {name}", f"  zonefile: {folder / f'{at}.zone'}"]
+        lines += ["  for-downstream: yes", "  for-upstream: no", "  fallback-enabled: no"]
+    (folder / "unbound.conf").write_text("\n".join(lines) + "\n")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(UNBOUND), "-d", "-c", str(folder / "unbound.conf")],
+            stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        wait(process, port, folder)
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
