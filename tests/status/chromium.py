@@ -122,7 +122,8 @@ class Page:
         end = asyncio.get_running_loop().time() + within_s
         while True:
             try:
-                if value := await self.run(claim):
+                seen = f"(async value => await value instanceof Node ? true : value)({claim})"
+                if value := await self.run(seen):
                     return value
             except AssertionError:  # the page is being replaced, or lacks what is looked for
                 pass

@@ -1,96 +1,51 @@
-"""An explanation as `/explain` says it."""
+"""An explanation as `/explain` says it: a slip of the pen."""
 
-from typing import Any
+from kdns.explain.shapes import (
+    ExplanationShape,
+    ReasonShape,
+    StepShape,
+    VisitShape,
+    WalkShape,
+)
 
-NO_SUCH_SERVICE: dict[str, Any] = {
-    "name": "web.shp",
-    "type": "A",
-    "asker": "pod shop/web-1 (10.244.1.5), dnsPolicy ClusterFirst",
-    "reasons": [
-        {
-            "id": "no-such-service",
-            "says": 'namespace shop has no service "wbe"; the nearest is "web"',
-            "evidence": [
-                "services in shop: web, cart, checkout (as of resource version 1234)",
-                'no other namespace has a service "wbe"',
-            ],
-            "next": ["kubectl get services -n shop", "kdns explain web.shop"],
-        },
-        {
-            "id": "search-path",
-            "says": "five search domains were tried before the name as written",
-            "evidence": ["ndots is 5"],
-            "next": ["kubectl get pod web-1 -n shop -o jsonpath='{.spec.dnsConfig}'"],
-        },
+SEARCH = ("shop.svc.cluster.local", "svc.cluster.local", "cluster.local", "")
+
+
+def _step(place: int, kind: str) -> StepShape:
+    name = f"wbe.shop.{SEARCH[place]}".rstrip(".") + "."
+    because = f"search domain {place + 1} of 3: {SEARCH[place]}" if place < 3 else "as written"
+    then = "goes on" if place < 3 else "ends here: no such name"
+    inside = [
+        VisitShape("cache", 0, name, kind, "passed on", []),
+        VisitShape("kubernetes", 1, name, kind, "NXDOMAIN", ["no service wbe in shop"]),
+    ]
+    return StepShape(
+        name, kind, "10.96.0.10:53", "udp", 0.31, "NXDOMAIN", "", [], [], [], because, then,
+        ".:53", "kubernetes", inside,
+    )  # fmt: skip
+
+
+def _walk(libc: str, places: int) -> WalkShape:
+    steps = [_step(place, kind) for place in range(places) for kind in ("A", "AAAA")]
+    return WalkShape(libc, "no such name", "EAI_NONAME", "", "", [], steps)
+
+
+NO_SUCH_SERVICE = ExplanationShape(
+    "wbe.shop",
+    "",
+    "pod shop/cart-0 (10.244.1.5), dnsPolicy ClusterFirst",
+    [
+        ReasonShape(
+            "no-such-service",
+            'namespace shop has no service "wbe"; the nearest name there is "web"',
+            ["services in shop: cart, db, web", 'no other namespace has a service "wbe"'],
+            ["kubectl get services -n shop", "kdns explain web.shop"],
+        ),
+        ReasonShape(
+            "search-wastes", "three of four questions were asked in vain", ["ndots is 5"], []
+        ),
     ],
-    "walks": [
-        {
-            "libc": "glibc",
-            "outcome": "no such name",
-            "says": "EAI_NONAME",
-            "addresses": [],
-            "asked": [
-                {
-                    "name": "wbe.shop.svc.cluster.local.",
-                    "type": "A",
-                    "nameserver": ["10.96.0.10", 53],
-                    "answer": "NXDOMAIN",
-                    "took_s": 0.0003,
-                    "because": "search domain 1 of 3: shop.svc.cluster.local",
-                    "then": "goes on",
-                },
-                {
-                    "name": "wbe.svc.cluster.local.",
-                    "type": "A",
-                    "nameserver": ["10.96.0.10", 53],
-                    "answer": "NXDOMAIN",
-                    "took_s": 0.0002,
-                    "because": "search domain 2 of 3",
-                    "then": "goes on",
-                },
-                {
-                    "name": "wbe.",
-                    "type": "A",
-                    "nameserver": ["10.96.0.10", 53],
-                    "answer": "NXDOMAIN",
-                    "took_s": 0.02,
-                    "because": "as written",
-                    "then": "ends here: no such name",
-                },
-            ],
-        },
-        {
-            "libc": "musl",
-            "outcome": "no such name",
-            "says": "EAI_NONAME",
-            "addresses": [],
-            "asked": [
-                {
-                    "name": "wbe.shop.svc.cluster.local.",
-                    "type": "A",
-                    "nameserver": ["10.96.0.10", 53],
-                    "answer": "NXDOMAIN",
-                    "because": "search domain 1 of 3",
-                    "then": "goes on",
-                }
-            ],
-        },
-    ],
-    "traces": [
-        {
-            "name": "wbe.shop.svc.cluster.local.",
-            "type": "A",
-            "visits": [
-                {"plugin": "cache", "depth": 0, "answered": "NXDOMAIN"},
-                {
-                    "plugin": "kubernetes",
-                    "depth": 1,
-                    "answered": "NXDOMAIN",
-                    "notes": ["no service"],
-                },
-            ],
-        }
-    ],
-    "connections": [],
-    "unknown": ["pods: 403 Forbidden: the service account may not list pods"],
-}  # Any: JSON
+    [_walk("glibc", 4), _walk("musl", 4)],
+    [],
+    ["pods: 403, the service account may not list them"],
+)

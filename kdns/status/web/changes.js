@@ -58,7 +58,7 @@ class Changes {
 
 function line(change, isFresh) {
   if (change.note) return el("li", {class: "mark-line"}, change.note);
-  const [sign, tone] = SIGNS[change.what] ?? ["·", "wait"];
+  const [sign, tone] = own(SIGNS, change.what) ?? ["·", "wait"];
   const who = [change.address, change.name].filter(Boolean).flatMap(word => [named(word), " "]);
   return el("li", {class: isFresh ? "fresh" : ""},
     el("time", {datetime: new Date(change.at * 1000).toISOString()}, clock(change.at)),

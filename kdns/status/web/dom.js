@@ -51,6 +51,9 @@ function dotted(text) {
   return made;
 }
 
+// What a record holds under a stranger's word, which may be that of something all objects have.
+const own = (record, key) => Object.hasOwn(record, key) ? record[key] : undefined;
+
 function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -86,7 +89,7 @@ function made(make, row, key, shape, before) {
   return child;
 }
 
-// Says a sentence to screen readers, at most one in five seconds: the newest wins.
+// Says a sentence to screen readers, at most one in three seconds: the newest wins.
 const say = (() => {
   let next = "", isWaiting = false;
   const speak = () => {
@@ -94,7 +97,7 @@ const say = (() => {
     if (!isWaiting) return;
     at("said").textContent = next;
     next = "";
-    setTimeout(speak, 5000);
+    setTimeout(speak, 3000);
   };
   return text => {
     next = text;

@@ -2,6 +2,12 @@
 
 const PATIENCE = 60000;
 
+// As kdns explain colours its first line.
+const TONES = {
+  "resolves": "good", "nothing-wrong": "good",
+  "search-wastes": "warn", "publishes-not-ready": "warn", "endpoints-late": "warn",
+};
+
 class Explain {
   constructor() {
     this.control = null;
@@ -52,20 +58,20 @@ class Explain {
 
 function explained(said) {
   const [first, ...others] = said.reasons;
-  const isFine = first.id === "resolves", tone = isFine ? "good" : "bad";
-  const head = el("p", {class: "verdict"}, el("span", {class: "sign", "data-tone": tone, "aria-hidden": "true"}, isFine ? "✓" : "!"),
+  const tone = own(TONES, first.id) ?? "bad";
+  const head = el("p", {class: "verdict"}, el("span", {class: "sign", "data-tone": tone, "aria-hidden": "true"}, tone === "good" ? "✓" : "!"),
     el("span", {}, ...pieces(first.says), "."));
-  const whom = el("p", {class: "quiet"}, named(said.name), ` ${plain(said.type)}`, ...(said.asker ? [", asked by ", ...pieces(said.asker)] : []));
+  const whom = el("p", {class: "quiet"}, named(said.name), said.type && ` ${plain(said.type)}`, ...(said.asker ? [", asked by ", ...pieces(said.asker)] : []));
   const next = said.reasons.flatMap(reason => reason.next);
   return [
     el("div", {}, head, whom),
     el("div", {class: "two"}, part("What it is concluded from", facts(first)), part("What to type next", commands(next))),
     part("Also", others.length && el("ul", {class: "also"}, ...others.map(reason =>
       el("li", {}, el("p", {}, ...pieces(reason.says), "."), ...[facts(reason)].filter(Boolean))))),
-    part("Connections", said.connections?.length && el("ul", {class: "evidence"}, ...said.connections.map(tried =>
+    part("Connections", said.connections.length && el("ul", {class: "evidence"}, ...said.connections.map(tried =>
       el("li", {}, named(`${tried.address} port ${tried.port}/${tried.protocol}`), ": ", ...pieces(tried.outcome))))),
     part("Step by step", ways(said)),
-    part("What could not be known", said.unknown?.length && el("ul", {class: "evidence"}, ...said.unknown.map(item))),
+    part("What could not be known", said.unknown.length && el("ul", {class: "evidence"}, ...said.unknown.map(item))),
   ].filter(Boolean);
 }
 
@@ -73,7 +79,7 @@ const item = line => el("li", {}, ...pieces(line));
 
 const part = (title, inside) => inside && el("div", {}, el("h3", {}, title), inside);
 
-const facts = reason => reason.evidence?.length && el("ul", {class: "evidence"}, ...reason.evidence.map(item));
+const facts = reason => reason.evidence.length && el("ul", {class: "evidence"}, ...reason.evidence.map(item));
 
 const commands = all => all.length && el("ul", {class: "commands"}, ...[...new Set(all)].map(command =>
   el("li", {}, el("code", {dir: "ltr"}, ...pieces(command)), copier(command))));

@@ -55,7 +55,7 @@ class History {
     if (last < 1) return null;
     const from = this.before(last, RECENT).totals[field], to = this.samples[last].totals[field];
     if (typeof to === "number") return to - from;
-    return Object.entries(to).map(([key, sum]) => [key, Math.max(0, sum - (from[key] ?? 0))]);
+    return Object.entries(to).map(([key, sum]) => [key, Math.max(0, sum - (own(from, key) ?? 0))]);
   }
 }
 

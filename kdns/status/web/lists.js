@@ -4,7 +4,7 @@ function showTops({totals, pods}, explain) {
   const asks = key => [why(key, explain)];
   rank("names", totals.names, {nothing: "Nobody has asked yet.", more: asks});
   rank("missing", totals.missing, {nothing: "Every name that was asked exists.", more: asks});
-  const name = key => pods[key] ? [named(pods[key]), " ", el("span", {class: "quiet"}, named(key))] : [named(key)];
+  const name = key => own(pods, key) ? [named(pods[key]), " ", el("span", {class: "quiet"}, named(key))] : [named(key)];
   rank("clients", totals.clients.map(([key, sum]) => [key, sum]), {nothing: "Nobody has asked yet.", name});
 }
 

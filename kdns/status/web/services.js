@@ -84,8 +84,8 @@ class Services {
     const name = el("button", {type: "button", class: "open", "aria-expanded": String(isOpen)},
       el("span", {}, named(service.name), el("span", {class: "space"}, " in ", named(service.namespace))));
     const where = service.target ? ["→ ", named(service.target)] : [named(service.addresses.join(" ") || "none")];
-    const made = el("tr", {class: "row"}, el("td", {}, name), el("td", {}, ...pieces(service.kind)),
-      el("td", {}, ...where), el("td", {}, ...listed(service.ports)), el("td", {}, readiness(service)));
+    const cells = [[name], pieces(service.kind), where, listed(service.ports), [readiness(service)]];
+    const made = el("tr", {class: "row", role: "row"}, ...cells.map(cell => el("td", {role: "cell"}, ...cell)));
     const held = document.activeElement?.closest?.(".row");
     if (held?.dataset.key === key) queueMicrotask(() => name.focus({preventScroll: true}));
     return made;
@@ -124,6 +124,6 @@ function inside({endpoints, ready, unready, target}) {
     named(address), " ", el("span", {class: "quiet"}, named(name ?? ""))));
   if (rest > 0) list.push(el("li", {class: "quiet"}, `and ${count(rest)} more`));
   const words = target ? "It is a name for another name: it has no endpoints." : "It has no endpoints: its name has no address to give.";
-  return el("tr", {class: "inside"}, el("td", {colspan: "5"},
+  return el("tr", {class: "inside", role: "row"}, el("td", {colspan: "5", role: "cell"},
     list.length ? el("ul", {class: "ends", "aria-label": "Endpoints"}, ...list) : el("span", {class: "quiet"}, words)));
 }
