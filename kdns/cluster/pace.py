@@ -10,7 +10,8 @@ TURN_S = 0.003
 class Pace:
     """The turns of those who share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, turn_s: float = TURN_S) -> None:
+        self._turn_s = turn_s
         self._started = 0.0
         self._is_open = False
 
@@ -24,7 +25,7 @@ class Pace:
     @property
     def is_due(self) -> bool:
         """True when it is somebody else's turn."""
-        return perf_counter() - self._started > TURN_S
+        return perf_counter() - self._started > self._turn_s
 
     async def rest(self) -> None:
         """Lets the loop have its turn."""

@@ -4,7 +4,7 @@ How it is asked is the caller's: of an API server, or of what was asked of it a 
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -23,8 +23,7 @@ MOST_SPACES = 8
 """Namespaces that are looked into: a search path has three."""
 MOST_SERVICES = 16
 SLICE_PAGES = 1
-"""Slices of a whole namespace that are asked for at once; else those of each service."""
-POD_PAGES = 20
+"""Of the slices of a whole namespace; where there are more, those of each service are asked for."""
 
 
 @dataclass(slots=True)
@@ -45,13 +44,34 @@ class Found:
         return tuple(one for one in listed.facts if isinstance(one, kind))
 
 
-async def around(ask: Ask, found: Wanted, services: Mapping[str, ServiceFact]) -> Found:
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What slices, pods and policies are wanted around."""
+
+    found: Wanted
+    services: Mapping[str, ServiceFact]
+    pods: tuple[PodFact, ...] = ()
+    """Some that are known already, by their addresses."""
+    pages: int = 20
+    """Of the pods of a namespace; where there are more, those that count are asked for."""
+
+    @property
+    def spaces(self) -> list[str]:
+        """The namespaces that are looked into."""
+        return sorted(self.found.namespaces)[:MOST_SPACES]
+
+    @property
+    def keys(self) -> list[str]:
+        """The services that are looked at."""
+        known = (key for key in self.found.services | {DNS} if key in self.services)
+        return sorted(known)[:MOST_SERVICES]
+
+
+async def around(ask: Ask, what: Around) -> Found:
     """Slices of the services that exist, pods and policies of the namespaces, and those of DNS."""
-    here = Found()
-    spaces = sorted(found.namespaces)[:MOST_SPACES]
-    keys = sorted(key for key in found.services | {DNS} if key in services)[:MOST_SERVICES]
-    work = [_slices(ask, here, space, keys) for space in sorted({_space(key) for key in keys})]
-    work += [_pods(ask, here, space, [services[key] for key in keys]) for space in spaces]
+    here, spaces = Found(), what.spaces
+    work = [_slices(ask, here, what, space) for space in sorted(set(map(_space, what.keys)))]
+    work += [_pods(ask, here, what, space) for space in spaces]
     work += [_policies(ask, here, space) for space in sorted({*spaces, DNS_SPACE})]
     if DNS_SPACE not in spaces:
         work.append(_dns_pods(ask, here))
@@ -63,34 +83,43 @@ def _space(key: str) -> str:
     return key.partition("/")[0]
 
 
-async def _slices(ask: Ask, here: Found, space: str, keys: Iterable[str]) -> None:
-    wanted = [key for key in keys if _space(key) == space]
-    listed = await ask(Query("endpointslices", space, pages=SLICE_PAGES))
-    for key in wanted:
-        if listed.has_more:
+async def _slices(ask: Ask, here: Found, what: Around, space: str) -> None:
+    everything = await ask(Query("endpointslices", space, pages=SLICE_PAGES))
+    for key in [key for key in what.keys if _space(key) == space]:
+        listed = everything
+        if everything.has_more:
             label = f"kubernetes.io/service-name={key.partition('/')[2]}"
-            listed_one = await ask(Query("endpointslices", space, labels=label))
-        else:
-            listed_one = listed
-        slices = here.take("slices", listed_one, SliceFact)
+            listed = await ask(Query("endpointslices", space, labels=label))
+        slices = here.take("slices", listed, SliceFact)
         of_key = tuple(one for one in slices if f"{one.namespace}/{one.service}" == key)
-        if of_key or not listed_one.trouble:
+        if of_key or not listed.trouble:
             here.slices[key] = of_key
 
 
-async def _pods(ask: Ask, here: Found, space: str, services: Sequence[ServiceFact]) -> None:
-    """All pods of a namespace; of a very big one, at least those that are selected."""
-    listed = await ask(Query("pods", space, pages=POD_PAGES))
-    pods = {pod.name: pod for pod in here.take("pods", listed, PodFact)}
+async def _pods(ask: Ask, here: Found, what: Around, space: str) -> None:
+    """All pods of a namespace; of a very big one, some and those that count."""
+    listed = await ask(Query("pods", space, pages=what.pages))
+    pods = {pod.name: pod for pod in what.pods if pod.namespace == space}
+    pods |= {pod.name: pod for pod in here.take("pods", listed, PodFact)}
     if listed.has_more:
-        here.unknown.setdefault("pods", f"{space} has more pods than are read; {len(pods)} were")
-        for one in services:
-            if one.namespace == space and one.selector:
-                labels = ",".join(f"{key}={value}" for key, value in one.selector.items())
-                more = await ask(Query("pods", space, labels=labels, pages=POD_PAGES))
-                pods |= {pod.name: pod for pod in here.take("pods", more, PodFact)}
+        here.unknown["other pods"] = f"{space} has many: {len(pods)} were read, and those selected"
+        for query in _counting(what, space):
+            more = await ask(query)
+            pods |= {pod.name: pod for pod in here.take("pods", more, PodFact)}
     if pods or not listed.trouble:
         here.pods[space] = tuple(pods.values())
+
+
+def _counting(what: Around, space: str) -> Iterator[Query]:
+    """Who asks, and the pods that the services in question select."""
+    for pod in sorted(what.found.pods):
+        if _space(pod) == space:
+            yield Query("pods", space, fields=f"metadata.name={pod.partition('/')[2]}")
+    for key in what.keys:
+        selector = what.services[key].selector
+        if _space(key) == space and selector:
+            labels = ",".join(f"{name}={value}" for name, value in selector.items())
+            yield Query("pods", space, labels=labels, pages=what.pages)
 
 
 async def _dns_pods(ask: Ask, here: Found) -> None:

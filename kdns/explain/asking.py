@@ -28,6 +28,8 @@ REQUEST_S = 5.0
 LOGIN_S = 10.0
 """An exec plugin may have to ask somebody first."""
 LOST_S = 1.0
+TURN_S = 0.001
+"""The reply itself is taken in and split in the same turn of the loop."""
 MOST_BYTES = 32 << 20
 """Of one page."""
 MOST_PAGES = 80
@@ -163,7 +165,7 @@ class Asker:
         self._session = Session(
             self._credentials, throttle, counters, Relay(), clock=clock, chance=random
         )
-        self._pace = Pace()
+        self._pace = Pace(TURN_S)
         self._clock = clock
         self._lost: tuple[float, str] = (float("-inf"), "")
         """When nobody was there, and why: not each of ten questions need find out for itself."""

@@ -198,7 +198,9 @@ class Facts:
     """By namespace; one that is not here was not asked for."""
     unknown: Mapping[str, str] = field(default_factory=dict)
     """`pods` → `403: …`, by the names of the fields above. `selectors`: of services in question
-    nothing is known but what DNS serves; an empty selector then means nothing."""
+    nothing is known but what DNS serves; an empty selector then means nothing. `triggers`: nor
+    what wrote their slices, and when. `other pods`: of a namespace in `pods` only some are there,
+    among them all that services in question select."""
     server: ServerFact = field(default_factory=ServerFact)
     only: tuple[str, ...] = ()
     """The namespaces that services are known of; empty for all."""

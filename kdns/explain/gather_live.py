@@ -5,12 +5,12 @@ Bounded in time, and nothing raises: what cannot be read is in `unknown`, with w
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
 
 from kdns.cluster.api.connection import Access
-from kdns.explain.around import Found, around
+from kdns.explain.around import Around, Found, around
 from kdns.explain.asking import UNREACHABLE, Ask, Asker, Listed, Query, Recent
 from kdns.explain.facts import Facts, NamespaceFact, PodFact, ServiceFact
 from kdns.explain.heap import TITLES
@@ -83,10 +83,11 @@ async def _gather(ask: Ask, found: Wanted, zones: Sequence[str]) -> Facts:
     known = await _services(ask, first, found)
     spaces = await ask(Query("namespaces"))
     namespaces = {one.name: one for one in spaces.facts if isinstance(one, NamespaceFact)}
-    found |= await behind(ask, found, known.services)
+    pods = await at(ask, found)
+    found |= selecting(pods, known.services.values())
     found = led_to(addressed(found, known.services), known.services, zones)
     asked = _existing(found, namespaces) if not spaces.trouble else found
-    here = await around(ask, asked, known.services)
+    here = await around(ask, Around(asked, known.services, pods))
     return _facts(known, namespaces, spaces.trouble, here, found, zones)
 
 
@@ -110,18 +111,18 @@ def keyed(listed: Listed) -> dict[str, ServiceFact]:
     return {f"{one.namespace}/{one.name}": one for one in found}
 
 
-async def behind(ask: Ask, found: Wanted, services: dict[str, ServiceFact]) -> Wanted:
-    """The pods that have the addresses in question, and the services that select them."""
+async def at(ask: Ask, found: Wanted) -> tuple[PodFact, ...]:
+    """The pods that have the addresses in question."""
     pods: list[PodFact] = []
     for address in sorted(found.addresses)[:MOST_ADDRESSES]:
         listed = await ask(Query("pods", fields=f"status.podIP={address}"))
         pods += [one for one in listed.facts if isinstance(one, PodFact)]
-    return selecting(pods, services.values())
+    return tuple(pods)
 
 
 def _existing(found: Wanted, namespaces: dict[str, NamespaceFact]) -> Wanted:
     """Of what is wanted, what lies in namespaces that exist."""
-    return Wanted(found.services, found.namespaces & namespaces.keys(), found.addresses)
+    return replace(found, namespaces=found.namespaces & namespaces.keys())
 
 
 def _facts(

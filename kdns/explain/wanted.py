@@ -18,6 +18,7 @@ HOPS = 8
 """ExternalNames that are followed one after the other."""
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 """What no object is called is not asked for; nor does anything else get into a URL."""
 
 
@@ -31,6 +32,8 @@ class Wanted:
     """Those whose pods, services and policies are in question."""
     addresses: frozenset[str] = frozenset()
     """Of reverse names and pod names, or of who asks."""
+    pods: frozenset[str] = frozenset()
+    """By `namespace/name`: who asks."""
 
     def __or__(self, other: "Wanted") -> "Wanted":
         """What either points to."""
@@ -38,6 +41,7 @@ class Wanted:
             self.services | other.services,
             self.namespaces | other.namespaces,
             self.addresses | other.addresses,
+            self.pods | other.pods,
         )
 
 
@@ -51,11 +55,15 @@ def wanted(names: Iterable[str], zones: Sequence[str]) -> Wanted:
 
 def asked(names: Iterable[str], asker: str, zones: Sequence[str]) -> Wanted:
     """The same, with who asks: NAMESPACE/POD, NAMESPACE or an address, or nobody in particular."""
-    found, space = wanted(names, zones), asker.partition("/")[0].lower()
+    found = wanted(names, zones)
+    space, _, pod = asker.lower().partition("/")
     try:
         return found | Wanted(addresses=frozenset((str(ip_address(asker)),)))
     except ValueError:
-        return found | Wanted(namespaces=frozenset((space,) if is_label(space) else ()))
+        if not is_label(space):
+            return found
+    pods = frozenset((f"{space}/{pod}",) if _NAME.fullmatch(pod) else ())
+    return found | Wanted(namespaces=frozenset((space,)), pods=pods)
 
 
 def is_label(text: str) -> bool:

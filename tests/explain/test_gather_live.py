@@ -57,6 +57,8 @@ def test_names_point_to_what_they_name(names, found):
 
 def test_who_asks_is_wanted_too():
     assert asked([], "shop/web-0", ZONES).namespaces == {"shop"}
+    assert asked([], "shop/web-0", ZONES).pods == {"shop/web-0"}
+    assert asked([], "shop/a,b=c", ZONES).pods == frozenset()
     assert asked([], "shop", ZONES).namespaces == {"shop"}
     assert asked([], "10.0.0.1", ZONES).addresses == {"10.0.0.1"}
     assert asked([], "", ZONES) == asked([], "../..", ZONES) == Wanted()
@@ -217,14 +219,14 @@ async def test_pages_are_read_to_the_end(lab):
     assert facts.unknown == {}
 
 
-async def test_of_very_many_pods_those_that_are_selected_are_read(lab, monkeypatch):
-    monkeypatch.setattr("kdns.explain.around.POD_PAGES", 1)
-    for number in range(150):
-        create(lab, PODS, "shop", f"a-{number:03}", spec=SPEC)
-    facts = await live(access(lab), wanted([WEB], ZONES), ZONES)
-    assert facts.unknown["pods"].startswith("shop has more pods than are read")
-    assert {one.name for one in facts.pods["shop"]} >= {"web-0", "web-1"}
-    assert len(facts.pods["shop"]) == 102
+async def test_of_very_many_pods_those_that_count_are_read(lab):
+    for number in range(2000):
+        create(lab, PODS, "shop", f"a-{number:04}", spec=SPEC)
+    create(lab, PODS, "shop", "zz", spec=SPEC)
+    facts = await live(access(lab), asked([WEB], "shop/zz", ZONES), ZONES)
+    assert facts.unknown == {"other pods": "shop has many: 2000 were read, and those selected"}
+    assert {one.name for one in facts.pods["shop"]} >= {"web-0", "web-1", "zz"}
+    assert len(facts.pods["shop"]) == 2003
 
 
 async def test_of_very_many_slices_those_of_the_service_are_read(lab):
