@@ -9,7 +9,7 @@ function showTops({totals, pods}, explain) {
 }
 
 function rank(id, rows, how) {
-  const first = rows.slice(0, 10), most = Math.max(1, ...first.map(([, sum]) => sum));
+  const first = rows.filter(([, sum]) => sum >= 0.5).slice(0, 10), most = Math.max(1, ...first.map(([, sum]) => sum));
   bars(at(id), first.map(([key, sum]) => [key, sum / most, count(sum)]), how);
 }
 

@@ -45,15 +45,15 @@ function tell(now, why = "", seconds = 0) {
     at("health").dataset.tone = "bad";
     put(at("health"), `Connection lost: ${plain(why)}. What is shown is no longer true for certain.`);
   }
-  if (now === "locked") lock(why);
+  if (now === "locked") lock();
   if (now !== state) say({live: "Connected: the page is live", locked: "A token is needed", lost: "Connection lost, trying again"}[now]);
   state = now;
 }
 
-function lock(why) {
+function lock() {
   at("health").dataset.tone = "warn";
   put(at("health"), "The server shows this to who knows its token.");
-  if (sessionStorage.getItem(TOKEN)) put(at("door-why"), `That token was not accepted${why ? `: ${plain(why)}` : ""}.`);
+  if (sessionStorage.getItem(TOKEN)) put(at("door-why"), "That token was not accepted.");
   sessionStorage.removeItem(TOKEN);
   if (!at("door").open) at("door").showModal();
 }
