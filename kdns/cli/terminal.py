@@ -11,6 +11,8 @@ from kdns.cli.markdown import Block, Code, Heading, Item, Paragraph, Table, span
 BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 LEAST_LAST = 24
 """Fewer columns are not enough for a last cell that wraps."""
+WHOLE = 24
+"""Code that is no longer stays on one line."""
 GAP = "  "
 
 
@@ -49,11 +51,12 @@ def _lines(block: Block, width: int) -> list[str]:
 
 
 def _marked(text: str) -> str:
-    """Running text with its styles as control characters; code does not break at its spaces."""
+    """Running text with its styles as control characters; short code does not break."""
     out = []
     for piece, style in spans(text):
         if style == "code":
-            piece = f"{_CODE}{piece.replace(' ', _BLANK)}{_END}"  # noqa: PLW2901
+            whole = piece.replace(" ", _BLANK) if len(piece) <= WHOLE else piece
+            piece = f"{_CODE}{whole}{_END}"  # noqa: PLW2901
         elif style == "strong":
             piece = f"{_STRONG}{piece}{_END}"  # noqa: PLW2901
         out.append(piece)
@@ -125,7 +128,7 @@ def _told(rows: list[list[str]], width: int) -> Iterator[str]:
     """Each row as its first cell, and what the others say below it."""
     titles = rows[0]
     for row in rows[1:]:
-        yield _strong(row[0])
+        yield from wrap(_strong(_unmark(row[0])), width)
         told = [
             f"{title}: {cell}" for title, cell in zip(titles[1:], row[1:], strict=False) if cell
         ]
