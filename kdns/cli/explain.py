@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="kdns explain",
         allow_abbrev=False,
-        usage="kdns explain NAME [TYPE] [--from NAMESPACE/POD] [WHERE] [--connect] [--json]",
+        usage="kdns explain NAME [TYPE] [--from WHO] [WHERE] [--connect] [--json]",
         description="Why a name resolves, or does not. More: kdns help explain",
     )
     flag = made.add_argument
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
          help="who asks: NAMESPACE/POD, NAMESPACE or an address")  # fmt: skip
     flag("--status", metavar="URL", help="a kdns with `status` (127.0.0.1:9154 if it is there)")
     flag("--manifests", nargs="+", metavar="PATH", help="files, or what kubectl get -o yaml says")
-    flag("--kubeconfig", metavar="KUBECONFIG", help="a cluster")
+    flag("--kubeconfig", metavar="FILE", help="a cluster")
     flag("--context", default="", help="of the kubeconfig")
     flag("-conf", "--conf", metavar="COREFILE", help="ask this Corefile, without a socket")
     flag("--server", metavar="ADDRESS", help="a DNS server, seen from outside")
