@@ -9,6 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from kdns.wire import shown
+from kdns.wire.message import WireError
+from kdns.wire.parse import parse
+
 if TYPE_CHECKING:
     from kdns.conformance.case import Case
 
@@ -79,12 +83,29 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One question and its reply, as dig would show them."""
+    """One packet that was sent, and what came back."""
 
-    question: str
-    reply: str
+    packet: bytes
+    came: bytes | None
     took_s: float
     transport: str
+
+    @property
+    def question(self) -> str:
+        """As dig would show it."""
+        return _shown(self.packet)
+
+    @property
+    def reply(self) -> str:
+        """As dig would show it."""
+        return "no reply" if self.came is None else _shown(self.came)
+
+
+def _shown(packet: bytes) -> str:
+    try:
+        return shown.show(parse(packet))
+    except (WireError, ValueError) as error:
+        return f"{len(packet)} octets, unreadable ({error}): {packet[:64].hex()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,10 @@ def _with(service: Service, type_: str) -> bool:
     needs=("cluster",),
 )
 async def _(case: Case) -> None:
-    for service in known(case, lambda one: _with(one, "A"), "service with an IPv4 ClusterIP"):
+    def suits(one: Service) -> bool:
+        return _with(one, "A") and len(one.name) < len(LONG)
+
+    for service in known(case, suits, "service with an IPv4 ClusterIP"):
         reply = await case.ask(service.fqdn(case.target.zone))
         expect_values(case, reply, "A", service.addresses("A"))
 

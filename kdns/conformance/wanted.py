@@ -64,6 +64,7 @@ def services(place: Place) -> list[Body]:
         made("outside", type="ExternalName", externalName=OUTSIDE),
         made("alias", type="ExternalName", externalName=f"web.{place.namespace}.svc.{place.zone}"),
         made(LONG, ports=[http]),
+        made("found", ports=[http], ipFamilyPolicy="PreferDualStack"),
     ]
 
 
