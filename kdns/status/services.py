@@ -25,7 +25,7 @@ MOST: Final = 200
 """Services of a page."""
 SHOWN: Final = 100
 """Endpoints of a service."""
-_PIECE: Final = 1000
+_PIECE: Final = 500
 """Services that are counted, or endpoints that are shown, in one go: a millisecond or so."""
 _SEARCHED: Final = 20_000
 
