@@ -78,14 +78,28 @@ def _host(word: str) -> str:
 
 
 def _numbers(words: list[str], libc: Libc) -> dict[str, int]:
-    """The numbers among options, within the caps. glibc reads `ndots:x` as 0, musl skips it."""
-    found: dict[str, int] = {}
+    """The numbers among options, within the caps."""
+    read = _last_numbers if libc == "glibc" else _first_numbers
+    return {key: min(number, _CAPS[libc][key]) for key, number in read(words).items()}
+
+
+def _last_numbers(words: list[str]) -> dict[str, int]:
+    """glibc: of each word that begins so, the last counts; what is no number is 0."""
+    found = {}
     for word in words:
         for start, key in _WITH_NUMBER.items():
-            if not word.startswith(start):
-                continue
-            digits = re.match("[0-9]*", word[len(start) :])
-            number = digits.group() if digits else ""
-            if number or libc == "glibc":
-                found[key] = min(int(number or "0"), _CAPS[libc][key])
+            if word.startswith(start):
+                digits = re.match("[0-9]+", word[len(start) :])
+                found[key] = int(digits.group()) if digits else 0
+    return found
+
+
+def _first_numbers(words: list[str]) -> dict[str, int]:
+    """musl: the first place in the line counts, within a word too; what is no number is skipped."""
+    line = " ".join(words)
+    found = {}
+    for start, key in _WITH_NUMBER.items():
+        digits = re.match("[0-9]+", line.partition(start)[2])
+        if digits:
+            found[key] = int(digits.group())
     return found

@@ -36,6 +36,9 @@ POD = "search shop.svc.cluster.local svc.cluster.local cluster.local\n"
 LONG = "search " + " ".join(f"{'d' * 40}{at}.test" for at in range(6)) + "\n"
 FAMILIES = {0: (types.A, types.AAAA), 4: (types.A,), 6: (types.AAAA,)}
 SAID = {"": 0, "EAI_NONAME": -2, "EAI_AGAIN": -3, "EAI_FAIL": -4, "EAI_NODATA": -5}
+SILENT = {"drop", "other-id", "other-question"}
+UNHEEDED = {"SERVFAIL", "REFUSED", "NOTIMP", "FORMERR", "closed", "lame"}
+"""What musl waits out, too."""
 TCP_SINCE = (1, 2, 4)
 """The version of musl from which on it asks again over TCP, and tells NODATA from NXDOMAIN."""
 
@@ -109,6 +112,8 @@ CASES = {
         conf(servers=TWO + "nameserver {2}\nnameserver {3}\n"), "x.", {"*": "REFUSED"}, 4
     ),
     "options-add-up": Case(conf() + "options ndots:2\noptions edns0\n", "x.y"),
+    "ndots-twice": Case(conf("ndots:3 ndots:1"), "x.y"),
+    "ndots-within": Case(conf("xndots:3"), "x.y"),
     "ndots-no-number": Case(conf("ndots:x"), "x"),
     "timeout-0": Case(ONE + SEARCH + "options timeout:0 attempts:1", "x"),
     "attempts-0": Case(ONE + SEARCH + "options timeout:1 attempts:0", "x", only="glibc"),
@@ -193,22 +198,28 @@ def musl_version() -> tuple[int, ...]:
     return tuple(int(part) for part in found.group(1).split("."))
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory) -> tuple[str, tuple[int, ...]]:
-    """The musl program, and musl's version."""
-    if shutil.which("musl-gcc") is None:
-        lacking("musl-gcc is not installed")
-    program = str(tmp_path_factory.mktemp("musl") / "look")
-    subprocess.run(["musl-gcc", "-O1", "-o", program, HERE / "look.c"], check=True)
-    return program, musl_version()
-
-
-def judged(argv: list[str], cases: list[Case], folder: Path) -> list[dict]:
-    """What a libc asked and said in each case."""
+def compiled(compiler: str, folder: Path) -> str:
+    """The program, made with this compiler."""
+    if shutil.which(compiler) is None:
+        lacking(f"{compiler} is not installed")
     if why := obstacle():
         lacking(why)
+    program = str(folder / "look")
+    subprocess.run([compiler, "-O1", "-o", program, HERE / "look.c"], check=True)
+    return program
+
+
+def patient(case: Case, libc: Libc) -> str:
+    """The resolv.conf with a time-out no stall of the machine comes up to, where none is meant."""
+    waits = SILENT if libc == "glibc" else SILENT | UNHEEDED
+    has_waits = any(word in waits for said in case.table.values() for word in said.split())
+    return case.resolv if has_waits else case.resolv.replace("timeout:1 ", "timeout:9 ")
+
+
+def judged(argv: list[str], libc: Libc, cases: list[Case], folder: Path) -> list[dict]:
+    """What a libc asked and said in each case."""
     told = [
-        {"argv": argv, "resolv": one.resolv, "name": one.name, "table": one.told(),
+        {"argv": argv, "resolv": patient(one, libc), "name": one.name, "table": one.told(),
          "servers": one.servers, "family": one.family}
         for one in cases
     ]  # fmt: skip
@@ -218,6 +229,22 @@ def judged(argv: list[str], cases: list[Case], folder: Path) -> list[dict]:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def disagreements(
+    argv: list[str], libc: Libc, cases: dict[str, Case], folder: Path, version: tuple[int, ...] = ()
+) -> dict[str, list[str]]:
+    """Where a libc and the walk differ. What differs is judged again: the machine may have stalled."""
+    for _ in range(3):
+        results = judged(argv, libc, list(cases.values()), folder)
+        found = {
+            key: disagreement(case, libc, got, version)
+            for (key, case), got in zip(cases.items(), results, strict=True)
+        }
+        cases = {key: case for key, case in cases.items() if found[key]}
+        if not cases:
+            break
+    return {key: found[key] for key in cases}
 
 
 def walked(case: Case, libc: Libc) -> tuple[Walk, list[tuple[int, str, bytes]]]:
@@ -292,32 +319,38 @@ def _order(case: Case, libc: Libc, asked: list[tuple[int, str, bytes]]) -> objec
 
 
 def test_glibc_asks_and_says_what_the_walk_does(tmp_path):
-    if platform.libc_ver()[0] != "glibc":
-        lacking("this Python does not run on glibc")
+    program = compiled("cc", tmp_path)
+    if b"ld-linux" not in Path(program).read_bytes():
+        lacking("cc makes no programs for glibc here")
     cases = {key: case for key, case in CASES.items() if case.only != "musl"}
-    argv = [sys.executable, "-I", "-S", "look.py"]
-    results = judged(argv, list(cases.values()), tmp_path)
-    pairs = zip(cases.items(), results, strict=True)
-    wrong = {key: disagreement(case, "glibc", got, ()) for (key, case), got in pairs}
-    if any(wrong.values()):
+    if wrong := disagreements([program], "glibc", cases, tmp_path):
         pytest.fail(shown(wrong))
 
 
-def test_musl_asks_and_says_what_the_walk_does(tmp_path, compiled):
-    program, version = compiled
-    chosen = {
+def test_musl_asks_and_says_what_the_walk_does(tmp_path):
+    program = compiled("musl-gcc", tmp_path)
+    version = musl_version()
+    cases = {
         key: case for key, case in CASES.items()
         if case.only != "glibc" and (version >= TCP_SINCE or not is_newer(case))
     }  # fmt: skip
-    results = judged([program], list(chosen.values()), tmp_path)
-    pairs = zip(chosen.items(), results, strict=True)
-    wrong = {key: disagreement(case, "musl", got, version) for (key, case), got in pairs}
-    if any(wrong.values()):
+    if wrong := disagreements([program], "musl", cases, tmp_path, version):
         pytest.fail(shown(wrong))
 
 
+def test_a_difference_is_seen(tmp_path):
+    """What musl asks is not what the walk of glibc asks."""
+    program = compiled("musl-gcc", tmp_path)
+    keys = ("enough-dots", "NODATA-searched", "pod-short")
+    results = judged([program], "glibc", [CASES[key] for key in keys], tmp_path)
+    wrong = [
+        disagreement(CASES[key], "glibc", got, ()) for key, got in zip(keys, results, strict=True)
+    ]
+    assert [bool(why) for why in wrong] == [True, True, False]
+
+
 def shown(wrong: dict[str, list[str]]) -> str:
-    return "\n".join(f"{key}: {'; '.join(why)}" for key, why in wrong.items() if why)
+    return "\n".join(f"{key}: {'; '.join(why)}" for key, why in wrong.items())
 
 
 def is_newer(case: Case) -> bool:

@@ -12,7 +12,6 @@ from pathlib import Path
 from tests.client.libcs.scripted import CLOSES, replied
 from tests.clients.inside import cover_files, raise_loopback
 
-HERE = Path(__file__).parent
 AT_ONCE = 48
 PATIENCE_S = 8
 
@@ -68,7 +67,7 @@ async def judge(case: dict, number: int, folder: Path, turn: asyncio.Semaphore) 
         before = loop.time()
         process = await asyncio.create_subprocess_exec(
             *case["argv"], conf, case["name"], str(case["family"]),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, cwd=HERE,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
             out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
