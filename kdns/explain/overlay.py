@@ -45,10 +45,9 @@ class Lazy(Mapping[str, T]):
 
 
 class Overlay:
-    """The services and slices of a Store, as they were at one moment."""
+    """The services and slices of a Store that changes no more (`Store.frozen`)."""
 
-    def __init__(self, store: Store) -> None:
-        kept = store.frozen()
+    def __init__(self, kept: Store) -> None:
         self.services = Lazy(kept.services, lambda key: stored.service(kept.services[key]))
         self.slices = Lazy(kept.services, lambda key: tuple(map(stored.slice_, kept.slices(key))))
         self.namespaces = Lazy(

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -20,11 +21,13 @@ KINDS = ("services", "endpointslices", "pods", "networkpolicies")
 
 
 @asynccontextmanager
-async def serving(source, options=""):
+async def serving(source, options="", beside=""):
     """A server on this source; gives its plugins."""
     services, errors = Services(), []
     stanza = f"kubernetes cluster.local in-addr.arpa {{\n{source}\n{options}\n}}"
-    assembly = build(f".:0 {{\nbind 127.0.0.1\n{stanza}\n}}", "/Corefile", services, errors)
+    assembly = build(
+        f".:0 {{\nbind 127.0.0.1\n{beside}\n{stanza}\n}}", "/Corefile", services, errors
+    )
     assert not errors
     server = Service(assembly, services)
     await server.start()
@@ -112,6 +115,28 @@ async def test_changed_endpoints_are_those_of_the_server(lab, of_server):
     assert [one.is_ready for one in facts.slices["shop/web"][0].endpoints] == [True, False]
     assert facts.slices["shop/web"][0].triggered
     assert facts.server.behind == ("shop/web",)
+
+
+async def test_what_is_on_its_way_is_waited_for(lab, of_server):
+    async with serving(f"endpoint {lab.url}") as plugins:
+        lab.faults.add(Fault("delay", resource="networkpolicies", delay_s=0.1))
+        asking = asyncio.ensure_future(of_server.facts(plugins, [WEB], ""))
+        await asyncio.sleep(0.05)
+        slice_(lab, "shop/web", "10.0.0.8", number=1)
+        facts = await asking
+    assert len(facts.slices["shop/web"]) == 2
+
+
+async def test_when_endpoints_last_changed_is_told(lab, of_server):
+    before = datetime.now(UTC)
+    async with serving(f"endpoint {lab.url}", beside="status 127.0.0.1:0") as plugins:
+        slice_(lab, "shop/web", "10.0.0.8", number=1)
+        cluster = cluster_of(plugins)
+        await until(lambda: len(cluster.store.slices("shop/web")) == 2)
+        facts = await of_server.facts(plugins, [WEB], "")
+    assert set(facts.server.applied) == {"shop/web"}
+    received, applied = map(datetime.fromisoformat, facts.server.applied["shop/web"])
+    assert before - timedelta(seconds=1) <= received <= applied <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize(
