@@ -14,7 +14,7 @@ export UV_BUILD_CONSTRAINT := constraints.txt
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check format golden fuzz differential e2e faults bench-cluster bench bench-peers coverage image clean
+.PHONY: help run test check format golden fuzz differential e2e faults bench-cluster bench bench-peers coverage image dist clean
 
 help:           ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -77,6 +77,9 @@ coverage: .venv/tests ## branch coverage of the tests
 
 image: .venv/tests ## build the image, start it as kubeadm does, ask it; without docker or podman in a bare root
 	$(BIN)/python -m tests.deploy.image
+
+dist: .venv/tests ## wheel and sdist, in dist/
+	$(BIN)/python -m hatchling build -d dist
 
 clean:          ## remove .venv, caches and what make run leaves
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .kdns build dist
