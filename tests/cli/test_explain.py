@@ -1,0 +1,171 @@
+"""`kdns explain` from the command line: by files, by a Corefile, by a running server, from outside."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdns.cli import reach
+from kdns.cli.main import main
+from tests.running import Running, free_port
+
+CLUSTER = """
+{apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {clusterIP: 10.96.0.20, selector: {app: web}, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: kube-dns, namespace: kube-system}
+spec: {clusterIP: 10.96.0.10, ports: [{name: dns, port: 53, protocol: UDP}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web-0, namespace: shop, labels: {app: web}}
+spec: {containers: [{name: web, image: web}]}
+status: {phase: Running, podIP: 10.244.0.5, conditions: [{type: Ready, status: "True"}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: own, namespace: shop}
+spec: {containers: [{name: web, image: web}], dnsPolicy: None, dnsConfig: {nameservers: [192.0.2.1], searches: [x.example]}}
+status: {phase: Running, podIP: 10.244.0.6, conditions: [{type: Ready, status: "True"}]}
+"""
+
+COREFILE = """.:{port} {{
+    bind 127.0.0.1
+    status 127.0.0.1:{status}
+    kubernetes cluster.local {{
+        manifests "{cluster}"
+    }}
+}}
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(CLUSTER)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(reach, "DEFAULT", f"127.0.0.1:{free_port()}")
+    return path
+
+
+def test_a_name_that_resolves_is_fine(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "web.shop", "--manifests", str(cluster)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("web.shop resolves to 10.96.0.20")
+    assert any("web.shop.svc.cluster.local." in line and "kubernetes" in line for line in said)
+
+
+def test_a_name_that_does_not_exits_with_one(
+    cluster: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "wep", "--from", "shop/web-0", "--manifests", str(cluster)]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("service wep does not exist in namespace shop; the nearest there is web")
+    assert "$ kubectl -n shop get services" in said
+    assert "\033" not in said
+
+
+def test_json_has_the_reason_and_the_way(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "web.shop", "A", "--json", "--manifests", str(cluster)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["reasons"][0]["id"] == "resolves"
+    assert [walk["libc"] for walk in found["walks"]] == ["glibc", "musl"]
+    steps = found["walks"][0]["steps"]
+    assert steps[-1]["answer"] == ["10.96.0.20"]
+    assert steps[-1]["plugin"] == "kubernetes"
+
+
+def test_a_resolv_conf_says_how_names_are_looked_up(
+    cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = tmp_path / "resolv.conf"
+    conf.write_text("nameserver 10.96.0.10\nsearch svc.cluster.local\noptions ndots:2\n")
+    words = ["explain", "web.shop", "--resolv-conf", str(conf), "--manifests", str(cluster)]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "web.shop.default" not in said
+    assert "web.shop.svc.cluster.local." in said
+
+
+def test_a_pod_with_a_nameserver_of_its_own_is_told_so(
+    cluster: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "web.shop", "--from", "shop/own", "--manifests", str(cluster)]) == 1
+    said = capsys.readouterr().out
+    assert "192.0.2.1" in said.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["web", "NOTYPE"], "NOTYPE"),
+        (["web", "--from", "shop/nobody"], "there is no pod shop/nobody; pods there: own, web-0"),
+        (["web", "--connect", "http"], "--connect http: expected a port"),
+        (["web", "--resolv-conf", "/nonexistent"], "/nonexistent: No such file"),
+        (["web", "--manifests", "/nonexistent"], "/nonexistent"),
+        (["web", "--server", "a b"], "--server a b: expected"),
+        (["web", "-conf", "/nonexistent"], "/nonexistent: cannot read the Corefile"),
+        (["web", "--kubeconfig", "/nonexistent"], ""),
+    ],
+)
+def test_what_cannot_be_asked_is_two_and_says_why(
+    cluster: Path, capsys: pytest.CaptureFixture[str], words: list[str], why: str
+) -> None:
+    given = (
+        [] if {"-conf", "--server", "--kubeconfig"} & {*words} else ["--manifests", str(cluster)]
+    )
+    assert main(["explain", *words, *([] if "--manifests" in words else given)]) in {1, 2}
+    said = capsys.readouterr()
+    assert why in said.err + said.out
+    assert "Traceback" not in said.err
+
+
+def test_a_running_server_explains_and_its_exit_code_is_the_same(
+    cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, status = tmp_path / "Corefile", free_port()
+    file.write_text(
+        COREFILE.format(port="{port}", status=status, cluster=cluster).replace(":{port}", "")
+    )
+    with Running(file) as kdns:
+        kdns.wait()
+        at = ["--status", f"127.0.0.1:{status}"]
+        assert main(["explain", "web.shop", *at]) == 0
+        assert capsys.readouterr().out.startswith("web.shop resolves to 10.96.0.20")
+        assert main(["explain", "wep.shop", *at]) == 1
+        assert capsys.readouterr().out.startswith("service wep does not exist in namespace shop")
+        assert main(["explain", "web.shop", "--json", *at]) == 0
+        assert json.loads(capsys.readouterr().out)["reasons"][0]["id"] == "resolves"
+        assert main(["explain", "web.shop", "NOTYPE", *at]) == 2
+        assert "NOTYPE" in capsys.readouterr().err
+        assert main(["explain", "web.shop", "--server", f"127.0.0.1:{kdns.port}"]) in {0, 1}
+        said = capsys.readouterr().out
+        assert "which plugin answered: this server is only seen from outside" in " ".join(
+            said.split()
+        )
+        assert "10.96.0.20" in said
+
+
+def test_nobody_at_the_status_port_is_said(
+    cluster: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    assert main(["explain", "web", "--status", f"127.0.0.1:{port}"]) == 1
+    assert "nobody listens there" in capsys.readouterr().err
+
+
+def test_it_writes_plain_text_into_a_pipe(cluster: Path) -> None:
+    command = [sys.executable, "-m", "kdns", "explain", "web.shop", "--manifests", str(cluster)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert said.returncode == 0
+    assert said.stderr == ""
+    assert "\033" not in said.stdout
