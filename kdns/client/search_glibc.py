@@ -39,7 +39,7 @@ _TOLD: Final[dict[str, tuple[Outcome, str]]] = {
     _HANGS: ("failed", "nothing: it waits over TCP without limit"),
 }
 _OTHER_SERVER = frozenset({types.SERVFAIL, types.NOTIMP, types.REFUSED})
-_NEXT_SERVER = "asks the next server, if there is one"
+_ENDS: Final = {NO_NAME: "no such name", NO_DATA: "no data", AGAIN: "no server gave an answer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,17 @@ class Tried:
     has_hung: bool = False
     rcode: int | None = None
     """Of the first reply, heeded or not: glibc looks at it again when all servers failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left to ask when a name brings nothing."""
+
+    domains: bool = False
+    written: bool = False
+    """The name as written, behind the search domains."""
+    is_first: bool = False
+    """Nothing that goes wrong with the name as written, asked first, keeps from searching."""
 
 
 class Glibc:
@@ -98,15 +109,17 @@ class Glibc:
         dots, is_absolute = name.count("."), name.endswith(".")
         first = None
         if dots >= ndots or is_absolute:
-            first = await self._query(name, as_written(name, ndots, "first"))
+            left = Left(bool(search) and not is_absolute, is_first=True)
+            first = await self._query(name, as_written(name, ndots, "first"), left)
             if first.code in {FOUND, _HANGS} or is_absolute:
                 return name, first
-        asked, came, seen = await self._search_domains(name)
+        is_kept = not dots and bool(search) and not self._options.isdisjoint(_NO_TLD)
+        is_left = first is None and not is_kept and not any(_is_root(one) for one in search)
+        asked, came, seen = await self._search_domains(name, is_written_left=is_left)
         if came.code in {FOUND, _HANGS} or came.is_unreached:
             return asked, came
-        is_kept = not dots and bool(search) and not self._options.isdisjoint(_NO_TLD)
-        if first is None and not any(_is_root(domain) for domain in search) and not is_kept:
-            came = await self._query(name, as_written(name, ndots, "last"))
+        if is_left:
+            came = await self._query(name, as_written(name, ndots, "last"), Left())
             if came.code in {FOUND, _HANGS}:
                 return name, came
         if first is not None:
@@ -116,7 +129,9 @@ class Glibc:
                 return name, Came(code)
         return name, came
 
-    async def _search_domains(self, name: str) -> tuple[str, Came, set[str]]:
+    async def _search_domains(
+        self, name: str, *, is_written_left: bool
+    ) -> tuple[str, Came, set[str]]:
         """Asks with each search domain; says which codes were remembered."""
         seen: set[str] = set()
         came, asked, search = Came(NO_NAME), name, self._resolv.search
@@ -124,14 +139,15 @@ class Glibc:
             asked = name + "." + domain.removeprefix(".")
             if _is_root(domain):
                 asked = name + "."
-            came = await self._query(asked, searched(at, search))
+            left = Left(at < len(search) - 1, is_written_left)
+            came = await self._query(asked, searched(at, search), left)
             if came.code == NO_DATA or came.is_servfail:
                 seen.add(came.code)
             elif came.code != NO_NAME:
                 break
         return asked, came, seen
 
-    async def _query(self, text: str, because: str) -> Came:
+    async def _query(self, text: str, because: str, left: Left) -> Came:
         """Asks all servers for one name, as often as it takes."""
         name = wire_name(text)
         if name is None:
@@ -139,14 +155,14 @@ class Glibc:
         queries = [query(name, type_, self._options) for type_ in self._types]
         since = self._steps.here
         came = await self._servers(queries, because)
-        self._steps.settle(since, _then(came))
+        self._steps.settle(since, _then(came, left))
         return came
 
     async def _servers(self, queries: list[Query], because: str) -> Came:
         over_tcp = "use-vc" in self._options
         is_reached, rcode = False, types.NOERROR
         servers = self._order()
-        for _ in range(self._resolv.attempts):
+        for left in reversed(range(self._resolv.attempts)):
             for server in servers:
                 since = self._steps.here
                 tried = None
@@ -165,7 +181,9 @@ class Glibc:
                     return Came(NO_DATA) if self._is_blind and came.code == FOUND else came
                 is_reached |= tried.is_reached
                 rcode = rcode if tried.rcode is None else tried.rcode
-                self._steps.settle(since, _NEXT_SERVER)
+                if server != servers[-1] or (left and not over_tcp):
+                    again = "asks the next server" if len(servers) > 1 else "asks it again"
+                    self._steps.settle(since, again)
             if over_tcp:
                 break
         return Came(AGAIN, rcode == types.SERVFAIL, not is_reached)
@@ -294,18 +312,15 @@ def _judged(replies: tuple[Reply, ...]) -> Came:
     return Came(BROKEN if rcode else NO_DATA)
 
 
-def _then(came: Came) -> str:
+def _then(came: Came, left: Left) -> str:
     """What the search does next with what came of a name."""
     if came.code == FOUND:
         return "ends here: answered"
     if came.code == _HANGS:
         return "waits without limit"
-    if came.is_unreached:
-        return "ends here: no server could be asked"
-    if came.code == NO_NAME:
-        return "goes on"
-    if came.code == NO_DATA:
-        return "goes on: the name is there, an address is not"
-    if came.is_servfail:
-        return "goes on, and remembers the failure"
-    return "leaves the search list: only the name as written is left"
+    is_passed = left.is_first or came.code in {NO_NAME, NO_DATA} or came.is_servfail
+    if is_passed and (left.domains or left.written):
+        return "goes on" if came.code == NO_NAME else "goes on, and remembers what went wrong"
+    if left.written and not came.is_unreached:
+        return "leaves the search list for the name as written"
+    return f"ends here: {_ENDS.get(came.code, 'the server will not say')}"

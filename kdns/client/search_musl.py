@@ -41,6 +41,8 @@ class Settled:
     """By type; None where the reply was cut off and TCP brought no other."""
     streams: set[int] = field(default_factory=set)
     """Types asked for over TCP."""
+    unheeded: list[int] = field(default_factory=list)
+    """Where those questions stand that brought nothing to go by."""
     left: int = 0
     """So many failures are asked again at once."""
 
@@ -65,11 +67,13 @@ class Musl:
         search = self._search(name)
         for at, domain in enumerate(search):
             if len(domain) < 256 - len(bare) - 1:
-                ended = await self._query(f"{bare}.{domain}", searched(at, search))
+                asked = f"{bare}.{domain}"
+                ended = await self._query(asked, searched(at, search), "goes on")
                 if ended is not None:
                     return ended
         because = as_written(name, self._resolv.ndots, "last" if search else "only")
-        return await self._query(bare, because) or self._end(_NO_NAME)
+        last = await self._query(bare, because, "ends here: no such name")
+        return last or self._end(_NO_NAME)
 
     def _search(self, name: str) -> tuple[str, ...]:
         """The domains a name is searched in."""
@@ -79,8 +83,8 @@ class Musl:
         is_skipped = len("search " + " ".join(search)) > _LONGEST_LINE
         return () if is_skipped else search
 
-    async def _query(self, text: str, because: str) -> Walk | None:
-        """The end of the walk, or None where the next name is asked."""
+    async def _query(self, text: str, because: str, otherwise: str) -> Walk | None:
+        """The end of the walk, or None where there is no such name: what happens otherwise."""
         name = wire_name(text)
         if name is None:
             return None
@@ -90,10 +94,13 @@ class Musl:
         for left in reversed(range(self._resolv.attempts if self._resolv.timeout_s else 0)):
             await self._round(queries, because, settled)
             if len(settled.replies) == len(queries):
+                for at in settled.unheeded:
+                    self._steps.settle_one(at, "waits for another answer")
                 break
+            settled.unheeded.clear()
             if left:
                 self._steps.settle(since, "asks all servers again")
-        return self._judged(name, since, settled)
+        return self._judged(name, since, settled, otherwise)
 
     async def _round(self, queries: list[Query], because: str, settled: Settled) -> None:
         """Asks all servers what is not settled, until it is or none will answer."""
@@ -149,10 +156,10 @@ class Musl:
             self._send(pending, asked, server, because, "tcp")
         elif is_conclusive:
             settled.replies[asked.type] = reply
-        elif reply is not None:
-            self._steps.settle_one(at, "waits for another answer")
+        else:
+            settled.unheeded.append(at)
 
-    def _judged(self, name: bytes, since: int, settled: Settled) -> Walk | None:
+    def _judged(self, name: bytes, since: int, settled: Settled, otherwise: str) -> Walk | None:
         """What the replies say together: A first, and each must be a good one."""
         replies = [settled.replies.get(type_) for type_ in self._types]
         known: list[Reply] = []
@@ -161,7 +168,7 @@ class Musl:
                 self._steps.settle(since, "ends here: not all was answered")
                 return self._end(_AGAIN)
             if reply.rcode == types.NXDOMAIN:
-                self._steps.settle(since, "goes on")
+                self._steps.settle(since, otherwise)
                 return None
             known.append(reply)
         found = tuple(text for reply in known for text in addresses(reply))

@@ -213,11 +213,59 @@ async def test_each_question_says_why_and_what_it_leads_to(libc):
     assert (found.name, found.canonical) == ("www.outside.test.", "web.test.")
 
 
-async def test_glibc_says_what_its_second_tries_are_for():
-    ask = words("* NXDOMAIN\nx. drop\nx.a.test. drop\n* drop")
-    resolv = Resolv((SERVER, ("192.0.2.54", 53)), ("a.test",), 1, 1.0, 1)
-    found = await walk("x", (types.A,), resolv, "glibc", ask)
-    assert [one.then for one in found.asked[:2]] == ["asks the next server, if there is one"] * 2
+TWO = (SERVER, ("192.0.2.54", 53))
+
+
+@pytest.mark.parametrize(
+    ("name", "servers", "what", "then"),
+    [
+        ("x", TWO, "* drop", ["asks the next server", "leaves the search list for the name as written",
+                              "asks the next server", "ends here: no server gave an answer"]),
+        ("x", (SERVER,), "* SERVFAIL", ["goes on, and remembers what went wrong"] * 2 + ["ends here: no server gave an answer"]),
+        ("x.y", (SERVER,), "* FORMERR", ["goes on, and remembers what went wrong", "ends here: the server will not say"]),
+        ("x.y", (SERVER,), "* NXDOMAIN", ["goes on", "goes on", "ends here: no such name"]),
+        ("x.", (SERVER,), "* NODATA", ["ends here: no data"]),
+        ("x.", (SERVER,), "* TC A 10.0.0.1", ["asks again over TCP", "ends here: answered"]),
+    ],
+    ids=["silence", "servfail", "formerr", "as-written-first", "absolute", "truncated"],
+)  # fmt: skip
+async def test_glibc_says_what_each_question_leads_to(name, servers, what, then):
+    resolv = Resolv(servers, ("a.test", "b.test"), 1, 1.0, 1)
+    found = await walk(name, (types.A,), resolv, "glibc", words(what))
+    assert [one.then for one in found.asked] == then
+
+
+@pytest.mark.parametrize(
+    ("what", "then"),
+    [
+        ("* NXDOMAIN", ["goes on", "goes on", "ends here: no such name"]),
+        ("* NODATA", ["ends here: no data"]),
+        ("* SERVFAIL", ["asks this server again"] * 2 + ["ends here: not all was answered"]),
+        ("* TC A 10.0.0.1", ["asks again over TCP", "ends here: answered"]),
+        ("* drop", ["ends here: not all was answered"]),
+        ("* REFUSED", ["ends here: not all was answered"]),
+    ],
+    ids=["nxdomain", "nodata", "servfail", "truncated", "silence", "refused"],
+)
+async def test_musl_says_what_each_question_leads_to(what, then):
+    resolv = Resolv((SERVER,), ("a.test", "b.test"), 1, 1.0, 1)
+    found = await walk("x", (types.A,), resolv, "musl", words(what))
+    assert [one.then for one in found.asked] == then
+
+
+async def test_musl_waits_for_another_answer_than_a_refusal():
+    async def ask(nameserver, packet, transport):
+        word = "REFUSED" if nameserver == SERVER else "A 10.0.0.1"
+        return Heard(replied({"*": word}, packet, 0, transport))
+
+    found = await walk("x.", (types.A,), Resolv(TWO), "musl", ask)
+    assert [one.then for one in found.asked] == ["waits for another answer", "ends here: answered"]
+
+
+async def test_a_second_attempt_asks_again():
+    for libc, again in (("glibc", "asks it again"), ("musl", "asks all servers again")):
+        found = await walk("x.", (types.A,), Resolv((SERVER,)), libc, words("* drop"))
+        assert [one.then.partition(":")[0] for one in found.asked] == [again, "ends here"]
 
 
 @pytest.mark.parametrize(("libc", "hangs"), [("glibc", True), ("musl", False)])
