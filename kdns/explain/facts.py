@@ -188,7 +188,9 @@ class Facts:
     """When this was gathered; of a dump, the newest time in it. Empty where manifests name none."""
     namespaces: Mapping[str, NamespaceFact] = field(default_factory=dict)
     services: Mapping[str, ServiceFact] = field(default_factory=dict)
-    """By `namespace/name`, of all namespaces: the nearest name may be in another one."""
+    """By `namespace/name`, of all namespaces: the nearest name may be in another one. Look through
+    the keys: inside a server that has 10,000, values are made as they are looked at, and all of
+    them would hold its loop for 80 ms. So it is with `slices`."""
     slices: Mapping[str, tuple[SliceFact, ...]] = field(default_factory=dict)
     """By `namespace/service`. No slices is an empty tuple; what is not here was not asked for."""
     pods: Mapping[str, tuple[PodFact, ...]] = field(default_factory=dict)
