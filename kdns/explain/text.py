@@ -12,6 +12,7 @@ from typing import Final
 
 from kdns.client.search import Asked, Walk
 from kdns.explain.reasons.replies import Step, read
+from kdns.explain.reasons.serverside import extended, plainly, spoken
 from kdns.explain.reasons.words import lasting
 from kdns.explain.said import Explanation, Reason, Trace
 from kdns.wire import types
@@ -20,6 +21,7 @@ STEPS: Final = 12
 """Rows of a way; of the rest the number."""
 LINES: Final = 8
 """Lines of evidence, and of each other list."""
+COMMANDS: Final = 5
 LONGEST: Final = 400
 """Characters of one piece of text."""
 GOOD: Final = frozenset({"resolves", "nothing-wrong"})
@@ -60,8 +62,8 @@ def render(found: Explanation, *, width: int = 100, colour: bool = False) -> str
     ]
     sections: tuple[tuple[str, str, Iterable[str]], ...] = (
         ("why:", "- ", first.evidence),
-        ("also:", "- ", _unique((one.says for one in others), ())),
-        ("next:", "$ ", _unique((c for one in found.reasons for c in one.next), ())),
+        ("also:", "- ", [one.says for one in others]),
+        ("next:", "$ ", _commands(found.reasons)),
         ("not known:", "- ", found.unknown),
     )
     for title, mark, texts in sections:
@@ -136,6 +138,8 @@ def _way(
         lines.append(line.rstrip())
         for text in (*beside, *row.notes):
             lines += [_painted(part, _DIM, colour) for part in _wrapped("      ", text, width)]
+    if not rows:
+        lines.append("  nothing: it is told at once")
     end = walk.outcome if walk.outcome != "answered" else ""
     if end:
         told = f"  the application is told: {end}" + (f" ({walk.says})" if walk.says else "")
@@ -181,15 +185,19 @@ def _took(asked: Sequence[Asked]) -> str:
 
 
 def _notes(steps: Sequence[Step], traces: Sequence[Trace]) -> Iterator[str]:
-    for step in steps:
-        for code, text in step.ede:
-            yield f"extended error {code}{f': {text}' if text else ''}"
+    told = ""
+    for pair in (pair for step in steps for pair in step.ede):
+        yield extended(*pair)
+    for pair in (pair for trace in traces for pair in trace.ede):
+        yield extended(*pair)
     for trace in traces:
         for visit in trace.visits:
-            for note in visit.notes:
+            for note in spoken(visit):
+                told += note
                 yield f"{visit.plugin}: {note}"
-        if trace.error:
-            yield f"{trace.plugin or 'error'}: {trace.error}"
+        error = plainly(trace.error)
+        if error and error not in told:
+            yield f"{trace.plugin or 'error'}: {error}"
 
 
 def _section(
@@ -222,8 +230,10 @@ def _wrapped(head: str, text: str, width: int) -> list[str]:
     ) or [head.rstrip()]
 
 
-def _unique(texts: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
-    return tuple(one for one in dict.fromkeys(texts) if one not in set(known))
+def _commands(reasons: Sequence[Reason]) -> list[str]:
+    """Those of the first reason, then those of the others that are none of its good ends."""
+    telling = [*reasons[:1], *(one for one in reasons[1:] if one.id not in GOOD)]
+    return list(dict.fromkeys(command for one in telling for command in one.next))[:COMMANDS]
 
 
 def _painted(text: str, style: str, colour: bool) -> str:

@@ -11,6 +11,7 @@ from kdns.client.search import Walk
 from kdns.explain.facts import EndpointFact, Facts, PodFact, ServiceFact, SliceFact
 from kdns.explain.reasons.replies import Step, read
 from kdns.explain.reasons.subject import Subject, subject
+from kdns.explain.reasons.words import command
 from kdns.explain.said import Connection, Trace
 
 OVER = ("Succeeded", "Failed")
@@ -59,6 +60,11 @@ class Case:
         """What happened in the server for a step."""
         found = self.traces.get((step.name, step.type)) if step else None
         return found or Trace("")
+
+    def codes(self, step: Step | None) -> frozenset[int]:
+        """The EDE codes of a step, be it that they were not asked for."""
+        told = step.codes if step else frozenset()
+        return told | {code for code, _ in self.trace_of(step).ede}
 
     @property
     def walk(self) -> Walk | None:
@@ -115,6 +121,12 @@ class Case:
             for kind in kinds
             if kind in self.facts.unknown
         )
+
+
+def again(case: Case, name: str, *flags: str) -> str:
+    """The command that explains another name to the same asker."""
+    who = f"{case.asker.namespace}/{case.asker.name}" if case.asker else ""
+    return command("kdns", "explain", name, case.type, *(("--from", who) if who else ()), *flags)
 
 
 def selected(service: ServiceFact, facts: Facts) -> tuple[PodFact, ...]:

@@ -1,6 +1,7 @@
 """The order in which reasons count: what keeps an answer away first, what is worth knowing last.
 
-Every reason is tried; those that hold are told. The first is the first line of an explanation.
+Of each family the first reason that holds is told; the first of all is the first line of an
+explanation.
 """
 
 from collections.abc import Callable
@@ -25,9 +26,9 @@ from kdns.explain.said import Reason
 
 Judge = Callable[[Case], Reason | None]
 
+NONE: Final[tuple[Judge, ...]] = (spelling.impossible, spelling.address_as_name)
+"""Why there is nothing to look up, and no more to say."""
 UNASKED: Final[tuple[Judge, ...]] = (
-    spelling.impossible,
-    spelling.address_as_name,
     dnsserver.node_resolver,
     dnsserver.dns_forbidden,
     dnsserver.dns_pods_down,
@@ -42,6 +43,9 @@ ANSWERS: Final[tuple[Judge, ...]] = (
     shadow.answered_by_plugin,
     shadow.shadowed_by_service,
     shadow.shadowed_by_search_domain,
+)
+"""Why somebody else answers, or nobody may."""
+ABSENT: Final[tuple[Judge, ...]] = (
     spelling.trailing_dot,
     existence.other_zone,
     spelling.illegal_service,
@@ -51,14 +55,19 @@ ANSWERS: Final[tuple[Judge, ...]] = (
     existence.no_such_service,
     serverside.left_out,
     existence.pod_name,
+)
+"""Why there is nothing of that name."""
+LEADS: Final[tuple[Judge, ...]] = (
     external.external_name_loops,
     external.external_name_is_address,
-)
-"""Why the answer is what it is."""
-BEHIND: Final[tuple[Judge, ...]] = (
     freshness.stale_cache,
     serverside.upstream_failed,
     external.external_name_dead,
+    serverside.not_served,
+    serverside.server_failed,
+)
+"""Why it does not resolve where it leads out of the cluster."""
+EMPTY: Final[tuple[Judge, ...]] = (
     ports.no_such_port,
     freshness.controller_silent,
     endpoints.endpoint_not_ready,
@@ -69,18 +78,19 @@ BEHIND: Final[tuple[Judge, ...]] = (
     endpoints.all_published,
     endpoints.nobody_writes_endpoints,
     endpoints.endpoints_empty,
-    freshness.stale,
-    freshness.behind,
+)
+"""Why nothing is behind it."""
+OLD: Final[tuple[Judge, ...]] = (freshness.stale, freshness.behind)
+"""Why the server does not know better."""
+REACHED: Final[tuple[Judge, ...]] = (
     ports.target_port_absent,
     reach.connection_forbidden,
     reach.connection_failed,
     ports.target_port_undeclared,
-    freshness.endpoints_late,
-    serverside.not_served,
-    serverside.server_failed,
-    spelling.libcs_differ,
 )
-"""What is behind the name, or whoever the server asks."""
+"""Why a connection to it fails."""
+ODD: Final[tuple[Judge, ...]] = (freshness.endpoints_late, spelling.libcs_differ)
+"""What else is not as it should be."""
 ENDS: Final[tuple[Judge, ...]] = (
     ends.no_data,
     ends.not_judged,
@@ -91,23 +101,30 @@ ENDS: Final[tuple[Judge, ...]] = (
     ends.no_walk,
     ends.undecided,
 )
-"""How it ended: the first of these that holds is told where nothing above does."""
+"""How it ended, told where it was answered, or nothing above holds."""
 NOTES: Final[tuple[Judge, ...]] = (
     endpoints.publishes_unready,
     freshness.endpoints_were_late,
 )
 """Worth knowing, whatever else is so."""
 
+FAMILIES: Final = (UNASKED, ANSWERS, ABSENT, LEADS, EMPTY, OLD, REACHED, ODD)
+
 
 def diagnose(case: Case) -> tuple[Reason, ...]:
-    """The reasons, the most telling first; never none."""
-    found = [reason for judge in (*UNASKED, *ANSWERS, *BEHIND) if (reason := judge(case))]
+    """The reasons, the most telling first, one of each family; never none."""
+    if nothing := _first(NONE, case):
+        return (nothing,)
+    found = [reason for family in FAMILIES if (reason := _first(family, case))]
     if not found or case.is_answered:
-        ended = next((reason for judge in ENDS if (reason := judge(case))), None)
+        ended = _first(ENDS, case)
         found += [ended] if ended else []
     found += [reason for judge in NOTES if (reason := judge(case))]
-    return tuple({reason.id: reason for reason in reversed(found)}[one] for one in _ids(found))
+    unique: dict[str, Reason] = {}
+    for reason in found:
+        unique.setdefault(reason.id, reason)
+    return tuple(unique.values())
 
 
-def _ids(found: list[Reason]) -> list[str]:
-    return list(dict.fromkeys(reason.id for reason in found))
+def _first(family: tuple[Judge, ...], case: Case) -> Reason | None:
+    return next((reason for judge in family if (reason := judge(case))), None)

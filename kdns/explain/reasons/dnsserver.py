@@ -26,7 +26,12 @@ def dns_forbidden(case: Case) -> Reason | None:
         return None
     names = over["UDP"]
     direction = "egress of" if names[0].startswith(f"{pod.namespace}/") else "access to"
-    says = f"NetworkPolicy {listed(names)} forbids DNS: {direction} pod {pod.namespace}/{pod.name}"
+    says = (
+        f"NetworkPolicy {names[0]} forbids"
+        if len(names) == 1
+        else (f"NetworkPolicies {listed(names)} forbid")
+    )
+    says += f" DNS: {direction} pod {pod.namespace}/{pod.name}"
     says += f" to port 53/{' and 53/'.join(over)} of the DNS pods is not allowed"
     return Reason(
         "policy-forbids-dns",

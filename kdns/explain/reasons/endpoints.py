@@ -66,7 +66,8 @@ def none_ready(case: Case) -> Reason | None:
     says = f"none of the {counted(len(pods), 'pod')} of service {_of(case)} is ready"
     if len(pods) == 1:
         says = f"the only pod of service {_of(case)} is not ready"
-    age = since(_condition(worst, "Ready").since, case.facts.now)
+    began = _condition(worst, "Ready").since or _condition(worst, "PodScheduled").since
+    age = since(began, case.facts.now)
     says += f"{age}: {named} {why}"
     evidence = [line for pod in pods[:3] for line in _lines(pod)]
     return Reason(id_, says, tuple(evidence[:6]), _commands(case, worst, id_))
@@ -167,7 +168,7 @@ def _cause(pod: PodFact) -> tuple[str, str]:
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.status == "False":
         why = scheduled.message or scheduled.reason or "no reason given"
-        return "pods-pending", f"cannot be scheduled: {why}"
+        return "pods-pending", f"cannot be scheduled: {why.rstrip('.')}"
     for one in pod.containers:
         found = _waits(one)
         if found:

@@ -1,6 +1,6 @@
 """How a look-up ended, where nothing else tells more: it resolves, no data, no such name."""
 
-from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.case import Case, again
 from kdns.explain.reasons.ports import shown
 from kdns.explain.reasons.serverside import evidence
 from kdns.explain.reasons.words import command, counted, kubectl, listed
@@ -34,7 +34,7 @@ def no_data(case: Case) -> Reason | None:
             says = f"headless service {wanted.key} has no {family} endpoint that is ready, so it "
             says += f"has no {case.type} record"
             lines.append(f"endpoints: {listed(a for e in case.endpoints for a in e.addresses)}")
-    return Reason("no-such-type", says, tuple(lines), tuple(commands) or _again(case))
+    return Reason("no-such-type", says, tuple(lines), tuple(commands) or _dig(case))
 
 
 def resolves(case: Case) -> Reason | None:
@@ -85,7 +85,7 @@ def no_such_name(case: Case) -> Reason | None:
         if len(case.steps) > 1
         else f"{typed} {what}: {who} (NXDOMAIN)",
         evidence(step, case.trace),
-        (command("dig", f"{typed}.", case.type), command("kdns", "explain", f"{typed}.")),
+        (command("dig", f"{typed}.", case.type), again(case, f"{typed}.")),
     )
 
 
@@ -97,7 +97,7 @@ def undecided(case: Case) -> Reason | None:
         "unexplained",
         f"{heard}; nothing that is known of the cluster tells why",
         (*lines, *(f"{kind} could not be read: {why}" for kind, why in case.facts.unknown.items())),
-        _again(case),
+        _dig(case),
     )
 
 
@@ -168,9 +168,9 @@ def _try(case: Case) -> tuple[str, ...]:
     service = case.service
     if service is None or not service.ports or case.connections:
         return ()
-    return (command("kdns", "explain", case.name, case.type, "--connect"),)
+    return (again(case, case.name, "--connect"),)
 
 
-def _again(case: Case) -> tuple[str, ...]:
+def _dig(case: Case) -> tuple[str, ...]:
     typed = case.name.rstrip(".")
     return (command("dig", f"{typed}.", case.type), command("dig", f"{typed}.", "ANY"))

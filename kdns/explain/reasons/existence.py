@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 
 from kdns.explain.facts import ServiceFact
-from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.case import Case, again
 from kdns.explain.reasons.words import command, kubectl, listed, nearest, since
 from kdns.explain.said import Reason
 
@@ -65,6 +65,7 @@ def no_such_service(case: Case) -> Reason | None:
         (
             kubectl(wanted.namespace, "get", "services"),
             *(_retry(case, one) for one in elsewhere[:1]),
+            *(again(case, f"{one}.{wanted.namespace}") for one in near[:1] if not elsewhere),
         ),
     )
 
@@ -93,7 +94,9 @@ def other_zone(case: Case) -> Reason | None:
     if wanted.kind != "foreign" or case.is_answered:
         return None
     ours = case.facts.zones[0].rstrip(".") if case.facts.zones else "cluster.local"
-    says = f"{case.name} is a name below {wanted.zone}, and this cluster's zone is {ours}"
+    says = (
+        f"{case.name} is a name below {wanted.zone.rstrip('.')}, and this cluster's zone is {ours}"
+    )
     if f"{wanted.namespace}/{wanted.service}" in case.facts.services:
         says += f": {wanted.service}.{wanted.namespace}.svc.{ours} is the name here"
     return Reason(
@@ -101,9 +104,7 @@ def other_zone(case: Case) -> Reason | None:
         says,
         (f"zones served: {listed(case.facts.zones)}",),
         (
-            command(
-                "kdns", "explain", f"{wanted.service}.{wanted.namespace}.svc.{ours}", case.type
-            ),
+            again(case, f"{wanted.service}.{wanted.namespace}.svc.{ours}"),
             "kubectl -n kube-system get configmap coredns -o yaml",
         ),
     )
@@ -123,6 +124,8 @@ def pod_name(case: Case) -> Reason | None:
         )
     pods = case.facts.pods.get(wanted.namespace, ())
     owner = next((one for one in pods if address in one.addresses), None)
+    if owner and case.facts.server.pods not in ("", "disabled"):
+        return None
     if owner:
         return Reason(
             "pod-names-disabled",
@@ -201,8 +204,7 @@ def here(case: Case) -> str:
 
 
 def _retry(case: Case, namespace: str) -> str:
-    asker = ("--from", f"{case.asker.namespace}/{case.asker.name}") if case.asker else ()
-    return command("kdns", "explain", spelled(case, namespace), case.type, *asker)
+    return again(case, spelled(case, namespace))
 
 
 def _alike(case: Case) -> list[str]:

@@ -4,10 +4,11 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from kdns.explain.facts import ServiceFact
-from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.case import Case, again
 from kdns.explain.reasons.existence import no_such_namespace, no_such_service
+from kdns.explain.reasons.serverside import evidence
 from kdns.explain.reasons.subject import parse
-from kdns.explain.reasons.words import command, kubectl
+from kdns.explain.reasons.words import kubectl
 from kdns.explain.said import Reason
 
 
@@ -19,7 +20,7 @@ def external_name_loops(case: Case) -> Reason | None:
     loop = chain[chain.index(chain[-1]) :]
     return Reason(
         "external-name-loop",
-        f"service {chain[0]} is an ExternalName that leads in a circle: {' → '.join(loop)}",
+        f"service {chain[0]} is an ExternalName that leads in a circle: {' -> '.join(loop)}",
         tuple(
             f"{key}: externalName {case.facts.services[key].external_name}"
             for key in dict.fromkeys(chain)
@@ -64,7 +65,7 @@ def external_name_dead(case: Case) -> Reason | None:
     says = f"service {service.namespace}/{service.name} leads to {target}, "
     commands = [
         kubectl(service.namespace, "get", "service", service.name, "-o", "yaml"),
-        command("kdns", "explain", f"{target}.", case.type),
+        again(case, f"{target}."),
     ]
     if ours is not None:
         there = replace(case, name=f"{target}.", walks=(), traces={}, connections=())
@@ -74,14 +75,11 @@ def external_name_dead(case: Case) -> Reason | None:
         return Reason("external-name-dead", f"{says}and {why.says}", why.evidence, tuple(commands))
     if case.step is None:
         return None
-    heard = f"{case.step.question}: {case.step.said}"
-    if case.step.codes:
-        heard += f" (EDE {', '.join(str(code) for code in sorted(case.step.codes))})"
     says += "which does not resolve"
     asked = [one.plugin for one in case.trace.visits]
     if case.trace.visits and not {"forward", "grpc", "file", "hosts", "secondary"} & set(asked):
         says += ": this server forwards it to nobody"
-    return Reason("external-name-dead", says, (heard, *_notes(case)), tuple(commands))
+    return Reason("external-name-dead", says, evidence(case.step, case.trace), tuple(commands))
 
 
 def followed(case: Case) -> list[str]:
@@ -112,7 +110,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _notes(case: Case) -> tuple[str, ...]:
-    return tuple(f"{one.plugin}: {note}" for one in case.trace.visits for note in one.notes)

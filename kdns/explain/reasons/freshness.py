@@ -4,6 +4,7 @@ from typing import Final
 
 from kdns.explain.facts import PodFact, SliceFact
 from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.serverside import extended
 from kdns.explain.reasons.words import (
     between,
     counted,
@@ -30,7 +31,12 @@ _CONTROLLER = (
 def stale(case: Case) -> Reason | None:
     """What the server knows is old."""
     server = case.facts.server
-    told = [(code, text) for step in case.steps for code, text in step.ede if code in _STALE]
+    told = [
+        (code, text)
+        for step in case.steps
+        for code, text in (*step.ede, *case.trace_of(step).ede)
+        if code in _STALE
+    ]
     if not told and not (
         server.failure or server.is_silent or server.stale_s or server.is_restored
     ):
@@ -47,7 +53,9 @@ def stale(case: Case) -> Reason | None:
         says += "the server answers from a snapshot, it has not reached the API server yet"
     else:
         says += next((text for _, text in told if text), "the server says so (EDE 3)")
-    evidence = [f"extended error {code}{f': {text}' if text else ''}" for code, text in told]
+    evidence = [extended(code, text) for code, text in told]
+    if server.stale_s > 0:
+        evidence.append(f"the API server was last heard of {lasting(server.stale_s)} ago")
     if server.is_restored and server.failure:
         evidence.append("it answers from a snapshot")
     return Reason(
@@ -65,7 +73,7 @@ def stale_cache(case: Case) -> Reason | None:
     """The cache answered with what is over, since who it asks does not answer."""
     for step in case.steps:
         trace = case.trace_of(step)
-        if step.codes & _STALE and trace.plugin == "cache":
+        if case.codes(step) & _STALE and trace.plugin == "cache":
             notes = tuple(f"cache: {n}" for v in trace.visits if v.plugin == "cache"
                           for n in v.notes)  # fmt: skip
             return Reason(

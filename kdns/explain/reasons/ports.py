@@ -1,7 +1,7 @@
 """Ports: names that SRV questions ask for, and where a service's ports lead in the pods."""
 
 from kdns.explain.facts import PodFact, PortFact
-from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.case import Case, again
 from kdns.explain.reasons.words import kubectl, listed, nearest, pairs
 from kdns.explain.said import Reason
 
@@ -98,7 +98,7 @@ def target_port_undeclared(case: Case) -> Reason | None:
                 "trying",
             ),
             (
-                f"kdns explain {_quoted(case)} --connect",
+                again(case, _quoted(case), "--connect"),
                 kubectl(service.namespace, "get", "service", service.name, "-o", "yaml"),
             ),
         )

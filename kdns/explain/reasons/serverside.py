@@ -1,9 +1,11 @@
 """What lies with the server and those it asks: policy, upstreams, a zone that nobody serves."""
 
+import re
+
 from kdns.explain.reasons.case import Case
 from kdns.explain.reasons.replies import Step
 from kdns.explain.reasons.words import command, listed
-from kdns.explain.said import Reason, Trace
+from kdns.explain.said import Reason, Trace, Visit
 from kdns.wire import types
 
 POLICIES = ("acl", "tenant", "guard", "ratelimit", "fair", "shed", "tsig", "any", "cookies")
@@ -11,6 +13,18 @@ CONFIG = "kubectl -n kube-system get configmap coredns -o yaml"
 _FORBID = frozenset({types.EDE_BLOCKED, types.EDE_FILTERED, types.EDE_PROHIBITED})
 _NO_UPSTREAM = frozenset({types.EDE_NO_REACHABLE, types.EDE_NETWORK_ERROR})
 _UPSTREAM = ("forward", "grpc", "secondary")
+_SOCKET = re.compile(r"(?:read|write|dial) (udp|tcp) (?:[^ ]+->)?([^ ]+): (?:read: |write: )?")
+_EXTENDED = {
+    types.EDE_STALE_ANSWER: "stale answer",
+    types.EDE_NOT_READY: "not ready",
+    types.EDE_BLOCKED: "blocked",
+    types.EDE_FILTERED: "filtered",
+    types.EDE_PROHIBITED: "prohibited",
+    types.EDE_STALE_NXDOMAIN: "stale NXDOMAIN",
+    types.EDE_NOT_AUTHORITATIVE: "not authoritative",
+    types.EDE_NO_REACHABLE: "no reachable authority",
+    types.EDE_NETWORK_ERROR: "network error",
+}
 
 
 def policy(case: Case) -> Reason | None:
@@ -18,12 +32,14 @@ def policy(case: Case) -> Reason | None:
     for step in _refused(case):
         trace = case.trace_of(step)
         by = trace.plugin if trace.plugin in POLICIES else ""
-        if not by and not step.codes & _FORBID:
+        if not by and not case.codes(step) & _FORBID:
             continue
         who = f"{by} in server block {trace.block}" if by else "the server's policy"
-        how = "REFUSED" if step.rcode == "REFUSED" else f"{step.rcode}, which is not the truth,"
-        says = f"{who} does not let {step.question} be answered: it says {how}"
-        return Reason("policy", f"{says} to this client", evidence(step, trace), (CONFIG,))
+        whom = f"pod {case.asker.namespace}/{case.asker.name}" if case.asker else "this client"
+        says = f"{who} refuses to answer {step.question} for {whom}"
+        if step.rcode != "REFUSED":
+            says = f"{who} answers {step.question} for {whom} with {step.said} in place of what is"
+        return Reason("policy", says, evidence(step, trace), (CONFIG,))
     return None
 
 
@@ -32,9 +48,7 @@ def upstream_failed(case: Case) -> Reason | None:
     for step in () if case.is_answered else case.steps:
         trace = case.trace_of(step)
         by = trace.plugin in _UPSTREAM
-        if step.rcode not in ("SERVFAIL", "REFUSED") or not (by or step.codes & _NO_UPSTREAM):
-            continue
-        if not by and not trace.visits and not step.codes & _NO_UPSTREAM:
+        if step.rcode not in ("SERVFAIL", "REFUSED") or not (by or case.codes(step) & _NO_UPSTREAM):
             continue
         whose = next((note for one in trace.visits if one.plugin in _UPSTREAM
                       for note in one.notes), "")  # fmt: skip
@@ -42,14 +56,14 @@ def upstream_failed(case: Case) -> Reason | None:
         how = said or "no upstream could be reached"
         if step.rcode == "REFUSED":
             how = said or "the upstream says REFUSED"
-        says = f"the upstream for {step.name} failed: {how}"
+        says = f"the upstream for {step.name} failed: {plainly(how)}"
         return Reason(
             "upstream-failed",
             says,
             evidence(step, trace),
             (
                 CONFIG,
-                command("dig", "@UPSTREAM", step.name, types.type_name(step.type)),
+                *_asked_directly(step, how),
                 "kubectl -n kube-system logs -l k8s-app=kube-dns --tail=50",
             ),
         )
@@ -62,7 +76,7 @@ def not_served(case: Case) -> Reason | None:
     is_told = step is not None and step.rcode in ("REFUSED", "SERVFAIL")
     if step is None or not is_told or case.trace.plugin or case.is_answered:
         return None
-    is_unserved = types.EDE_NOT_AUTHORITATIVE in step.codes
+    is_unserved = types.EDE_NOT_AUTHORITATIVE in case.codes(step)
     if not is_unserved and not (case.traces and not case.trace.error):
         return None
     return Reason(
@@ -78,7 +92,7 @@ def not_synced(case: Case) -> Reason | None:
     """The server has not yet read the cluster."""
     server = case.facts.server
     step = case.step
-    is_told = step is not None and types.EDE_NOT_READY in step.codes
+    is_told = step is not None and types.EDE_NOT_READY in case.codes(step)
     if (server.has_synced or not server.is_kdns) and not is_told:
         return None
     if case.is_answered:
@@ -100,6 +114,8 @@ def server_failed(case: Case) -> Reason | None:
     """A failure for which nothing above was the cause."""
     step = case.step
     if step is None or case.is_answered or step.rcode in ("", "NOERROR", "NXDOMAIN"):
+        return None
+    if case.trace.plugin in POLICIES or case.codes(step) & _FORBID:
         return None
     why = case.trace.error or next((text for _, text in step.ede if text), "")
     by = f" (plugin {case.trace.plugin})" if case.trace.plugin else ""
@@ -131,14 +147,38 @@ def left_out(case: Case) -> Reason | None:
 def evidence(step: Step, trace: Trace) -> tuple[str, ...]:
     """What a step and the plugins say."""
     lines = [f"{step.question}: {step.said}"]
-    lines += [
-        f"extended error {code}{f': {text}' if text else ''}"
-        for code, text in dict.fromkeys((*step.ede, *trace.ede))
-    ]
-    lines += [f"{one.plugin}: {note}" for one in trace.visits for note in one.notes]
-    if trace.error:
-        lines.append(f"{trace.plugin or 'the server'} says: {trace.error}")
+    lines += [extended(code, text) for code, text in (*step.ede, *trace.ede)]
+    lines += [f"{one.plugin}: {note}" for one in trace.visits for note in spoken(one)]
+    error = plainly(trace.error)
+    if error and not any(error in line for line in lines):
+        lines.append(f"{trace.plugin or 'the server'}: {error}")
     return tuple(dict.fromkeys(lines))
+
+
+def extended(code: int, text: str) -> str:
+    """An extended error in words."""
+    what = f"extended error {code}" + (f", {_EXTENDED[code]}" if code in _EXTENDED else "")
+    return f"{what}: {text}" if text else what
+
+
+def spoken(visit: Visit) -> list[str]:
+    """What a plugin says, but for its extended errors, which are told by themselves."""
+    return [plainly(note) for note in visit.notes if not note.startswith("EDE ")]
+
+
+def plainly(text: str) -> str:
+    """`read udp 10.0.0.1:4711->10.0.0.2:53: i/o timeout` as `10.0.0.2:53 (udp): i/o timeout`."""
+    return _SOCKET.sub(r"\2 (\1): ", text)
+
+
+def _asked_directly(step: Step, how: str) -> tuple[str, ...]:
+    """The upstream that failed asked by hand, where it is named."""
+    named = _SOCKET.search(how)
+    host, colon, port = named[2].rpartition(":") if named else ("", "", "")
+    if not colon or not port.isdecimal():
+        return ()
+    ask = ("dig", f"@{host.strip('[]')}", "-p", port, step.name, types.type_name(step.type))
+    return (command(*ask),)
 
 
 def _refused(case: Case) -> list[Step]:
@@ -146,5 +186,5 @@ def _refused(case: Case) -> list[Step]:
         step
         for step in case.steps
         if step.rcode == "REFUSED"
-        or (step.rcode in ("NXDOMAIN", "NOERROR") and step.codes & _FORBID)
+        or (step.rcode in ("NXDOMAIN", "NOERROR") and case.codes(step) & _FORBID)
     ]

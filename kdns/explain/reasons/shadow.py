@@ -1,6 +1,6 @@
 """Names that something answers before, or instead of, what was meant."""
 
-from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.case import Case, again
 from kdns.explain.reasons.subject import CLASSIC
 from kdns.explain.reasons.words import command, counted, kubectl, listed
 from kdns.explain.said import Reason
@@ -26,7 +26,7 @@ def shadowed_by_service(case: Case) -> Reason | None:
             f"with a dot at the end, {typed}. is asked for alone",
         ),
         (
-            command("kdns", "explain", f"{typed}.", case.type),
+            again(case, f"{typed}."),
             kubectl(wanted.namespace, "get", "service", wanted.service),
         ),
     )
@@ -54,7 +54,7 @@ def shadowed_by_search_domain(case: Case) -> Reason | None:
         (*_answered(case),),
         (
             command("dig", f"surely-not-there.{end}", case.type),
-            *((command("kdns", "explain", f"{typed}.", case.type),) if dots else ()),
+            *((again(case, f"{typed}."),) if dots else ()),
         ),
     )
 
@@ -62,7 +62,7 @@ def shadowed_by_search_domain(case: Case) -> Reason | None:
 def answered_by_plugin(case: Case) -> Reason | None:
     """A plugin other than kubernetes answers a name of the cluster's zone."""
     wanted, trace, step = case.subject, case.trace, case.step
-    if step is None or not wanted.zone:
+    if step is None or not wanted.zone or wanted.kind == "foreign":
         return None
     renamed = next(
         (one for one in trace.visits if one.name.lower() != step.name.lower()
@@ -109,7 +109,7 @@ def search_wastes(case: Case) -> Reason | None:
             "a dot at the end, or ndots: 2 in the pod's dnsConfig, spares them; kdns' autopath "
             "answers them in one",
         ),
-        (command("kdns", "explain", f"{typed}.", case.type),),
+        (again(case, f"{typed}."),),
     )
 
 

@@ -3,7 +3,7 @@
 import re
 from ipaddress import ip_address
 
-from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.case import Case, again
 from kdns.explain.reasons.subject import parse
 from kdns.explain.reasons.words import command, counted, kubectl, nearest
 from kdns.explain.said import Reason
@@ -98,7 +98,7 @@ def trailing_dot(case: Case) -> Reason | None:
                     f"the dot at the end of {case.name} makes it a whole name, so the search path "
                     f"is not used: {bare} without the dot is service {found.key}",
                     (f"asked: {bare}.; meant: {found.name}",),
-                    (command("kdns", "explain", bare, case.type),),
+                    (again(case, bare),),
                 )
     return None
 
@@ -113,16 +113,14 @@ def libcs_differ(case: Case) -> Reason | None:
         return None
     good, bad = (glibc, musl) if glibc.outcome == "answered" else (musl, glibc)
     who = {"glibc": "glibc (Debian, Red Hat)", "musl": "musl (Alpine)"}
-    last = bad.asked[-1].then if bad.asked else ""
     return Reason(
         "libcs-differ",
         f"{case.name} resolves with {who[good.libc]} and not with {who[bad.libc]}, which ends with "
         f"{bad.says or bad.outcome} after {counted(len(bad.asked), 'question')}",
         (
             f"{good.libc} is answered for {good.name}",
-            *((f"{bad.libc}: {last}",) if last else ()),
             f"it has {counted(case.name.rstrip('.').count('.'), 'dot')}; musl does not search "
             "when that is ndots or more, and stops at the first failure",
         ),
-        (command("kdns", "explain", good.name, case.type),),
+        (again(case, good.name),),
     )
