@@ -163,9 +163,10 @@ async def _(case: Case) -> None:
     needs=("big",),
 )
 async def _(case: Case) -> None:
-    reply = await case.ask(case.target.big)
-    size = len(reply.packet)
-    case.expect(size <= 512, "512 octets at most", f"{size} octets\n{reply}")
+    for flags in (types.RD, 0):
+        reply = await case.ask(case.target.big, flags=flags)
+        size = len(reply.packet)
+        case.expect(size <= 512, "512 octets at most", f"{size} octets\n{reply}")
 
 
 @MESSAGES.clause(

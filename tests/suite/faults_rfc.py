@@ -105,7 +105,17 @@ def odd_octets(said: Said) -> bool:
 
 def below_missing(said: Said) -> bool:
     """Below a name that does not exist."""
-    return ".missing-" in said.name
+    return ".missing-" in said.name and outside_svc(said)
+
+
+def outside_svc(said: Said) -> bool:
+    """About no name of services."""
+    return ".svc." not in said.name and said.message is not None
+
+
+def undesired(said: Said) -> bool:
+    """Asked without RD."""
+    return not bits(types.RD)(said)
 
 
 def upper(said: Said) -> bool:
@@ -133,8 +143,8 @@ def folded(query: bytes, is_tcp: bool) -> tuple[bytes, bool]:
 
 
 def as_over_tcp(query: bytes, is_tcp: bool) -> tuple[bytes, bool]:
-    """What has no EDNS is answered as if there were no limit."""
-    return query, is_tcp or (b"\4many" in query[:18] and not query[11])
+    """What has neither EDNS nor RD is answered as if there were no limit."""
+    return query, is_tcp or (b"\4many" in query[:18] and not query[11] and not query[2] & 1)
 
 
 FAULTS = (
@@ -176,19 +186,21 @@ FAULTS = (
     Fault("rfc1035-broken-name", where(every(udp, unreadable), rcode(types.SERVFAIL))),
     Fault("rfc1035-counts", where(counts(1, 1, 0, 1), rcode(types.SERVFAIL))),
     Fault("rfc2181-same-address", elsewhere=every(type_("HINFO"), name("cluster."))),
-    Fault("rfc2181-ttls", where(every(BIG, tcp, plain), changed(uneven))),
-    Fault("rfc2181-no-twins", where(every(BIG, tcp, plain), changed(twin))),
+    Fault("rfc2181-ttls", where(every(BIG, type_("A"), tcp, plain), changed(uneven))),
+    Fault("rfc2181-no-twins", where(every(BIG, type_("A"), tcp, plain), changed(twin))),
     Fault("rfc2181-ttl-31-bits", where(
         every(WEB, plain, type_("A")),
         lambda said: said.reply.replace(b"\xc0\x0c\0\1\0\1\0", b"\xc0\x0c\0\1\0\1\x80", 1),
     )),
-    Fault("rfc2181-tc", where(every(udp, plain), flags(take=types.TC))),
+    Fault("rfc2181-tc", where(every(udp, plain, undesired), flags(take=types.TC))),
     Fault("rfc2181-no-tc", where(every(udp, plain, WEB), flags(put=types.TC))),
     Fault("rfc3597-unknown-type", where(type_("TYPE1000"), rcode(types.NOTIMP))),
     Fault("rfc3597-unknown-record", where(
         every(counts(1, 0, 0, 1), lambda said: b"\xff\x0a" in said.query), rcode(types.FORMERR)
     )),
-    Fault("rfc2308-nxdomain", where(every(MISSING, code("NXDOMAIN")), rcode(types.NOERROR))),
+    Fault("rfc2308-nxdomain", where(
+        every(MISSING, outside_svc, code("NXDOMAIN")), rcode(types.NOERROR)
+    )),
     Fault("rfc2308-no-data", where(every(WEB, type_("MX")), rcode(types.NXDOMAIN))),
     Fault("rfc2308-nxdomain-soa", where(
         every(MISSING, code("NXDOMAIN")), without("authority", "SOA")
@@ -199,14 +211,14 @@ FAULTS = (
     Fault("rfc2308-aa", where(empty, flags(take=types.AA))),
     Fault("rfc2308-soa-owner", where(empty, changed(strange_owner))),
     Fault("rfc2308-ttl", where(empty, changed(longer))),
-    Fault("rfc2308-ttl-short", changed(long_lived)),
+    Fault("rfc2308-ttl-short", where(outside_svc, changed(long_lived))),
     Fault("rfc2308-no-referral", where(empty, changed(referring))),
     Fault("rfc8020-below", where(below_missing, rcode(types.NOERROR))),
     Fault("rfc8020-above", where(
         every(name("svc.cluster."), type_("TYPE65280")), rcode(types.NXDOMAIN)
     )),
     Fault("rfc8020-any-type", where(every(WEB, type_("TXT")), rcode(types.NXDOMAIN))),
-    Fault("rfc4343-match", where(upper, rcode(types.NXDOMAIN))),
+    Fault("rfc4343-match", where(every(upper, name("cluster.")), rcode(types.NXDOMAIN))),
     Fault("rfc4343-question", where(upper, lowered)),
     Fault("rfc4343-ascii-letters", rewrite=folded),
 )  # fmt: skip

@@ -15,7 +15,7 @@ import dns.message
 from tests.running import free_port
 
 HOST = "127.0.0.1"
-TIME_TO_CLOSE_S = 0.2
+TIME_TO_CLOSE_S = 0.05
 """How long a server dawdles that forgets its queries when the asker closes."""
 Ask = Callable[[bytes, bool], Awaitable[bytes | None]]
 """The right server: a packet, and whether it came over TCP."""
@@ -91,10 +91,31 @@ class Fault:
     """TCP: takes each segment for whole messages, and forgets a part of one."""
     takes_one: bool = False
     """TCP: heeds only the first message of a segment."""
-    has_tcp: bool = True
+    hangs_up: Callable[[Said], bool] = lambda said: False
+    """TCP: instead of which replies the connection is closed."""
+
+    def shows(self, exchange: "Exchange") -> bool:
+        """True when something else is said than the right server does, or in another way."""
+        query, tcp, reply = exchange
+        if self.rewrite(query, tcp) != (query, tcp):
+            return True
+        if reply is None:
+            return self.answers_silence(query, tcp) is not None
+        said = Said(query, reply, tcp)
+        if tcp and (self.is_of_streams or self.hangs_up(said)):
+            return True
+        return self.edit(said) != reply or self.elsewhere(said)
+
+    @property
+    def is_of_streams(self) -> bool:
+        """True when connections are what it spoils."""
+        closing = self.closes_after or self.closes_at_next or self.closes_at_error or self.idle_s
+        return bool(closing or self.drops_at_end or self.is_hasty or self.takes_one)
 
 
 RIGHT = Fault("none")
+Exchange = tuple[bytes, bool, bytes | None]
+"""A query, whether it came over TCP, and the right reply."""
 
 
 class Planted:
@@ -103,6 +124,8 @@ class Planted:
     def __init__(self, ask: Ask, fault: Fault = RIGHT) -> None:
         self.ask = ask
         self.fault = fault
+        self.heard: list[Exchange] = []
+        """What was asked, and the right replies."""
         self.errors: list[BaseException] = []
         """What went wrong with the faults themselves: there must be none."""
         self.port = free_port()
@@ -134,6 +157,7 @@ class Planted:
     async def right(self, query: bytes, *, tcp: bool) -> Said | None:
         """What the right server says to a query, or to what we take it for."""
         reply = await self.ask(*self.fault.rewrite(query, tcp))
+        self.heard.append((query, tcp, reply))
         return None if reply is None else Said(query, reply, tcp)
 
     def wrong(self, query: bytes, said: Said | None, *, tcp: bool) -> bytes | None:
@@ -195,9 +219,6 @@ class _Stream(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.server.joined(self)
-        if not self.server.fault.has_tcp:
-            transport.abort()
-            return
         self.server.spawn(self.serve())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -242,6 +263,8 @@ class _Stream(asyncio.Protocol):
             reply = self.server.wrong(query, said, tcp=True)
             if fault.drops_at_end:
                 await asyncio.sleep(0 if self.said else TIME_TO_CLOSE_S)
+            if said is not None and fault.hangs_up(said):
+                break
             if reply is None or self.transport.is_closing():
                 continue
             self.transport.write(len(reply).to_bytes(2, "big") + reply)
