@@ -59,13 +59,13 @@ class Bench:
     async def caught(self, fault: Fault) -> set[str]:
         """The clauses that fail with it."""
         async with self.planted(fault) as (server, target):
-            target = await survey(target)
+            found = await survey(target)
             tried = [
                 one
                 for one in CLAUSES.values()
                 if one.id == fault.clause or any(map(fault.shows, self.heard[one.id]))
             ]
-            verdicts = [await judge("", one, target) for one in tried]
+            verdicts = [await judge("", one, found) for one in tried]
         return failed(verdicts) | set(map(repr, server.errors))
 
 
