@@ -327,6 +327,20 @@ async def test_musl_does_not_wait_for_the_slower_server():
     assert [one.heard.error for one in found.asked] == ["it was not waited for", ""]
 
 
+@pytest.mark.parametrize(("libc", "count"), [("glibc", 7), ("musl", 1)])
+async def test_musl_searches_nothing_of_a_line_it_would_skip(libc, count):
+    """A pod's search domains may be more than musl reads, whoever put them together."""
+    resolv = Resolv((SERVER,), tuple(f"{'d' * 40}{at}.test" for at in range(6)), 5)
+    found = await walk("x", (types.A,), resolv, libc, words("* NXDOMAIN"))
+    assert len(found.asked) == count
+
+
+@pytest.mark.parametrize("libc", LIBCS)
+async def test_an_address_is_not_asked_for(libc):
+    found = await walk("10.1", PAIR, Resolv((SERVER,)), libc, words("* NXDOMAIN"))
+    assert (found.outcome, found.addresses, found.asked) == ("answered", ("10.0.0.1",), ())
+
+
 @pytest.mark.parametrize("libc", LIBCS)
 async def test_an_ask_that_fails_ends_the_walk_with_its_error(libc):
     async def ask(_nameserver, _packet, _transport):

@@ -167,6 +167,8 @@ CASES = {
     "later-servfail": Case(conf("ndots:2"), "x.y", {"x.y.a.test.": "NODATA", "x.y.": "SERVFAIL"}),
     "later-silence": Case(conf("ndots:2"), "x.y", {"x.y.a.test.": "SERVFAIL", "x.y.": "drop"}),
     "silence-then-found": Case(conf("ndots:2"), "x.y", {"x.y.a.test.": "drop", "x.y.": "A 10.0.0.1"}),
+    "servfail-and-nodata": Case(F, "x", {"x.a.test.": "SERVFAIL", "x.b.test.": "NODATA"}),
+    "nodata-and-servfail": Case(F, "x", {"x.a.test.": "NODATA", "x.b.test.": "SERVFAIL"}),
     "nodata-then-refused": Case(F, "x", {"x.a.test.": "NODATA", "x.b.test.": "REFUSED"}),
     # several servers
     **{
