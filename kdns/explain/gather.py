@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -81,10 +82,22 @@ def _content(name: str) -> bytes:
 def _take(name: str, content: bytes, heap: Heap) -> None:
     """Puts the objects of a file on the heap."""
     for one in _json(content, heap) or _documents(content):
+        where = f"{name}: {one.where}"
         if one.error:
-            heap.skip(f"{name}: {one.where}: {one.error}")
+            heap.skip(f"{where}: {one.error}")
         elif isinstance(one.thing, _Both):
-            heap.put(one.thing.known, f"{name}: {one.where}", one.thing.thing)
+            _put(one.thing, where, heap)
+
+
+def _put(both: _Both, where: str, heap: Heap) -> None:
+    """What somebody wrote and the server would skip is skipped here, too."""
+    try:
+        if not both.known.is_stored:
+            both.thing()
+    except ValueError as error:
+        heap.skip(f"{where}: {error}")
+    else:
+        heap.put(both.known, where, both.thing)
 
 
 def _json(content: bytes, heap: Heap) -> Iterator[documents.Document] | None:
@@ -137,5 +150,12 @@ def _make(body: object) -> _Both | None:
     known = parse(body)
     if known is None:
         return None
-    thing = parse_thing(body)  # here, for it may be wrong in the server's eyes alone
+    try:
+        thing = parse_thing(body)
+    except ValueError as error:
+        return _Both(known, partial(_refuse, str(error)))
     return _Both(known, lambda: thing)
+
+
+def _refuse(why: str) -> Thing | None:
+    raise ValueError(why)

@@ -6,6 +6,8 @@ import shutil
 from contextlib import aclosing
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kdns.cluster.selection import Selection
 from kdns.cluster.sources.manifests import Manifests
@@ -13,7 +15,7 @@ from kdns.cluster.store import Store, Synced
 from kdns.explain import stored
 from kdns.explain.gather import Unreadable, offline
 from kdns.lab.lab import Lab
-from tests.explain.test_reading import POD, SERVICE, SLICE
+from tests.explain.test_reading import POD, SERVICE, SLICE, spoiled
 
 MANIFESTS = """
 apiVersion: v1
@@ -193,6 +195,18 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_there(write):
     assert "shop/web" in facts.services
 
 
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_what_the_server_would_skip_is_skipped(write, form):
+    bad = {"kind": "Service", "metadata": {"name": "bad", "namespace": "shop"}}
+    bad["spec"] = {"ports": [{"port": 99999}]}
+    good = SERVICE | {"metadata": {"name": "good"}}
+    path = write(listed(bad, good) if form == "json" else f"{bad}\n---\n{good}")
+    facts = offline([path])
+    assert set(facts.services) == {"default/good"}
+    (line,) = facts.skipped
+    assert "Expected a port from 1 to 65535, got '99999'" in line
+
+
 def test_a_folder_is_read_as_the_server_reads_it(write, tmp_path):
     write(MANIFESTS)
     write(MANIFESTS.replace("shop", "hidden"), ".hidden.yaml")
@@ -210,6 +224,26 @@ def test_a_file_of_nothing_is_no_error(write, content):
 def test_a_file_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(Unreadable, match=r"missing\.yaml: No such file or directory$"):
         offline([str(tmp_path / "missing.yaml")])
+
+
+@given(st.lists(spoiled(), max_size=4), st.sampled_from(["list", "documents", "items"]))
+def test_no_rubbish_is_a_failure(tmp_path_factory, bodies, form):
+    path = tmp_path_factory.getbasetemp() / "rubbish.json"
+    if form == "documents":
+        path.write_text("\n---\n".join(map(json.dumps, bodies)))
+    else:
+        kind = "List" if form == "list" else "PodList"
+        path.write_text(json.dumps({"kind": kind, "items": bodies}))
+    facts = offline([str(path)])
+    assert len(facts.skipped) <= 21
+    assert all(key == f"{one.namespace}/{one.name}" for key, one in facts.services.items())
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_are_a_failure(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "bytes.yaml"
+    path.write_bytes(content)
+    assert offline([str(path)]).services == {}
 
 
 KUBECTL = shutil.which("kubectl")
