@@ -19,7 +19,7 @@ from kdns.cluster.sources.manifests import MAX_BYTES, is_manifest
 from kdns.cluster.store import Store
 from kdns.explain.around import Around, Found, around
 from kdns.explain.asking import Ask, Asker, Query, Recent
-from kdns.explain.facts import Facts, ServerFact, ServiceFact, SliceFact
+from kdns.explain.facts import Facts, NamespaceFact, ServerFact, ServiceFact, SliceFact
 from kdns.explain.gather import Unreadable, offline
 from kdns.explain.gather_live import ALL_S, at, keyed, lost, moment
 from kdns.explain.overlay import Overlay
@@ -50,6 +50,7 @@ class _Said:
     services: dict[str, ServiceFact | None] = field(default_factory=dict)
     """Of those in question; None for one that is not there."""
     slices: dict[str, tuple[SliceFact, ...]] = field(default_factory=dict)
+    spaces: Mapping[str, NamespaceFact] = field(default_factory=dict)
     facts: Facts = field(default_factory=Facts)
     """All that the Store has nothing of."""
 
@@ -115,6 +116,8 @@ class OfServer:
             over.compare_service(key, service)
         for key, slices in said.slices.items():
             over.compare_slices(key, slices)
+        for name, space in said.spaces.items():  # the Store does not know which are about to go
+            over.namespaces.put(name, space)
         return over
 
     def _kept(self, store: Store, now: float) -> Store:
@@ -166,7 +169,15 @@ class OfServer:
 
 async def _ask_services(ask: Ask, found: Wanted, here: Found, said: _Said) -> None:
     """What the API server says of the services in question."""
-    for space in sorted({key.partition("/")[0] for key in found.services}):
+    spaces = sorted({key.partition("/")[0] for key in found.services})
+    one_by_one = [Query("namespaces", fields=f"metadata.name={space}") for space in spaces]
+    said.spaces = {
+        one.name: one
+        for listed in await asyncio.gather(*map(ask, one_by_one))
+        for one in listed.facts
+        if isinstance(one, NamespaceFact)
+    }
+    for space in spaces:
         keys = [key for key in found.services if key.partition("/")[0] == space]
         listed = await ask(Query("services", space, pages=SERVICE_PAGES))
         known = keyed(listed)
@@ -191,6 +202,7 @@ def _of_files(found: Wanted, known: Facts) -> _Said:
     return _Said(
         {key: known.services[key] for key in keys},
         {key: known.slices[key] for key in keys if key not in known.derived},
+        known.namespaces,
         replace(known, unknown=unknown, only=()),
     )
 
