@@ -57,7 +57,7 @@ async def test_it_shows_what_the_server_says_of_itself(page: Page) -> None:
         await page.open(fake.url)
         await page.says("#link", "Live")
         await page.says("#version", "1.2.3")
-        await page.says("#health", "The cluster is followed live, last heard of just now.")
+        await page.says("#health", "The cluster is followed live: 3 services, 0 endpoints.")
         await page.says("#upstreams", "down")
         await page.says("#sources", "3 services")
         await page.says("#blocks", "forward . 192.0.2.1")

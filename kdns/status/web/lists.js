@@ -29,21 +29,29 @@ function showUpstreams(upstreams) {
     el("td", {class: "number"}, count(up.queries ?? 0)), el("td", {class: "number"}, count(up.failures ?? 0))));
 }
 
-// How fresh what is answered is, in a sentence.
+const SILENT = 300;
+
+// How fresh what is answered is, in a sentence. The age is that of the quietest watch: a minute is
+// nothing, as a server sends a sign of life so often.
 function freshness({has_synced, age_s, failure, is_restored}) {
   const since = `${age_s < 2 ? "just now" : `${lasting(age_s)} ago`}`;
   const because = failure ? `: ${plain(failure)}` : "";
   if (is_restored) return ["warn", `serves what it knew before it was started, last heard of ${since}${because}`];
   if (!has_synced) return ["warn", `is read for the first time${because}`];
   if (failure) return ["bad", `was last heard of ${since}${because}`];
-  return ["good", `is followed live, last heard of ${since}`];
+  if (age_s > SILENT) return ["warn", `has been silent for ${lasting(age_s)}`];
+  return ["good", "is followed live"];
 }
+
+const quietest = ({age_s}) => age_s < 2 ? "" : `, its quietest watch was heard of ${lasting(age_s)} ago`;
 
 function showHealth(clusters) {
   const worst = ["bad", "warn", "good"].flatMap(tone => clusters.filter(one => freshness(one)[0] === tone))[0];
   const [tone, words] = worst ? freshness(worst) : ["good", ""];
   at("health").dataset.tone = tone;
-  put(at("health"), worst ? `The cluster ${words}.` : "No cluster is served.");
+  const holds = clusters.reduce((sum, {services, endpoints}) => [sum[0] + services, sum[1] + endpoints], [0, 0]);
+  const held = tone === "good" ? `: ${many(holds[0], "service")}, ${many(holds[1], "endpoint")}` : "";
+  put(at("health"), worst ? `The cluster ${words}${held}.` : "No cluster is served.");
 }
 
 function showSources(clusters) {
@@ -53,7 +61,7 @@ function showSources(clusters) {
     const [tone, words] = freshness(one);
     return el("dl", {class: "facts"},
       el("dt", {}, "Source"), el("dd", {}, named(one.source)),
-      el("dt", {}, "State"), el("dd", {}, el("span", {class: "state", "data-tone": tone}, tone === "good" ? "✓ " : "! "), words),
+      el("dt", {}, "State"), el("dd", {}, el("span", {class: "state", "data-tone": tone}, tone === "good" ? "✓ " : "! "), words, tone === "good" && quietest(one)),
       el("dt", {}, "Zones"), el("dd", {}, ...listed(one.zones)),
       el("dt", {}, "Holds"), el("dd", {}, `${many(one.services, "service")}, ${many(one.endpoints, "endpoint")}${one.unready ? `, ${count(one.unready)} not ready` : ", all ready"}`));
   });

@@ -53,10 +53,11 @@ function outcome({rcode, error, answer, aliases, ede}) {
   return [`${way}${end}`, ...why, ...ede.map(([code, text]) => `extended error ${code} ${text}`.trim())].join("; ");
 }
 
-// The way through the server's plugins, where it is known: what differs between types is shown once.
+// The way through the server's plugins, where it is known: those that passed it on by name only.
 function inner(pair) {
   const seen = pair.map(step => step.visits).find(visits => visits.length) ?? [];
-  if (!seen.length) return "";
-  return el("ul", {class: "visits", "aria-label": "Inside the server"}, ...seen.map(visit => el("li", {class: "visit"},
-    visit.depth > 0 ? "→ " : "", named(visit.plugin), ": ", ...pieces([visit.answered, ...visit.notes].join("; ")))));
+  return el("div", {class: "visits"}, ...seen.flatMap(({plugin, answered, notes}, place) => {
+    const said = [answered === "passed on" ? "" : answered, ...notes].filter(Boolean).join("; ");
+    return [place ? " → " : "Inside: ", named(plugin), ...(said ? [": ", ...pieces(said)] : [])];
+  }));
 }
