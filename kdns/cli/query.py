@@ -20,12 +20,9 @@ from kdns.plugins.base import Client
 from kdns.server.assembly import Services, built
 from kdns.server.begin import corefile
 from kdns.server.service import Service
-from kdns.wire import names, rare, types
-from kdns.wire.message import RRset, WireError
+from kdns.wire import names, shown, types
+from kdns.wire.message import WireError
 from kdns.wire.parse import Message, parse
-
-_FLAGS = (("qr", types.QR), ("aa", types.AA), ("tc", types.TC), ("rd", types.RD),
-          ("ra", types.RA), ("ad", types.AD), ("cd", types.CD))  # fmt: skip
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,14 +45,14 @@ def main(arguments: Sequence[str]) -> int:
         else:
             reply = asyncio.run(ask(server, packet, transport))
             asked = f"{server[0]}#{server[1]} over {transport}"
-        shown = _shown(reply and parse(reply), name, type_)
+        text = _shown(reply and parse(reply), name, type_)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
     except (UpstreamError, WireError, OSError) as error:
         print(f"kdns query: no usable reply: {error}", file=sys.stderr)
         return 1
-    print(shown)
+    print(text)
     print(
         f";; {(time.perf_counter() - started) * 1000:.1f} ms, {len(reply or b'')} octets, {asked}"
     )
@@ -127,23 +124,6 @@ async def _without_socket(path: str, packet: bytes, transport: str) -> bytes | N
 
 
 def _shown(reply: Message | bytes | None, name: str, type_: int) -> str:
-    """The reply in dig's shape."""
     if not isinstance(reply, Message):
         return f";; no reply: {name} {types.type_name(type_)} was dropped"
-    flags = " ".join(word for word, bit in _FLAGS if reply.flags & bit)
-    lines = [f";; {types.rcode_name(reply.rcode)}, flags: {flags}, id: {reply.id}"]
-    for asked, kind, cls in reply.questions:
-        lines.append(f";{names.format(asked)}\t{types.class_name(cls)}\t{types.type_name(kind)}")
-    sections = {
-        "ANSWER": reply.answer,
-        "AUTHORITY": reply.authority,
-        "ADDITIONAL": reply.additional,
-    }
-    for title, rrsets in sections.items():
-        if rrsets:
-            lines += ["", f";; {title}", *_records(rrsets)]
-    return "\n".join(lines)
-
-
-def _records(rrsets: Sequence[RRset]) -> list[str]:
-    return [line for rrset in rrsets for line in rare.format_rrset(rrset)]
+    return shown.show(reply)
