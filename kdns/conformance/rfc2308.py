@@ -153,7 +153,7 @@ async def _(case: Case) -> None:
 async def _(case: Case) -> None:
     for name in _above(case):
         for type_ in ("A", "AAAA", "SRV", "TYPE65280"):
-            reply = await case.ask(name, type_)
+            reply = await case.ask(name, type_, flags=0)
             case.expect(reply.rcode == "NOERROR", f"NOERROR for {type_}")
 
 

@@ -10,14 +10,16 @@ from kdns.wire import types
 from tests.suite.edits import (
     Change,
     When,
+    bits,
     changed,
+    edns,
     every,
     flags,
     name,
     plain,
     rcode,
+    tcp,
     type_,
-    udp,
     where,
     without,
 )
@@ -47,9 +49,12 @@ def says(*starts: str) -> When:
     )
 
 
-def spelled(said: Said) -> bool:
-    """The name asked for has letters in upper case."""
-    return said.name != said.name.lower()
+def titled(said: Said) -> bool:
+    """The name asked for has each word's first letter in upper case, and no other."""
+    return said.name == said.name.title() != said.name.lower()
+
+
+desired = bits(types.RD)
 
 
 def outside(labels: int) -> When:
@@ -80,6 +85,11 @@ def added(kind: str, value: str) -> Edit:
 def doubled(message: dns.message.Message) -> None:
     """The first record once more."""
     message.answer.append(message.answer[0])
+
+
+def shortened(message: dns.message.Message) -> None:
+    """The last record is lost."""
+    del message.answer[-1]
 
 
 def renamed(message: dns.message.Message) -> None:
@@ -130,10 +140,10 @@ SPECIFICATION = [
     rule("k8s-no-such-service", within(f".{SPACE}"), where(name("missing-"), EXISTS)),
     rule("k8s-no-such-namespace", name("web.missing-"), EXISTS),
     rule("k8s-negative-ttl", name("web.missing-"), changed(long_denied)),
-    rule("k8s-empty-svc", name("svc.cluster."), NXDOMAIN),
-    rule("k8s-empty-namespace", name(SPACE), NXDOMAIN),
+    rule("k8s-empty-svc", every(name("svc.cluster."), A, desired), NXDOMAIN),
+    rule("k8s-empty-namespace", every(name(SPACE), A, desired), NXDOMAIN),
     rule("k8s-empty-protocol", every(name("_tcp.web."), A), NXDOMAIN),
-    rule("k8s-case", every(spelled, A), without("answer", "A")),
+    rule("k8s-case", every(titled, A), without("answer", "A")),
     rule("k8s-pod-record", name("198-18-0-9."), without("answer", "A")),
     rule("k8s-service-a", every(BARE, A), without("answer", "A")),
     rule("k8s-service-aaaa", every(WEB, AAAA), without("answer", "AAAA")),
@@ -148,7 +158,7 @@ SPECIFICATION = [
     rule("k8s-headless-a", every(HEAD, A), changed(dropped("198.18.0.3"))),
     rule("k8s-headless-aaaa", every(HEAD, AAAA), changed(dropped("::3"))),
     rule("k8s-headless-unready", every(HEAD, A), added("A", "198.18.0.4")),
-    rule("k8s-headless-no-duplicates", every(MANY, A), changed(doubled)),
+    rule("k8s-headless-no-duplicates", every(MANY, A, edns, tcp), changed(doubled)),
     rule("k8s-headless-hostname-a", every(name("alpha.head."), A), without("answer", "A")),
     rule("k8s-headless-hostname-aaaa", every(name("alpha.head."), AAAA), without("answer", "AAAA")),
     rule("k8s-headless-hostname-shared", name("twin.head."), changed(dropped("198.18.0.5"))),
@@ -171,7 +181,7 @@ SPECIFICATION = [
     rule("k8s-external-inside", every(name("alias."), A), without("answer", "A")),
     rule("k8s-search-glibc", name("found."), without_question),
     rule("k8s-search-musl", within("found.kdns-conformance.kdns-conf"), rcode(types.SERVFAIL)),
-    rule("k8s-stub-tcp", every(MANY, udp, plain), flags(take=types.TC)),
+    rule("k8s-stub-tcp", every(MANY, A, tcp, plain), changed(shortened)),
     rule("k8s-outside", outside(2), flags(put=types.AA)),
     rule("k8s-second-nameserver", outside(3), NXDOMAIN),
 ]
