@@ -1,11 +1,11 @@
 """One Chromium for all tests of the page, a tab for each; whoever opened one must leave it quiet."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.clients.conftest import lacking
 from tests.status.chromium import Page, start, tab, where
 
 
@@ -13,9 +13,7 @@ from tests.status.chromium import Page, start, tab, where
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a browser's profile."""
     if where() is None:
-        if os.environ.get("KDNS_REQUIRE_CLIENTS") == "1":
-            pytest.fail("chromium is not installed, and KDNS_REQUIRE_CLIENTS is set")
-        pytest.skip("chromium is not installed")
+        lacking("chromium is not installed")
     folder = tmp_path_factory.mktemp("chromium")
     process = start(folder)
     yield folder

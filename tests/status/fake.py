@@ -50,6 +50,7 @@ class Fake:
     services: list[ServiceShape] = field(default_factory=list)
     explanation: Any = None  # Any: JSON
     token: str = ""
+    is_full: bool = False
     port: int = 0
     changes: list[ChangeShape] = field(default_factory=list)
     _runner: web.AppRunner | None = None
@@ -114,6 +115,8 @@ class Fake:
         return _json(Services(shown, len(found), more))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
+        if self.is_full:
+            return web.Response(status=503, text="503 Service Unavailable")
         reply = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await reply.prepare(request)
         after = int(request.query.get("after", 0))

@@ -180,7 +180,7 @@ async def test_a_server_that_went_away_is_followed_again(page: Page) -> None:
         await page.open(fake.url)
         await page.says("#link", "Live")
     await page.says("#link", "Lost, next try in")
-    await page.says("#health", "Connection lost")
+    await page.says("#health", "Not connected: the server does not answer.")
     fake.status = msgspec.structs.replace(fake.status, started=time.time(), version="1.2.4")
     async with fake:
         await page.click("#again")
@@ -196,6 +196,16 @@ async def test_a_server_that_stays_away_is_tried_ever_more_rarely(page: Page) ->
     first = await page.until("/next try in (.*)/.exec(at('link').textContent)?.[1]")
     await page.until(f"!at('link').textContent.includes({first!r}) && at('link').textContent")
     assert re.search(r"in (0\.9|[1-9])", await page.text("#link"))
+
+
+async def test_a_viewer_too_many_is_told(page: Page) -> None:
+    async with Fake(services=[service("web")], is_full=True) as fake:
+        await page.open(fake.url)
+        await page.says("#health", "has as many viewers as it takes")
+        await page.says("#rows", "web")
+        fake.is_full = False
+        await page.says("#link", "Live")
+        await page.says("#health", "No cluster is served.")
 
 
 async def test_a_token_is_asked_for_and_kept_for_the_tab(page: Page) -> None:

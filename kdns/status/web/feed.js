@@ -34,6 +34,11 @@ async function reason(reply) {
   }
 }
 
+function cause(error) {
+  if (error.status === 503) return "the server is starting, or has as many viewers as it takes";
+  return error.status ? error.message : "the server does not answer";
+}
+
 // Yields the messages of a stream of server-sent events.
 async function* messages(reply, alive) {
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -72,7 +77,7 @@ class Feed {
           await new Promise(wake => { this.wake = wake; });
           continue;
         }
-        this.tell("lost", error.status ? error.message : "the server does not answer", wait / 1000);
+        this.tell("lost", cause(error), wait / 1000);
       }
       await new Promise(wake => {
         this.wake = wake;
@@ -97,8 +102,10 @@ class Feed {
       this.started = status.started;
       this.heard(status, [], 0, isNew);
       const reply = await open(path("events", {after: this.number}), control.signal);
+      this.tell("live");
       for await (const {status, changes, missed} of messages(reply, alive)) {
         well();
+        if (!status) continue;
         this.number = changes.at(-1)?.number ?? this.number;
         this.heard(status, changes, missed ?? 0, false);
       }

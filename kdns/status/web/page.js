@@ -8,7 +8,7 @@ function render() {
   latest = null;
   put(at("version"), plain(status.version));
   traffic.show(status);
-  showHealth(status.clusters);
+  if (state !== "lost") showHealth(status.clusters);
   showTops(status, name => explain.fill(name));
   showUpstreams(status.upstreams);
   showSources(status.clusters);
@@ -16,7 +16,6 @@ function render() {
 }
 
 function heard(status, news, missed, isNew) {
-  tell("live");
   if (!latest) requestAnimationFrame(render);
   latest = status;
   traffic.add(status);
@@ -43,7 +42,7 @@ function tell(now, why = "", seconds = 0) {
   document.body.classList.toggle("lost", now !== "live");
   if (now === "lost") {
     at("health").dataset.tone = "bad";
-    put(at("health"), `Connection lost: ${plain(why)}. What is shown is no longer true for certain.`);
+    put(at("health"), `Not connected: ${plain(why)}. What is shown may be out of date.`);
   }
   if (now === "locked") lock();
   if (now !== state) say({live: "Connected: the page is live", locked: "A token is needed", lost: "Connection lost, trying again"}[now]);

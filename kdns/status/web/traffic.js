@@ -67,7 +67,7 @@ class Traffic {
     const rows = [
       ["Answer table", of("hits"), `${share(queries ? hits / queries : 0)} since the start`],
       ["Cache", of("kept"), `${share(queries ? kept / queries : 0)} since the start`],
-      ["Failures", `${count(failed)}`, `in the last minute; ${count(failures)} since the start`],
+      ["Failures", `${count(failed)}`, `last minute; ${count(failures)} in all`],
       ["Queries", count(queries), "since the start"],
       ["Up for", lasting(status.now - status.started), `since ${new Date(status.started * 1000).toLocaleString("en-GB")}`],
       ["Memory", status.memory ? octets(status.memory) : "–", many(status.workers, "worker")],
