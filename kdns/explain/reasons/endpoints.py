@@ -144,7 +144,9 @@ def endpoints_empty(case: Case) -> Reason | None:
     unready = sum(1 for one in case.endpoints if one.addresses)
     says = f"service {_of(case)} has no endpoint"
     if unready:
-        says = f"none of the {counted(unready, 'endpoint')} of service {_of(case)} is ready"
+        says = f"none of the {unready} endpoints of service {_of(case)} is ready"
+    if unready == 1:
+        says = f"the only endpoint of service {_of(case)} is not ready"
     return Reason(
         "endpoints-empty",
         says,
@@ -171,8 +173,11 @@ def _cause(pod: PodFact) -> tuple[str, str]:
         return "pods-pending", f"cannot be scheduled: {why.rstrip('.')}"
     for one in pod.containers:
         found = _waits(one)
-        if found:
+        if found and "PodInitializing" not in one.state:
             return found
+    init = next((one for one in pod.containers if one.is_init and not one.is_ready), None)
+    if init is not None:
+        return "none-ready", f"waits for init container {init.name}, which is {init.state}"
     if not pod.addresses and pod.phase == "Pending":
         return "pods-without-address", "has no IP yet, its containers are being created"
     for one in pod.containers:
@@ -193,8 +198,6 @@ def _waits(one: ContainerFact) -> tuple[str, str] | None:
     if "CrashLoop" in one.state or (one.state.startswith("terminated") and not one.is_ready):
         return "containers-crash", f"does not stay up: container {one.name} is {one.state}{again}"
     if one.state.startswith("waiting") and "ContainerCreating" not in one.state:
-        if "PodInitializing" in one.state:
-            return "none-ready", f"waits for its init containers, before {one.name} can start"
         return "containers-wait", f"waits: container {one.name} is {one.state}"
     return None
 

@@ -1,0 +1,410 @@
+"""Reasons that no broken cluster alone can show: what servers, connections and times tell."""
+
+from dataclasses import replace
+
+import dns.edns
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+
+from kdns.client.search import Asked, Heard, Walk
+from kdns.explain.facts import (
+    ConditionFact,
+    ContainerFact,
+    EndpointFact,
+    Facts,
+    NamespaceFact,
+    PodFact,
+    PolicyFact,
+    PortFact,
+    ServerFact,
+    ServiceFact,
+    SliceFact,
+)
+from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.diagnosis import diagnose
+from kdns.explain.said import Connection, Reason, Trace, Visit
+
+NOW = "2026-11-20T10:00:00Z"
+DNS = ServiceFact(
+    "kube-system", "kube-dns", addresses=("10.96.0.10",), selector={"k8s-app": "kube-dns"}
+)
+HTTP = PortFact("http", 80, "TCP", "8080")
+WEB = ServiceFact("shop", "web", addresses=("10.96.0.20",), selector={"app": "web"}, ports=(HTTP,))
+READY = (ConditionFact("Ready", "True", "2026-11-20T09:00:00Z"),)
+POD = PodFact(
+    "shop", "web-0", {"app": "web"}, ("10.244.1.5",), "Running", READY,
+    (ContainerFact("web", (PortFact("http", 8080),), True, "running"),),
+)  # fmt: skip
+SLICE = SliceFact(
+    "shop", "web-abc", "web", (EndpointFact(("10.244.1.5",), pod="web-0"),), (HTTP,),
+    written="2026-11-20T09:00:01Z",
+)  # fmt: skip
+FACTS = Facts(
+    now=NOW,
+    namespaces={"shop": NamespaceFact("shop"), "kube-system": NamespaceFact("kube-system")},
+    services={"shop/web": WEB, "kube-system/kube-dns": DNS},
+    slices={"shop/web": (SLICE,)},
+    pods={"shop": (POD,), "kube-system": ()},
+    policies={"shop": (), "kube-system": ()},
+)
+NAME = "web.shop.svc.cluster.local."
+
+
+def reply(
+    name: str, *records: str, rcode: str = "NOERROR", ede: tuple[int, str] | None = None
+) -> bytes:
+    query = dns.message.make_query(name, "A", use_edns=0, id=1)
+    answer = dns.message.make_response(query)
+    answer.set_rcode(dns.rcode.from_text(rcode))
+    for record in records:
+        kind = "A" if record[0].isdecimal() else "CNAME"
+        answer.answer.append(dns.rrset.from_text(name, 5, "IN", kind, record))
+    if ede:
+        answer.use_edns(0, options=[dns.edns.EDEOption(dns.edns.EDECode(ede[0]), ede[1])])
+    return answer.to_wire()
+
+
+def asked(name: str, heard: bytes | str, server: str = "10.96.0.10") -> Asked:
+    came = Heard(error=heard) if isinstance(heard, str) else Heard(heard)
+    return Asked(name, 1, (server, 53), came, "search domain 1 of 1: x", "goes on")
+
+
+def answered(name: str = NAME, address: str = "10.96.0.20") -> Walk:
+    steps = (asked(name, reply(name, address)),)
+    return Walk("glibc", steps, "answered", "", name, name, (address,))
+
+
+def failed(*steps: Asked, outcome: str = "no such name") -> Walk:
+    return Walk("glibc", steps, outcome, "EAI_NONAME")  # type: ignore[arg-type]  # a literal
+
+
+def case(walk: Walk | None = None, facts: Facts = FACTS, name: str = "web.shop") -> Case:
+    walks = (walk,) if walk else ()
+    return Case(name, "A", facts, walks, asker=POD, namespace="shop")
+
+
+def first(found: Case) -> Reason:
+    return diagnose(found)[0]
+
+
+def ids(found: Case) -> list[str]:
+    return [one.id for one in diagnose(found)]
+
+
+TIMEOUT = "no answer within 5 s"
+
+
+def test_all_is_well() -> None:
+    found = first(case(answered()))
+    assert found.id == "resolves"
+    assert found.says == "web.shop resolves to 10.96.0.20: service shop/web"
+
+
+def test_nobody_was_asked() -> None:
+    assert first(case()).id == "nothing-wrong"
+
+
+def test_no_dns_pod_exists() -> None:
+    found = first(case(failed(asked(NAME, TIMEOUT), outcome="failed")))
+    assert found.id == "dns-pods-not-ready"
+    assert "no pod of service kube-system/kube-dns exists" in found.says
+
+
+DNS_POD = replace(POD, namespace="kube-system", name="coredns-0", labels={"k8s-app": "kube-dns"})
+
+
+def test_the_dns_service_leads_nowhere() -> None:
+    facts = replace(
+        FACTS,
+        pods={**FACTS.pods, "kube-system": (DNS_POD,)},
+        slices={**FACTS.slices, "kube-system/kube-dns": ()},
+    )
+    found = first(case(failed(asked(NAME, TIMEOUT)), facts))
+    assert found.id == "dns-service-without-endpoints"
+
+
+def test_another_nameserver_is_asked_than_the_clusters() -> None:
+    facts = replace(FACTS, pods={**FACTS.pods, "kube-system": (DNS_POD,)})
+    found = first(case(failed(asked(NAME, TIMEOUT, "10.0.0.10")), facts))
+    assert found.id == "wrong-nameserver"
+    assert "asks 10.0.0.10, which does not answer; the cluster's DNS is 10.96.0.10" in found.says
+
+
+def test_silence_without_a_known_cause() -> None:
+    facts = replace(FACTS, unknown={"pods": "403"}, pods={}, services={"shop/web": WEB})
+    found = first(case(failed(asked(NAME, TIMEOUT)), facts))
+    assert found.id == "no-answer"
+    assert "not checked, for pods could not be read: 403" in found.evidence
+
+
+@pytest.mark.parametrize("code", [15, 17, 18])
+def test_a_policy_is_told_by_its_extended_error(code: int) -> None:
+    heard = reply(NAME, rcode="REFUSED", ede=(code, "not for you"))
+    assert first(case(failed(asked(NAME, heard)))).id == "policy"
+
+
+@pytest.mark.parametrize("code", [22, 23])
+def test_an_upstream_is_told_by_its_extended_error(code: int) -> None:
+    heard = reply("x.example.", rcode="SERVFAIL", ede=(code, "192.0.2.53: time-out"))
+    found = first(case(failed(asked("x.example.", heard)), name="x.example."))
+    assert found.id == "upstream-failed"
+    assert found.says.endswith("failed: 192.0.2.53: time-out")
+
+
+def test_an_upstream_is_told_by_the_notes_of_forward() -> None:
+    error = "read udp 10.0.0.1:4711->192.0.2.53:53: i/o timeout"
+    visit = Visit("forward", 0, "x.example.", "A", "SERVFAIL", (error,))
+    found = case(
+        failed(asked("x.example.", reply("x.example.", rcode="SERVFAIL"))), name="x.example."
+    )
+    found = replace(found, traces={("x.example.", 1): Trace(".:53", (visit,), "forward")})
+    assert (
+        first(found).says == "the upstream for x.example. failed: 192.0.2.53:53 (udp): i/o timeout"
+    )
+    assert "dig @192.0.2.53 -p 53 x.example. A" in first(found).next
+
+
+def test_refused_without_a_word_is_a_name_that_is_not_served() -> None:
+    heard = reply("x.example.", rcode="REFUSED", ede=(20, ""))
+    assert first(case(failed(asked("x.example.", heard)), name="x.example.")).id == "not-served"
+
+
+def test_any_other_failure() -> None:
+    heard = reply("x.example.", rcode="FORMERR")
+    found = first(case(failed(asked("x.example.", heard)), name="x.example."))
+    assert (found.id, found.says) == (
+        "server-failed", "the server answers x.example. A with FORMERR",
+    )  # fmt: skip
+
+
+def test_a_server_that_does_not_know_the_cluster_yet() -> None:
+    heard = reply(NAME, rcode="SERVFAIL", ede=(14, ""))
+    server = ServerFact(is_kdns=True, has_synced=False, failure="401 Unauthorized")
+    found = first(case(failed(asked(NAME, heard)), replace(FACTS, server=server)))
+    assert found.id == "not-synced"
+    assert found.says.endswith(": 401 Unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("server", "says"),
+    [
+        (ServerFact(is_kdns=True, failure="refused"), "has lost the API server (refused)"),
+        (ServerFact(is_kdns=True, is_silent=True, stale_s=90), "it is 90 s old"),
+        (ServerFact(is_kdns=True, is_restored=True), "answers from a snapshot"),
+    ],
+    ids=["failure", "silent", "snapshot"],
+)
+def test_stale_by_what_the_server_says(server: ServerFact, says: str) -> None:
+    found = first(case(answered(), replace(FACTS, server=server)))
+    assert found.id == "stale"
+    assert says in found.says
+
+
+def test_stale_by_extended_error() -> None:
+    heard = reply(NAME, "10.96.0.20", ede=(3, "90 s without the API server"))
+    walk = replace(answered(), asked=(asked(NAME, heard),))
+    assert first(case(walk)).says == "the answer is stale: 90 s without the API server"
+
+
+def test_a_stale_cache_is_the_fault_of_whom_it_asks() -> None:
+    heard = reply("x.example.", "192.0.2.1", ede=(3, ""))
+    walk = replace(answered("x.example."), asked=(asked("x.example.", heard),))
+    found = replace(
+        case(walk, name="x.example."), traces={("x.example.", 1): Trace(".:53", (), "cache")}
+    )
+    assert first(found).id == "stale-cache"
+
+
+def test_a_service_that_the_server_has_not_heard_of() -> None:
+    walk = failed(asked(NAME, reply(NAME, rcode="NXDOMAIN")))
+    assert first(case(walk)).id == "server-disagrees"
+    assert "it is not a kdns" in first(case(walk)).says
+    server = ServerFact(is_kdns=True, behind=("shop/web",))
+    assert first(case(walk, replace(FACTS, server=server))).id == "server-behind"
+    server = ServerFact(is_kdns=True, chosen=("namespaces data",), behind=("shop/web",))
+    found = first(case(walk, replace(FACTS, server=server)))
+    assert found.id == "left-out"
+    assert found.says.endswith("it serves only namespaces data")
+
+
+def test_the_hop_that_was_late_is_named() -> None:
+    late = replace(SLICE, triggered="2026-11-20T09:59:00Z", written="2026-11-20T09:59:02Z")
+    times = {"shop/web": ("2026-11-20T09:59:41Z", "2026-11-20T09:59:42Z")}
+    facts = replace(
+        FACTS, slices={"shop/web": (late,)}, server=ServerFact(is_kdns=True, applied=times)
+    )
+    found = first(case(answered(), facts))
+    assert found.id == "endpoints-late"
+    assert "42 s after its cause: the API server and the network took 39 s" in found.says
+
+
+def test_a_change_that_was_late_long_ago_comes_last() -> None:
+    late = replace(SLICE, triggered="2026-11-20T07:59:00Z", written="2026-11-20T08:59:00Z")
+    facts = replace(FACTS, slices={"shop/web": (late,)})
+    assert ids(case(answered(), facts)) == ["resolves", "endpoints-late"]
+
+
+def test_times_of_an_earlier_change_are_not_those_of_the_last() -> None:
+    late = replace(SLICE, triggered="2026-11-20T09:59:00Z", written="2026-11-20T09:59:02Z")
+    times = {"shop/web": ("2026-11-20T09:00:41Z", "2026-11-20T09:00:42Z")}
+    facts = replace(
+        FACTS, slices={"shop/web": (late,)}, server=ServerFact(is_kdns=True, applied=times)
+    )
+    assert ids(case(answered(), facts)) == ["resolves"]
+
+
+def test_the_controller_wrote_no_slice_at_all() -> None:
+    found = first(case(answered(), replace(FACTS, slices={"shop/web": ()})))
+    assert found.id == "controller-silent"
+    assert "no EndpointSlice of service shop/web was ever written" in found.says
+
+
+def test_endpoints_of_pods_that_are_gone() -> None:
+    other = replace(SLICE, endpoints=(*SLICE.endpoints, EndpointFact(("10.244.1.9",), pod="web-9")))
+    found = first(case(answered(), replace(FACTS, slices={"shop/web": (other,)})))
+    assert found.id == "controller-silent"
+    assert found.says.startswith("1 address of pods that are gone is still endpoints (10.244.1.9)")
+
+
+def test_computed_endpoints_are_no_controllers() -> None:
+    facts = replace(FACTS, slices={"shop/web": ()}, derived=frozenset({"shop/web"}))
+    assert first(case(answered(), facts)).id == "resolves"
+
+
+def test_a_refused_connection() -> None:
+    tried = (Connection("10.96.0.20", 80, "TCP", "refused", is_open=False),)
+    found = first(replace(case(answered()), connections=tried))
+    assert found.id == "connection-failed"
+    assert "kube-proxy has no endpoint for it" in found.says
+    tried = (*tried, Connection("10.96.0.20", 80, "TCP", "connected", is_open=True))
+    assert first(replace(case(answered()), connections=tried)).id == "resolves"
+
+
+def test_egress_of_who_asks_forbids_the_connection() -> None:
+    deny = PolicyFact("shop", "deny", {"podSelector": {}, "policyTypes": ["Egress"]})
+    facts = replace(FACTS, policies={**FACTS.policies, "shop": (deny,)})
+    found = first(case(answered(), facts))
+    assert found.id == "policy-forbids-connection"
+    assert "NetworkPolicy shop/deny forbids pod shop/web-0 to reach port http 80/TCP" in found.says
+
+
+def test_without_an_asker_only_a_policy_against_everybody_counts() -> None:
+    deny = PolicyFact("shop", "deny", {"podSelector": {}})
+    facts = replace(FACTS, policies={**FACTS.policies, "shop": (deny,)})
+    found = replace(case(answered(), facts), asker=None)
+    assert "forbids every client" in first(found).says
+    some = PolicyFact(
+        "shop", "some", {"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}]}
+    )
+    facts = replace(FACTS, policies={**FACTS.policies, "shop": (some,)})
+    assert first(replace(case(answered(), facts), asker=None)).id == "resolves"
+
+
+@pytest.mark.parametrize("kind", ["services", "pods", "slices", "policies", "namespaces"])
+def test_nothing_is_claimed_of_what_is_not_known(kind: str) -> None:
+    facts = replace(
+        FACTS, services={}, slices={}, pods={}, policies={}, namespaces={}, unknown={kind: "403"}
+    )
+    walk = failed(asked(NAME, reply(NAME, rcode="NXDOMAIN")))
+    found = first(case(walk, facts, "web.shop.svc.cluster.local."))
+    if kind == "services":
+        assert found.id == "services-unknown"
+        assert "whether service shop/web exists could not be checked: 403" in found.says
+    else:
+        assert found.id == "no-such-service"
+    one = replace(FACTS, unknown={kind: "403"})
+    assert first(case(answered(), one)).id == "resolves"
+
+
+def test_pods_that_were_not_read_are_not_missed() -> None:
+    assert first(case(answered(), replace(FACTS, pods={}))).id == "resolves"
+    unready = replace(SLICE, endpoints=(EndpointFact(("10.244.1.5",), is_ready=False),))
+    facts = replace(FACTS, pods={}, slices={"shop/web": (unready,)}, unknown={"pods": "403"})
+    found = first(case(answered(), facts))
+    assert (found.id, found.says) == (
+        "endpoints-empty", "the only endpoint of service shop/web is not ready",
+    )  # fmt: skip
+    assert found.evidence == ("not checked, for pods could not be read: 403",)
+
+
+def test_a_slice_of_a_service_that_was_deleted() -> None:
+    facts = replace(FACTS, services={"kube-system/kube-dns": DNS})
+    walk = failed(asked(NAME, reply(NAME, rcode="NXDOMAIN")))
+    assert first(case(walk, facts)).id == "service-deleted"
+
+
+def test_an_address_is_no_name() -> None:
+    walk = Walk("glibc", (), "answered", "", addresses=("10.96.0.20",))
+    found = first(case(walk, name="10.96.0.20"))
+    assert found.says.startswith("10.96.0.20 is an address, of service shop/web")
+
+
+def test_an_address_without_a_name() -> None:
+    name = "9.9.244.10.in-addr.arpa."
+    walk = failed(asked(name, reply(name, rcode="NXDOMAIN")))
+    assert first(replace(case(walk, name=name), type="PTR")).id == "no-reverse-name"
+
+
+def test_names_that_only_others_stand_before() -> None:
+    name = "shop.svc.cluster.local."
+    found = first(case(failed(asked(name, reply(name)), outcome="no data"), name=name))
+    assert found.says.startswith("shop.svc.cluster.local. is a part of names only")
+
+
+def test_what_a_pod_name_must_look_like() -> None:
+    name = "web-0.shop.pod.cluster.local."
+    walk = failed(asked(name, reply(name, rcode="NXDOMAIN")))
+    assert first(case(walk, name=name)).id == "no-pod-address"
+    name = "10-244-9-9.shop.pod.cluster.local."
+    walk = failed(asked(name, reply(name, rcode="NXDOMAIN")))
+    found = first(case(walk, name=name))
+    assert found.says == "no pod in namespace shop has the address 10.244.9.9"
+
+
+def test_an_outside_name_that_nobody_has() -> None:
+    name = "nope.example.com."
+    found = first(case(failed(asked(name, reply(name, rcode="NXDOMAIN"))), name=name))
+    assert found.says == "nope.example.com does not exist: the DNS server says so (NXDOMAIN)"
+
+
+def test_a_pod_that_the_service_does_not_select_has_no_name_there() -> None:
+    lone = replace(POD, name="lone", hostname="lone", subdomain="web", labels={"app": "x"})
+    name = "lone.web.shop.svc.cluster.local."
+    facts = replace(FACTS, pods={**FACTS.pods, "shop": (POD, lone)})
+    walk = failed(asked(name, reply(name, rcode="NXDOMAIN")))
+    assert first(case(walk, facts, name)).id == "pod-of-another-service"
+
+
+def test_a_readiness_gate_is_named() -> None:
+    conditions = (
+        ConditionFact("Ready", "False", "", "ReadinessGatesNotReady", "not yet"),
+        ConditionFact("cloud.example/lb", "False"),
+    )
+    gated = replace(POD, conditions=conditions)
+    found = first(case(answered(), replace(FACTS, pods={**FACTS.pods, "shop": (gated,)})))
+    assert found.says.endswith("waits for its readiness gates: cloud.example/lb")
+
+
+def test_an_init_container_is_waited_for() -> None:
+    init = ContainerFact("wait", (), False, "running", is_init=True)
+    main = ContainerFact("web", (), False, "waiting: PodInitializing")
+    pod = replace(POD, conditions=(ConditionFact("Ready", "False"),), containers=(init, main))
+    found = first(case(answered(), replace(FACTS, pods={**FACTS.pods, "shop": (pod,)})))
+    assert "waits for init container wait" in found.says
+
+
+def test_dns_over_tcp_alone_is_still_forbidden() -> None:
+    only_tcp = {
+        "podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": [{"port": 53}]}],
+    }  # fmt: skip
+    facts = replace(
+        FACTS,
+        pods={**FACTS.pods, "kube-system": (DNS_POD,)},
+        policies={**FACTS.policies, "shop": (PolicyFact("shop", "tcp", only_tcp),)},
+    )
+    found = first(case(answered(), facts))
+    assert found.id == "policy-forbids-dns"
+    assert "to port 53/UDP of the DNS pods" in found.says
