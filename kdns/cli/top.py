@@ -189,7 +189,7 @@ def _draw(now: Status | None, before: Status | None, trouble: str) -> None:
     shown = [frame.red(frame.cut(trouble))] if trouble else []
     if now is not None:
         shown += lines(now, before, frame)
-    body = "\r\n".join(line + _REST_OF_LINE for line in shown)
+    body = "\n".join(line + _REST_OF_LINE for line in shown)
     sys.stdout.write(_HOME + body + _REST)
     sys.stdout.flush()
 

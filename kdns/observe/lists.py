@@ -13,7 +13,7 @@ from kdns.observe.top import Top
 SIZE: Final = 256
 """Whoever has more than a 257th of all is found."""
 HALF_LIFE_S: Final = 60.0
-FEW: Final = 4
+FEW: Final = 32
 """A batch of no more is counted one by one."""
 EVERY: Final = 13
 """Of larger ones, each so many-th. A prime: clients ask in rounds of two, four or six."""

@@ -101,7 +101,8 @@ class Reader:
         if isinstance(error, ConnectionRefusedError):
             return "nobody listens there: does kdns run, with `status` in its Corefile?"
         if isinstance(error, TimeoutError):
-            return f"no answer within {PATIENCE_S:g} s"
+            hint = "" if self._context is None else ": does it speak TLS there?"
+            return f"no answer within {PATIENCE_S:g} s{hint}"
         if isinstance(error, http.client.HTTPException | ConnectionResetError):
             is_plain = self._context is None
             return f"it does not speak {'plain HTTP: try https://' if is_plain else 'HTTP'}"
