@@ -25,6 +25,7 @@ from kdns.lab.lab import Lab
 from kdns.observe.catalogue import METRICS
 from tests.deploy import promql
 from tests.running import Running, free_port
+from tests.test_documents import commands, unknown
 
 CONFIG = Path(__file__).parents[2] / "config"
 DASHBOARD = json.loads((CONFIG / "grafana" / "kdns.json").read_text(encoding="utf-8"))
@@ -195,6 +196,12 @@ def test_a_page_says_what_it_means_where_to_look_and_what_to_do(rule: dict[str, 
     assert re.search(r"`(kubectl|kdns|curl) ", page), "a command to begin with"
     assert rule["labels"]["severity"] in {"critical", "warning"}
     assert rule["annotations"]["summary"]
+
+
+def test_commands_of_the_runbook_are_known() -> None:
+    shown = commands(RUNBOOK)
+    assert len(shown) > 5
+    assert not [command for command in shown if unknown(command)]
 
 
 def test_every_label_that_an_alert_speaks_of_is_there() -> None:
