@@ -23,7 +23,9 @@ _SECRET: Final = {
     ("azure", "access_key"): 0,
 }
 """Words behind an option that are none: only those after them are secret."""
-_HIDDEN: Final = re.compile(r"secret|passw|credential|access[_-]?key|api[_-]?key|private|bearer", re.I)
+_HIDDEN: Final = re.compile(
+    r"secret|passw|credential|access[_-]?key|api[_-]?key|private|bearer", re.IGNORECASE
+)
 _FILES: Final = frozenset((("cookies", "secret"), ("tsig", "secrets"), ("clouddns", "credentials")))
 """Options that name a file."""
 _LOGIN: Final = re.compile(r"(?<=://)[^/@\s]+@")
