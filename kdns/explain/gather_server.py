@@ -20,7 +20,7 @@ from kdns.cluster.store import Store
 from kdns.explain.around import Around, Found, around
 from kdns.explain.asking import Ask, Asker, Query, Recent
 from kdns.explain.facts import Facts, NamespaceFact, ServerFact, ServiceFact, SliceFact
-from kdns.explain.gather import Unreadable, offline
+from kdns.explain.gather import Unreadable, beside
 from kdns.explain.gather_live import ALL_S, at, keyed, lost, moment
 from kdns.explain.overlay import Overlay
 from kdns.explain.wanted import DNS, Wanted, asked, led_to, selecting
@@ -46,6 +46,9 @@ SERVICE_PAGES = 4
 @dataclass(slots=True)
 class _Said:
     """What the API server, or the files, say besides."""
+
+    is_file: bool = False
+    """Files are read by the server as well: what it serves is not compared with them."""
 
     services: dict[str, ServiceFact | None] = field(default_factory=dict)
     """Of those in question; None for one that is not there."""
@@ -113,9 +116,12 @@ class OfServer:
         """What is served now, compared with what was said."""
         over = Overlay(self._kept(plugin.cluster.store, plugin.site.clock()))
         for key, service in said.services.items():
-            over.compare_service(key, service)
+            if not said.is_file:
+                over.compare_service(key, service)
+            elif service is not None:
+                over.read_service(key, service)
         for key, slices in said.slices.items():
-            over.compare_slices(key, slices)
+            (over.read_slices if said.is_file else over.compare_slices)(key, slices)
         for name, space in said.spaces.items():  # the Store does not know which are about to go
             over.namespaces.put(name, space)
         return over
@@ -200,8 +206,9 @@ def _of_files(found: Wanted, known: Facts) -> _Said:
         if name not in {"services", "slices", "namespaces"}
     }
     return _Said(
+        True,
         {key: known.services[key] for key in keys},
-        {key: known.slices[key] for key in keys if key not in known.derived},
+        {key: known.slices[key] for key in keys},
         known.namespaces,
         replace(known, unknown=unknown, only=()),
     )
@@ -228,7 +235,7 @@ def _look(paths: Sequence[str]) -> tuple[list[str], object]:
 
 def _read_files(names: Sequence[str]) -> Facts:
     try:
-        return offline(names)
+        return beside(names)
     except Unreadable as error:
         return lost(str(error), ())
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
+import msgspec.structs
+
 from kdns.cluster.allocate import Ranges
 from kdns.cluster.assembly import Found, assemble
 from kdns.cluster.objects import Object, Service, Slice
@@ -45,9 +47,13 @@ _FIRST = "default/kubernetes"
 
 
 class Heap:
-    """All objects of some files; of two with one name the last one counts."""
+    """All objects of some files; of two with one name the last one counts.
 
-    def __init__(self) -> None:
+    Without endpoints, who made slices and when is kept, and what they hold is left to others.
+    """
+
+    def __init__(self, *, has_endpoints: bool = True) -> None:
+        self._has_endpoints = has_endpoints
         self._facts: dict[tuple[str, str, str], Known] = {}
         self._things: list[tuple[str, Callable[[], Thing | None]]] = []
         self._kinds: set[str] = set()
@@ -62,7 +68,9 @@ class Heap:
     def put(self, known: Known, where: str, thing: Callable[[], Thing | None]) -> None:
         """One more object; `thing` gives it as the server reads it."""
         self.expect(known.kind)
-        if known.kind in {"Service", "EndpointSlice", "Endpoints", "Pod"}:
+        if isinstance(known.fact, SliceFact) and not self._has_endpoints:
+            known = msgspec.structs.replace(known, fact=replace(known.fact, endpoints=()))
+        if self._has_endpoints and known.kind in {"Service", "EndpointSlice", "Endpoints", "Pod"}:
             self._things.append((where, thing))
         if known.fact is not None:
             space = "" if isinstance(known.fact, NamespaceFact) else known.fact.namespace
@@ -142,6 +150,10 @@ class Heap:
         self, services: dict[str, ServiceFact], slices: dict[str, tuple[SliceFact, ...]]
     ) -> frozenset[str]:
         """Makes slices and addresses for the services that have none and should; says for whom."""
+        if not self._has_endpoints:
+            return frozenset(
+                key for key, one in services.items() if one.selector and not slices[key]
+            )
         is_bare = "pods" in self._kinds and "slices" not in self._kinds
         written = {key for key in services if self._is_written("Service", key)}
         lacking = {key for key in services if not slices[key] and (is_bare or key in written)}

@@ -85,6 +85,18 @@ class Overlay:
             self.behind.add(key)
         self.slices.put(key, tuple(self._merged(key, one, theirs) for one in ours))
 
+    def read_service(self, key: str, said: ServiceFact) -> None:
+        """A file says this of a service, which may be one of no address."""
+        ours = self.services.get(key)
+        if ours is not None:
+            self.services.put(key, replace(said, addresses=ours.addresses))
+
+    def read_slices(self, key: str, said: Iterable[SliceFact]) -> None:
+        """A file says who made these slices, and when."""
+        theirs = {one.name: one for one in said}
+        ours = self.slices.get(key, ())
+        self.slices.put(key, tuple(_told(one, theirs.get(one.name)) for one in ours))
+
     def _merged(self, key: str, ours: SliceFact, theirs: Mapping[str, SliceFact]) -> SliceFact:
         said = theirs.get(ours.name.partition("~")[0])
         if said is None:
@@ -93,9 +105,14 @@ class Overlay:
             return said
         if said.name == ours.name:
             self.behind.add(key)
-        return replace(
-            ours, managed_by=said.managed_by, triggered=said.triggered, written=said.written
-        )
+        return _told(ours, said)
+
+
+def _told(ours: SliceFact, said: SliceFact | None) -> SliceFact:
+    """The same slice, with who made it and when."""
+    if said is None:
+        return ours
+    return replace(ours, managed_by=said.managed_by, triggered=said.triggered, written=said.written)
 
 
 def _served(one: ServiceFact) -> tuple[object, ...]:

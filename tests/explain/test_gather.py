@@ -13,7 +13,7 @@ from kdns.cluster.selection import Selection
 from kdns.cluster.sources.manifests import Manifests
 from kdns.cluster.store import Store, Synced
 from kdns.explain import stored
-from kdns.explain.gather import Unreadable, offline
+from kdns.explain.gather import Unreadable, beside, offline
 from kdns.lab.lab import Lab
 from tests.explain.test_reading import POD, SERVICE, SLICE, spoiled
 
@@ -146,6 +146,17 @@ def test_a_dump_without_slices_has_them_computed(write):
     facts = offline([write(listed(SERVICE, pod))])
     assert "slices" not in facts.unknown
     assert facts.derived == {"shop/web"}
+
+
+@pytest.mark.parametrize("size", [10, 3000])
+def test_beside_a_server_all_but_endpoints_is_the_same(write, size):
+    pods = [POD | {"metadata": POD["metadata"] | {"name": f"p-{at}"}} for at in range(size)]
+    paths = [write(listed(*pods), "big.json"), write(MANIFESTS)]
+    whole, part = offline(paths), beside(paths)
+    assert len(part.pods["shop"]) == size + 3
+    assert (part.pods, part.unknown) == (whole.pods, whole.unknown)
+    assert part.derived == whole.derived == {"shop/web", "shop/db"}
+    assert part.services["shop/web"].selector == {"app": "web"}
 
 
 def test_an_empty_typed_list_is_a_kind_with_none(write):

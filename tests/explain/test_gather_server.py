@@ -10,11 +10,11 @@ import pytest
 from kdns.explain import gather_server
 from kdns.explain.gather_server import OfServer
 from kdns.lab.faults import Fault
-from kdns.lab.resources import SERVICES, SLICES
+from kdns.lab.resources import CONFIGMAPS, NAMESPACES, SERVICES, SLICES
 from kdns.plugins.kubernetes import Kubernetes
 from kdns.server.assembly import Services, build
 from kdns.server.service import Service
-from tests.explain.cluster import DENY, WEB, counted, filled, forbid, pod, service, slice_
+from tests.explain.cluster import DENY, WEB, counted, create, filled, forbid, pod, service, slice_
 from tests.explain.test_gather import MANIFESTS
 
 KINDS = ("services", "endpointslices", "pods", "networkpolicies")
@@ -115,6 +115,15 @@ async def test_changed_endpoints_are_those_of_the_server(lab, of_server):
     assert [one.is_ready for one in facts.slices["shop/web"][0].endpoints] == [True, False]
     assert facts.slices["shop/web"][0].triggered
     assert facts.server.behind == ("shop/web",)
+
+
+async def test_a_namespace_that_ends_is_known(lab, of_server):
+    create(lab, CONFIGMAPS, "shop", "last", metadata={"finalizers": ["example.com/stay"]})
+    async with serving(f"endpoint {lab.url}") as plugins:
+        lab.storage.delete(NAMESPACES, "", "shop")
+        facts = await of_server.facts(plugins, [WEB], "")
+    assert facts.namespaces["shop"].is_terminating
+    assert not facts.namespaces["db"].is_terminating
 
 
 async def test_what_is_on_its_way_is_waited_for(lab, of_server):
