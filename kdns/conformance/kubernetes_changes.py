@@ -49,7 +49,7 @@ async def _until(
     began, step = loop.time(), _FIRST_STEP_S
     while loop.time() - began < within_s:
         if holds(await case.resolve(name, type_)):
-            case.note(f"{what}: {(loop.time() - began) * 1000:.0f} ms")
+            case.note(f"{what}: {(loop.time() - began) * 1000:.3g} ms")
             return
         await asyncio.sleep(step)
         step = min(step * 1.5, _STEP_S)

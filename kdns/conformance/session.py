@@ -70,7 +70,7 @@ class Session:
             if self.verdicts:  # deleting the namespace failed
                 self.remarks.append(f"not cleaned up: {error}")
                 return
-            await self._given(api, target, workshop.refusal(error))
+            await self._given(api, target, error)
 
     async def _made(self, target: Target) -> None:
         waited = await settle(target)
@@ -81,14 +81,15 @@ class Session:
         )
         await self._judge(target)
 
-    async def _given(self, api: Api, target: Target, why: str) -> None:
+    async def _given(self, api: Api, target: Target, error: ApiError) -> None:
         """Judges by what the cluster has, as nothing could be made in it."""
+        why = workshop.refusal(error)
+        self.remarks.append(f"{why}: {error}")
         reasons = {"objects": why}
         try:
             target = replace(target, objects=await workshop.look(api))
-        except ApiError as error:
-            reasons["cluster"] = f"the cluster's objects cannot be read ({error})"
-        self.remarks.append(why)
+        except ApiError as unread:
+            reasons["cluster"] = f"the cluster's objects cannot be read ({unread})"
         await self._judge(replace(target, reasons=reasons))
 
     async def _sweep(self, api: Api) -> None:

@@ -32,7 +32,7 @@ class Place:
 
     def v6(self, number: int) -> str:
         """An address of 2001:db8::/32."""
-        return f"2001:db8:{self.part:x}::{number:x}"
+        return f"2001:db8:{self.part + 1:x}::{number:x}"  # a zero would not be canonical text
 
 
 def bodies(place: Place) -> list[Body]:

@@ -108,9 +108,7 @@ async def look(api: Api) -> Objects:
 
 def refusal(error: ApiError) -> str:
     """Why clauses that make objects are skipped."""
-    if error.code in {401, 403}:
-        return f"this kubeconfig may not make objects ({error})"
-    return f"no objects could be made ({error})"
+    return "this kubeconfig may not make objects" if error.code in {401, 403} else "none were made"
 
 
 def _age(namespace: Body) -> tuple[str, datetime | None]:
