@@ -52,6 +52,8 @@ def no_such_service(case: Case) -> Reason | None:
         says += f"; {listed(elsewhere)} {verb}: {spelled(case, elsewhere[0])} works{here(case)}"
     elif near:
         says += f"; the nearest there is {near[0]}"
+    elif wanted.service in case.facts.namespaces and wanted.kind == "service":
+        says += f"; {wanted.service} is a namespace: its services are SERVICE.{wanted.service}"
     has = f"services in {wanted.namespace}: {listed(sorted(own), 8)}"
     evidence = [has if own else f"namespace {wanted.namespace} has no service at all"]
     if elsewhere and near:

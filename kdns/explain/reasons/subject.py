@@ -122,10 +122,12 @@ def _rating(found: Subject, name: str, facts: Facts) -> int:
     """How near a meaning comes to what there is: 5 a service, 4 said in so many words, …"""
     if found.is_ours and found.key in facts.services:
         return 6 if found.kind == "service" else 5
+    if found.namespace in ("svc", "pod") and found.namespace not in facts.namespaces:
+        return 0
     typed = name.lower().rstrip(".").split(".")
     if found.kind == "shapeless":
         return 3 if f"{'.'.join(typed)}." == found.name else 0
-    is_said = "svc" in typed or "pod" in typed or f"{'.'.join(typed)}.".endswith(f".{found.zone}")
+    is_said = "svc" in typed or "pod" in typed or found.name == f"{'.'.join(typed)}."
     if found.kind == "endpoint" and not typed[0].startswith("_"):
         return 4 if is_said and len(typed) >= 4 else 1  # a.b is service.namespace first
     if is_said:
@@ -134,10 +136,10 @@ def _rating(found: Subject, name: str, facts: Facts) -> int:
         return 0
     if len(typed) == 1:
         return 3
-    if found.namespace in facts.namespaces and found.namespace == typed[-1]:
-        return 4
     if typed[-1] in CLASSIC:
         return 0
+    if found.namespace in facts.namespaces and found.namespace == typed[-1]:
+        return 4
     is_known = any(one.name == found.service for one in facts.services.values())
     return 2 if is_known or (len(typed) == 2 and typed[-1] not in PUBLIC) else 0
 
