@@ -75,9 +75,9 @@ class Scene(Protocol):
     async def facts(self, names: Sequence[str], asker: str) -> Facts:
         """What is known that has to do with these names, and with who asks."""
 
-    def asking(self, address: str, cluster_dns: Sequence[str]) -> Asking:
-        """Who answers somebody at this address (empty when not known); the cluster's DNS service
-        has these addresses."""
+    def asking(self, address: str, cluster_dns: Sequence[str], patience_s: float) -> Asking:
+        """Who answers somebody at this address (empty when not known), who waits so long; the
+        cluster's DNS service has these addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ async def explain(question: Question, scene: Scene) -> Explanation:
     facts = await scene.facts((), question.asker)
     servers = cluster_dns(facts)
     asker = _asker(question, facts, servers, scene.nameservers)
-    asking = scene.asking(asker.address, servers)
+    asking = scene.asking(asker.address, servers, asker.resolvs[LIBCS[0]].timeout_s)
     walks = await _walks(question.name, kinds, asker.resolvs, asking)
     asked = tuple(dict.fromkeys(one.name for found in walks for one in found.asked))
     facts = await scene.facts(asked or (question.name,), question.asker)

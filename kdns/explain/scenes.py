@@ -48,7 +48,7 @@ class Within:
         """What is known around these names."""
         return await self._gather(names, asker)
 
-    def asking(self, address: str, cluster_dns: Sequence[str]) -> Asking:
+    def asking(self, address: str, cluster_dns: Sequence[str], _patience_s: float) -> Asking:
         """Its plugins, as they answer this client."""
         return Inside(self._service, address, cluster_dns)
 
@@ -66,19 +66,22 @@ class Outside:
         """What is known around these names."""
         return await self._gather(names, asker)
 
-    def asking(self, _address: str, _cluster_dns: Sequence[str]) -> Asking:
+    def asking(self, _address: str, _cluster_dns: Sequence[str], patience_s: float) -> Asking:
         """The server, over sockets."""
-        return _Sockets()
+        return _Sockets(patience_s)
 
 
 class _Sockets:
-    """Asks over sockets."""
+    """Asks over sockets; a reply is waited for so many seconds."""
 
-    traces: dict[tuple[str, int], Trace] = {}  # noqa: RUF012 - always empty
+    def __init__(self, patience_s: float) -> None:
+        self.traces: dict[tuple[str, int], Trace] = {}
+        """Nothing: nobody sees inside."""
+        self._patience_s = patience_s
 
     async def ask(self, nameserver: tuple[str, int], packet: bytes, transport: str) -> Heard:
         """See client.search.Ask."""
-        return await ask(nameserver, packet, transport)
+        return await ask(nameserver, packet, transport, self._patience_s)
 
 
 def running(service: Service, known: OfServer) -> Within:
