@@ -60,7 +60,7 @@ def expect_none_of(case: Case, reply: Reply, type_: str, unwanted: Sequence[str]
 
 @GROUP.clause(
     "k8s-schema-version",
-    "dns-version.<zone> has a TXT record with the version of the schema",
+    "dns-version.<zone> has a TXT record with the version of the schema.",
     f"{SPEC} §2.2",
 )
 async def _(case: Case) -> None:
@@ -74,7 +74,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-kubernetes-default",
-    "kubernetes.default has an address, in every cluster",
+    "kubernetes.default has an address, in every cluster.",
     "Kubernetes e2e: should provide DNS for the cluster",
 )
 async def _(case: Case) -> None:
@@ -96,7 +96,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-no-such-service",
-    "A name of no service does not exist",
+    "A name of no service does not exist.",
     f"{SPEC} §2.3, RFC 1035 §4.1.1",
     needs=("cluster",),
 )
@@ -108,7 +108,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-no-such-namespace",
-    "A service in no namespace does not exist",
+    "A service in no namespace does not exist.",
     f"{SPEC} §2.3, RFC 1035 §4.1.1",
 )
 async def _(case: Case) -> None:
@@ -118,7 +118,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-negative-ttl",
-    f"What does not exist is denied for at most {NEGATIVE_S} s, or a new service is found late",
+    f"What does not exist is denied for at most {NEGATIVE_S} s, or a new service is found late.",
     "RFC 2308 §5",
     level="should",
 )
@@ -134,7 +134,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-empty-svc",
-    "svc.<zone> exists, as services are below it; a resolver that cuts at NXDOMAIN loses them all",
+    "svc.<zone> exists, as services are below it; a resolver that cuts at NXDOMAIN loses them all.",
     "RFC 8020 §2, RFC 4592 §2.2.2",
     needs=("cluster",),
 )
@@ -145,7 +145,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-empty-namespace",
-    "<ns>.svc.<zone> exists, as the namespace's services are below it",
+    "<ns>.svc.<zone> exists, as the namespace's services are below it.",
     "RFC 8020 §2, RFC 4592 §2.2.2",
     needs=("cluster",),
 )
@@ -157,7 +157,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-empty-protocol",
-    "_<proto>.<service>.<ns>.svc.<zone> exists where SRV records are below it",
+    "_<proto>.<service>.<ns>.svc.<zone> exists where SRV records are below it.",
     "RFC 8020 §2, RFC 4592 §2.2.2",
     needs=("cluster",),
 )
@@ -170,7 +170,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-case",
-    "Names are compared without regard to letter case",
+    "Names are compared without regard to letter case.",
     f"{SPEC} §2.1, RFC 4343",
     needs=("cluster",),
 )
@@ -184,7 +184,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-pod-record",
-    "<a>-<b>-<c>-<d>.<ns>.pod.<zone> has the address that it spells (deprecated, still asked for)",
+    "<a>-<b>-<c>-<d>.<ns>.pod.<zone> has the address that it spells (deprecated, still asked for).",
     f"{SPEC} §2.6",
     level="should",
     needs=("cluster",),
@@ -197,7 +197,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-outside",
-    "A name outside its zones is looked up or refused, never denied with authority",
+    "A name outside its zones is looked up or refused, never denied with authority.",
     "RFC 1034 §4.3.2, RFC 8499 §7",
 )
 async def _(case: Case) -> None:
@@ -213,7 +213,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-ra",
-    "A server that recurses says so (RA) in the replies on cluster names as well",
+    "A server that recurses says so (RA) in the replies on cluster names as well.",
     "RFC 1035 §4.1.1",
     level="should",
     needs=("recursion",),

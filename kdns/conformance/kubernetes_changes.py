@@ -66,7 +66,7 @@ def _is_gone(reply: Reply) -> bool:
 
 @GROUP.clause(
     "k8s-new-service",
-    f"A new service is answered within {BOUND_S:g} s",
+    f"A new service is answered within {BOUND_S:g} s.",
     _SLI,
     level="should",
     needs=("objects",),
@@ -80,7 +80,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-new-service-after-denial",
-    f"A name that was denied just before is answered within {BOUND_S:g} s of its service's making",
+    f"A name that was denied just before is answered within {BOUND_S:g} s of its service's making.",
     "RFC 2308 §5",
     level="should",
     needs=("objects",),
@@ -98,7 +98,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-scaled",
-    f"Endpoints that come, or go, are answered within {BOUND_S:g} s",
+    f"Endpoints that come, or go, are answered within {BOUND_S:g} s.",
     _SLI,
     level="should",
     needs=("objects",),
@@ -119,7 +119,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-readiness",
-    f"An endpoint that is ready no more, and then again, is followed within {BOUND_S:g} s",
+    f"An endpoint that is ready no more, and then again, is followed within {BOUND_S:g} s.",
     "Kubernetes DNS spec 1.1.0 §2.4.1",
     level="should",
     needs=("objects",),
@@ -141,7 +141,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-moved",
-    "An endpoint that is moved from one slice to another is answered all the while",
+    "An endpoint that is moved from one slice to another is answered all the while.",
     "Kubernetes DNS spec 1.1.0 §2.4.1",
     needs=("objects",),
     limit_s=_LIMIT_S,
@@ -164,7 +164,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-deleted",
-    f"A service that is deleted is denied within {BOUND_S:g} s",
+    f"A service that is deleted is denied within {BOUND_S:g} s.",
     _SLI,
     level="should",
     needs=("objects",),
@@ -181,7 +181,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-e2e-external-name",
-    "An ExternalName that is changed, then made a ClusterIP, is followed",
+    "An ExternalName that is changed, then made a ClusterIP, is followed.",
     f"{_E2E}: should provide DNS for ExternalName services",
     needs=("objects",),
     limit_s=_LIMIT_S,
@@ -213,7 +213,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-e2e-headless-subdomain",
-    "A pod's hostname and subdomain are found, over UDP and TCP",
+    "A pod's hostname and subdomain are found, over UDP and TCP.",
     f"{_E2E}: should provide DNS for pods for Hostname, for Subdomain",
     needs=("objects",),
     limit_s=_LIMIT_S,
@@ -233,7 +233,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-e2e-digit",
-    "A service whose name begins with a digit is answered, where the API server allows it",
+    "A service whose name begins with a digit is answered, where the API server allows it.",
     f"{_E2E}: RelaxedServiceNameValidation",
     needs=("objects",),
     limit_s=_LIMIT_S,

@@ -58,7 +58,7 @@ async def _has_addresses(case: Case, type_: str) -> None:
 
 @GROUP.clause(
     "k8s-headless-a",
-    "A headless service has an A record for each ready IPv4 endpoint",
+    "A headless service has an A record for each ready IPv4 endpoint.",
     f"{SPEC} §2.4.1",
     needs=("cluster",),
 )
@@ -68,7 +68,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-aaaa",
-    "A headless service has an AAAA record for each ready IPv6 endpoint",
+    "A headless service has an AAAA record for each ready IPv6 endpoint.",
     f"{SPEC} §2.4.1",
     needs=("cluster",),
 )
@@ -78,7 +78,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-unready",
-    "An endpoint that is not ready is not among the addresses",
+    "An endpoint that is not ready is not among the addresses.",
     f"{SPEC} §2.4.1",
     needs=("cluster",),
 )
@@ -93,7 +93,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-no-duplicates",
-    "An address that two slices name is answered once",
+    "An address that two slices name is answered once.",
     "RFC 2181 §5",
     needs=("cluster",),
 )
@@ -125,7 +125,7 @@ async def _named(case: Case, type_: str) -> None:
 
 @GROUP.clause(
     "k8s-headless-hostname-a",
-    "An endpoint's hostname below the service has its A record",
+    "An endpoint's hostname below the service has its A record.",
     f"{SPEC} §2.4.1",
     needs=("cluster",),
 )
@@ -135,7 +135,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-hostname-aaaa",
-    "An endpoint's hostname below the service has its AAAA record",
+    "An endpoint's hostname below the service has its AAAA record.",
     f"{SPEC} §2.4.1",
     needs=("cluster",),
 )
@@ -145,7 +145,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-hostname-shared",
-    "A hostname that several endpoints have stands for all their addresses",
+    "A hostname that several endpoints have stands for all their addresses.",
     f"{SPEC} §2.4.1",
     needs=("cluster",),
 )
@@ -167,7 +167,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-hostname-unready",
-    "The hostname of an endpoint that is not ready has no address",
+    "The hostname of an endpoint that is not ready has no address.",
     f"{SPEC} §2.4.1",
     needs=("cluster",),
 )
@@ -187,7 +187,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-idle",
-    "A headless service none of whose endpoints is ready does not exist",
+    "A headless service none of whose endpoints is ready does not exist.",
     f"{SPEC} §2.4.1",
     level="should",
     needs=("cluster",),
@@ -203,7 +203,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-void",
-    "A headless service without endpoints does not exist",
+    "A headless service without endpoints does not exist.",
     f"{SPEC} §2.4.1",
     level="should",
     needs=("cluster",),
@@ -233,7 +233,7 @@ def _offered(service: Service) -> list[tuple[str, str]]:
 
 @GROUP.clause(
     "k8s-headless-srv",
-    "Each named port has an SRV record for each ready endpoint, with the port's number",
+    "Each named port has an SRV record for each ready endpoint, with the port's number.",
     f"{SPEC} §2.4.2",
     needs=("cluster",),
 )
@@ -260,7 +260,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-srv-hostname",
-    "The target of an endpoint's SRV record is its hostname below the service",
+    "The target of an endpoint's SRV record is its hostname below the service.",
     f"{SPEC} §2.4.2",
     needs=("cluster",),
 )
@@ -276,7 +276,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-srv-targets",
-    "Each target of the SRV records resolves, and to ready endpoints alone",
+    "Each target of the SRV records resolves, and to ready endpoints alone.",
     f"{SPEC} §2.4.2",
     needs=("cluster",),
 )
@@ -298,7 +298,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-srv-unnamed",
-    "A headless service's port without a name has no SRV record",
+    "A headless service's port without a name has no SRV record.",
     f"{SPEC} §2.4.2",
     needs=("cluster",),
 )
@@ -327,7 +327,7 @@ async def _points_back(case: Case, type_: str) -> None:
 
 @GROUP.clause(
     "k8s-headless-ptr",
-    "The PTR record of a ready IPv4 endpoint is its hostname below the service",
+    "The PTR record of a ready IPv4 endpoint is its hostname below the service.",
     f"{SPEC} §2.4.3",
     needs=("cluster",),
 )
@@ -337,7 +337,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-ptr6",
-    "The PTR record of a ready IPv6 endpoint is its hostname below the service",
+    "The PTR record of a ready IPv6 endpoint is its hostname below the service.",
     f"{SPEC} §2.4.3",
     needs=("cluster",),
 )
@@ -347,7 +347,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-ptr-unnamed",
-    "An endpoint without a hostname has a name of its own below the service, and resolves by it",
+    "An endpoint without a hostname has a name of its own below the service, and resolves by it.",
     f"{SPEC} §2.1, §2.4.3",
     needs=("cluster",),
 )
@@ -369,7 +369,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-headless-ptr-unready",
-    "An endpoint that is not ready has no PTR record",
+    "An endpoint that is not ready has no PTR record.",
     f"{SPEC} §2.4.3",
     needs=("cluster",),
 )

@@ -35,7 +35,7 @@ def _with(service: Service, type_: str) -> bool:
 
 @GROUP.clause(
     "k8s-service-a",
-    "A service has an A record for each IPv4 ClusterIP",
+    "A service has an A record for each IPv4 ClusterIP.",
     f"{SPEC} §2.3.1",
     needs=("cluster",),
 )
@@ -50,7 +50,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-service-aaaa",
-    "A service has an AAAA record for each IPv6 ClusterIP",
+    "A service has an AAAA record for each IPv6 ClusterIP.",
     f"{SPEC} §2.3.1",
     needs=("cluster",),
 )
@@ -62,7 +62,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-service-other-family",
-    "A service without a ClusterIP of a family exists all the same: no data, not NXDOMAIN",
+    "A service without a ClusterIP of a family exists all the same: no data, not NXDOMAIN.",
     f"{SPEC} §2.3.1, RFC 2308 §2.2",
     needs=("cluster",),
 )
@@ -78,7 +78,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-service-long-name",
-    "A service whose name fills a label of 63 octets is found",
+    "A service whose name fills a label of 63 octets is found.",
     f"{SPEC} §2.3.1, RFC 1035 §2.3.4",
     needs=("cluster",),
 )
@@ -93,7 +93,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-service-srv",
-    "Each named port has one SRV record with its number and the service's name",
+    "Each named port has one SRV record with its number and the service's name.",
     f"{SPEC} §2.3.2",
     needs=("cluster",),
 )
@@ -114,7 +114,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-service-srv-additional",
-    "An address that comes along with an SRV record is the service's own",
+    "An address that comes along with an SRV record is the service's own.",
     f"{SPEC} §2.3.2",
     needs=("cluster",),
 )
@@ -133,7 +133,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-service-srv-unnamed",
-    "A port without a name has no SRV record",
+    "A port without a name has no SRV record.",
     f"{SPEC} §2.3.2",
     needs=("cluster",),
 )
@@ -151,7 +151,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-service-srv-protocol",
-    "A named port has no SRV record under another protocol than its own",
+    "A named port has no SRV record under another protocol than its own.",
     f"{SPEC} §2.3.2",
     needs=("cluster",),
 )
@@ -179,7 +179,7 @@ async def _points_back(case: Case, type_: str) -> None:
 
 @GROUP.clause(
     "k8s-service-ptr",
-    "The PTR record of an IPv4 ClusterIP is the service's name",
+    "The PTR record of an IPv4 ClusterIP is the service's name.",
     f"{SPEC} §2.3.3",
     needs=("cluster",),
 )
@@ -189,7 +189,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-service-ptr6",
-    "The PTR record of an IPv6 ClusterIP is the service's name",
+    "The PTR record of an IPv6 ClusterIP is the service's name.",
     f"{SPEC} §2.3.3",
     needs=("cluster",),
 )
@@ -203,7 +203,7 @@ def _externals(case: Case) -> list[Service]:
 
 @EXTERNAL.clause(
     "k8s-external-cname",
-    "An ExternalName service is a CNAME record that points to its name",
+    "An ExternalName service is a CNAME record that points to its name.",
     f"{SPEC} §2.5",
     needs=("cluster",),
 )
@@ -215,7 +215,7 @@ async def _(case: Case) -> None:
 
 @EXTERNAL.clause(
     "k8s-external-address",
-    "Asked for an address, an ExternalName service answers its CNAME record first",
+    "Asked for an address, an ExternalName service answers its CNAME record first.",
     f"{SPEC} §2.5, RFC 1034 §4.3.2",
     needs=("cluster",),
 )
@@ -230,7 +230,7 @@ async def _(case: Case) -> None:
 
 @EXTERNAL.clause(
     "k8s-external-other-type",
-    "A CNAME record answers every type, not addresses alone",
+    "A CNAME record answers every type, not addresses alone.",
     "RFC 1034 §3.6.2",
     needs=("cluster",),
 )
@@ -243,7 +243,7 @@ async def _(case: Case) -> None:
 
 @EXTERNAL.clause(
     "k8s-external-inside",
-    "An ExternalName that names another service brings that service's address along",
+    "An ExternalName that names another service brings that service's address along.",
     "RFC 1034 §4.3.2",
     needs=("cluster",),
 )

@@ -91,7 +91,7 @@ async def _finds(case: Case, libc: Libc) -> None:
 
 @GROUP.clause(
     "k8s-search-glibc",
-    "A service is found by each part of its name that a pod may write, with glibc",
+    "A service is found by each part of its name that a pod may write, with glibc.",
     f"{_E2E}: should resolve DNS of partial qualified names for services",
     needs=("cluster",),
     limit_s=20,
@@ -102,7 +102,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-search-musl",
-    "A service is found by each part of its name that a pod may write, with musl",
+    "A service is found by each part of its name that a pod may write, with musl.",
     f"{_E2E}: should resolve DNS of partial qualified names for services",
     needs=("cluster",),
     limit_s=20,
@@ -113,7 +113,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-search-long",
-    "A search list of more than six domains and 256 characters leads to the service in the end",
+    "A search list of more than six domains and 256 characters leads to the service in the end.",
     f"{_E2E}: should work with more than 6 search paths and longer than 256 search list characters",
     needs=("cluster", "recursion"),
     limit_s=60,
@@ -134,7 +134,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-search-odd",
-    "Search domains with an underscore, and the root among them, do not end the search",
+    "Search domains with an underscore, and the root among them, do not end the search.",
     f"{_E2E}: should work with a search path containing an underscore and a search path "
     "containing a single dot",
     needs=("cluster", "recursion"),
@@ -152,7 +152,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-search-ndots",
-    "With ndots 2 of a pod's dnsConfig, a name that was denied as written is found by the search",
+    "With ndots 2 of a pod's dnsConfig, a name that was denied as written is found by the search.",
     f"{_E2E}: should support configurable pod resolv.conf",
     needs=("cluster", "recursion"),
     limit_s=60,
@@ -170,7 +170,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-search-miss",
-    "A name that is nowhere ends in 'no such name' for both libcs, not in a failure",
+    "A name that is nowhere ends in 'no such name' for both libcs, not in a failure.",
     "RFC 1034 §5.2.2",
     needs=("recursion",),
     limit_s=60,
@@ -185,7 +185,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-stub-tcp",
-    "What does not fit a UDP reply is marked (TC), and TCP brings all of it to both libcs",
+    "What does not fit a UDP reply is marked (TC), and TCP brings all of it to both libcs.",
     "RFC 7766 §5, RFC 2181 §9",
     needs=("cluster",),
     limit_s=20,
@@ -205,7 +205,7 @@ async def _(case: Case) -> None:
 
 @GROUP.clause(
     "k8s-second-nameserver",
-    "A server that does not know a name leaves it to the next in resolv.conf, and never denies it",
+    "A server that does not know a name leaves it to the next in resolv.conf, and never denies it.",
     "RFC 1035 §4.1.1, glibc and musl",
 )
 async def _(case: Case) -> None:

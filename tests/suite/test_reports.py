@@ -136,6 +136,6 @@ def test_every_clause_is_named_and_sourced() -> None:
     for group in GROUPS:
         for one in group.clauses:
             assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", one.id), one.id
-            assert len(one.title) > 20
+            assert len(one.title) > 10
             assert one.source
             assert one.limit_s <= 300
