@@ -78,6 +78,9 @@ METRICS: Final[dict[str, Metric]] = {
         " listener takes.",
         ("server",),
     ),
+    "kdns_tls_certificate_end_timestamp_seconds": Metric(
+        "gauge", "Unix time at which a certificate ends that is served with.", ("file",)
+    ),
     "kdns_proxy_headers_refused_total": Metric(
         "counter", "Connections and datagrams refused for their PROXY header.", ("server",)
     ),

@@ -11,7 +11,9 @@ ADDED: Final = frozenset((
     "process_resident_memory_bytes",
 ))  # fmt: skip
 """Gauges of what each process has for itself. Of all others the greatest is told."""
-LEAST: Final = frozenset(("process_start_time_seconds",))
+LEAST: Final = frozenset((
+    "process_start_time_seconds", "kdns_tls_certificate_end_timestamp_seconds",
+))  # fmt: skip
 
 Values = list[tuple[Labels, float]]
 """Metric and labels, and the value."""

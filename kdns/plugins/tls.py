@@ -8,12 +8,16 @@ import asyncio
 import logging
 import os
 import ssl
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from kdns.corefile.options import Settings, Shape, Syntax, choice, text
-from kdns.plugins.base import Monitor, Site
+from kdns.observe.counters import Labels
+from kdns.plugins.base import Life, Monitor, Site
+from kdns.wire import certificate
 
 MODES: Final = ("nocert", "request", "require", "verify_if_given", "require_and_verify")
 """What a client may or must show."""
@@ -181,9 +185,9 @@ class Tls(Monitor):
             raise settings.fail(
                 "tls: expected the file of the key, found the end of the line", "tls CERT KEY [CA]"
             )
-        certificate, key, *authority = (os.path.join(site.root, one) for one in settings.args)
+        public, key, *authority = (os.path.join(site.root, one) for one in settings.args)
         self.keys = Keys(
-            certificate,
+            public,
             key,
             "".join(authority),
             client_auth=settings.get("client_auth", "nocert"),
@@ -200,9 +204,18 @@ class Tls(Monitor):
             raise self.settings.fail(f"tls: {error}") from error
 
     async def start(self) -> None:
-        """Reads the files."""
+        """Reads the files, and publishes when certificates end."""
         self.look()
+        metric = "kdns_tls_certificate_end_timestamp_seconds"
+        self.site.counters.ask(metric, partial(_ends, self.site.life))
 
     def tasks(self) -> Sequence[Coroutine[Any, Any, None]]:  # Any: a coroutine's types
         """Watches them."""
         return (self.keyring.watch(),)
+
+
+def _ends(life: Life) -> Iterator[tuple[Labels, float]]:
+    """Until when the certificates hold that serve."""
+    for tls in (one for one in life.plugins if isinstance(one, Tls)):
+        with suppress(ValueError):
+            yield (tls.keys.certificate,), certificate.end(tls.keyring.files.certificate)

@@ -13,7 +13,7 @@ TOKEN = re.compile(
 )
 FUNCTIONS = {
     "sum", "max", "min", "count", "rate", "increase", "histogram_quantile", "absent",
-    "max_over_time", "vector",
+    "max_over_time", "vector", "time",
 }  # fmt: skip
 KEYWORDS = {"or", "and", "unless", "offset"}
 GROUPING = {"by", "without", "on", "ignoring"}

@@ -330,6 +330,7 @@ SELDOM = {
     "kdns_resyncs_total": "a watch that failed",
     "kdns_send_failures_total": "a full socket",
     "kdns_tenant_denied_total": "a client of another tenant",
+    "kdns_tls_certificate_end_timestamp_seconds": "an encrypted listener",
     "kdns_tls_failures_total": "a handshake that failed",
     "kdns_upstream_over_budget_total": "an upstream that is slow",
     "kdns_zone_load_failures_total": "a zone that is wrong",

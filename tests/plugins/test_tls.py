@@ -165,6 +165,20 @@ async def test_a_broken_pair_leaves_the_last_good_one_and_is_said_once(
     assert "cannot read" in said[1]
 
 
+async def test_the_end_of_the_certificate_that_serves_is_published(authority: Authority) -> None:
+    certificate, key = authority.issue()
+    metric = "kdns_tls_certificate_end_timestamp_seconds"
+    async with Serving(corefile(certificate, key)) as serving:
+        context = authority.client()
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", serving.port("tls"), ssl=context, server_hostname="localhost"
+        )
+        shown = writer.get_extra_info("peercert")["notAfter"]
+        writer.close()
+        published = list(serving.services.counters.asked[metric]())
+    assert published == [((str(certificate),), ssl.cert_time_to_seconds(shown))]
+
+
 async def test_a_reload_brings_and_takes_what_clients_must_show(authority: Authority) -> None:
     server, client = authority.issue(), authority.issue("client")
     async with Serving(corefile(*server)) as serving:
