@@ -146,6 +146,8 @@ class Life:
     """What nobody else knows, and all its workers do."""
     is_lead: bool = True
     """Of several workers one does what must be done once: it watches, probes and reloads."""
+    workers: int = 1
+    """How many there are to be."""
     link: Any = None  # Any: what kdns.cluster has it give to other workers, or take from them with
     """The way to the other workers."""
     blocks: tuple[Block, ...] = ()

@@ -105,6 +105,7 @@ class State:
             started=board.started,
             now=wall,
             totals=totals(board),
+            workers=self._site.life.workers,
             bounds=list(DURATIONS),
             pods=dict(self._pods(clients)),
             upstreams=list(self._upstreams()),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 
+import aiohttp
 import pytest
 
 from kdns.cluster.cluster import Cluster
@@ -17,7 +18,7 @@ from kdns.status.services import Listing, shown
 from kdns.status.state import State, pod_at
 from tests import upstream
 from tests.cluster.things import ips, pod, service, slice_
-from tests.running import free_port
+from tests.running import Running, free_port
 from tests.status.watched import watched
 
 PLAIN = """
@@ -433,3 +434,34 @@ async def test_many_viewers_cost_as_much_as_one(tmp_path, monkeypatch):
         bodies = await asyncio.gather(*(served.get("/status") for _ in range(20)))
         assert all(body == bodies[0] for body in bodies)
         assert len(made) == 1
+
+
+async def test_workers_are_added_up(tmp_path):
+    port = free_port()
+    path = tmp_path / "Corefile"
+    path.write_text(
+        f". {{\n bind 127.0.0.1\n status 127.0.0.1:{port}\n hosts {{\n 10.0.0.1 a.example\n }}\n}}\n"
+    )
+    with Running(path, "-workers", "2") as running:
+        await asyncio.to_thread(running.wait)
+        for _ in range(20):
+            await asyncio.to_thread(running.ask, "a.example")
+        url = f"http://127.0.0.1:{port}"
+        async with aiohttp.ClientSession() as session, asyncio.timeout(10):
+            queries = 0
+            while queries < 20:
+                await asyncio.sleep(0.2)
+                async with session.get(url + "/status") as reply:
+                    found = await reply.json()
+                queries = found["totals"]["rcodes"].get("NOERROR", 0)
+            assert (queries, found["workers"]) == (20, 2)
+            assert found["totals"]["queries"] == sum(found["totals"]["latency"])
+            async with session.get(url + "/events") as reply:
+                for _ in range(2):
+                    while not (line := await reply.content.readline()).startswith(b"data: "):
+                        pass
+                    assert json.loads(line[6:])["status"]["totals"]["rcodes"]["NOERROR"] == 20
+            async with session.get(url + "/services") as reply:
+                assert await reply.json() == {"services": [], "total": 0, "more": ""}
+            async with session.get(url + "/") as reply:
+                assert reply.content_type == "text/html"

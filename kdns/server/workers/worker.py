@@ -105,7 +105,9 @@ class Worker:
             logs.keep(Quiet())
         giver = Giver(self._services.counters)
         link = Link(giver, Taker(), watches=is_lead, inherits=begin.inherits)
-        self._services.life = Life(is_lead=is_lead, link=link, mark=setup.mark, secret=setup.secret)
+        self._services.life = Life(
+            is_lead=is_lead, workers=setup.count, link=link, mark=setup.mark, secret=setup.secret
+        )
         self._services.siblings = self._kin = Kin(self._say, setup, is_lead=is_lead)
         for message in self._early:
             self._obey(message)
