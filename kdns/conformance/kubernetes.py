@@ -176,10 +176,10 @@ async def _(case: Case) -> None:
 )
 async def _(case: Case) -> None:
     for service in known(case, _is_addressed, "ClusterIP service")[:1]:
-        name = service.fqdn(case.target.zone)
+        name, type_ = service.fqdn(case.target.zone), service.family()
         for written in (name.upper(), name.title()):
-            reply = await case.ask(written)
-            expect_values(case, reply, "A", service.addresses("A"))
+            reply = await case.ask(written, type_)
+            expect_values(case, reply, type_, service.addresses(type_))
 
 
 @GROUP.clause(
@@ -224,7 +224,7 @@ async def _(case: Case) -> None:
 
 
 def _is_addressed(service: Service) -> bool:
-    return service.kind == "ClusterIP" and bool(service.addresses("A"))
+    return service.kind == "ClusterIP" and bool(service.cluster_ips)
 
 
 def _has_named_port(service: Service) -> bool:

@@ -12,6 +12,7 @@ from kdns.conformance.api import ApiError
 from kdns.conformance.case import Case
 from kdns.conformance.clauses import Failed, Group, Skipped
 from kdns.conformance.kubernetes import expect_values
+from kdns.conformance.objects import Service
 from kdns.conformance.packets import Reply
 from kdns.conformance.workshop import Workshop
 
@@ -56,6 +57,14 @@ async def _until(
     raise Failed(f"{what} within {within_s:g} s", str(case.last))
 
 
+async def _until_served(case: Case, what: str, service: Service, *, within_s: float) -> None:
+    """Asks until a service has its ClusterIPs."""
+    type_ = service.family()
+    holds = _has(type_, *service.addresses(type_))
+    name = service.fqdn(case.target.zone)
+    await _until(case, what, holds, name, type_=type_, within_s=within_s)
+
+
 def _has(type_: str, *values: str) -> Callable[[Reply], object]:
     return lambda reply: reply.rcode == "NOERROR" and reply.values(type_) == sorted(values)
 
@@ -74,8 +83,7 @@ def _is_gone(reply: Reply) -> bool:
 )
 async def _(case: Case) -> None:
     made = await _shop(case).service("fresh", ports=[wanted.port("http", 80)])
-    name = made.fqdn(case.target.zone)
-    await _until(case, "new service", _has("A", *made.addresses("A")), name, within_s=BOUND_S)
+    await _until_served(case, "new service", made, within_s=BOUND_S)
 
 
 @GROUP.clause(
@@ -91,9 +99,7 @@ async def _(case: Case) -> None:
     name = f"awaited.{shop.place.namespace}.svc.{case.target.zone}"
     await case.ask(name)
     made = await shop.service("awaited", ports=[wanted.port("http", 80)])
-    await _until(
-        case, "new service after NXDOMAIN", _has("A", *made.addresses("A")), name, within_s=BOUND_S
-    )
+    await _until_served(case, "new service after NXDOMAIN", made, within_s=BOUND_S)
 
 
 @GROUP.clause(
@@ -174,7 +180,7 @@ async def _(case: Case) -> None:
     shop = _shop(case)
     made = await shop.service("doomed", ports=[wanted.port("http", 80)])
     name = made.fqdn(case.target.zone)
-    await _until(case, "new service", _has("A", *made.addresses("A")), name, within_s=EVENTUALLY_S)
+    await _until_served(case, "new service", made, within_s=EVENTUALLY_S)
     await shop.remove("Service", "doomed")
     await _until(case, "deleted service", _is_gone, name, within_s=BOUND_S)
 
@@ -206,9 +212,7 @@ async def _(case: Case) -> None:
     made = await shop.alter(
         "changing", type="ClusterIP", externalName=None, ports=[wanted.port("http", 80)]
     )
-    await _until(
-        case, "made a ClusterIP", _has("A", *made.addresses("A")), name, within_s=EVENTUALLY_S
-    )
+    await _until_served(case, "made a ClusterIP", made, within_s=EVENTUALLY_S)
 
 
 @GROUP.clause(
@@ -245,5 +249,4 @@ async def _(case: Case) -> None:
         if error.code != 422:
             raise
         raise Skipped("the API server allows no such name") from None
-    name = made.fqdn(case.target.zone)
-    await _until(case, "new service", _has("A", *made.addresses("A")), name, within_s=EVENTUALLY_S)
+    await _until_served(case, "new service", made, within_s=EVENTUALLY_S)

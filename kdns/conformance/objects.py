@@ -64,6 +64,10 @@ class Service:
             return of_family(type_, (one.address for one in self.ready()))
         return of_family(type_, self.cluster_ips)
 
+    def family(self) -> str:
+        """The type of record to ask for where either will do: A, in a cluster of IPv6 only AAAA."""
+        return "A" if self.addresses("A") or not self.addresses("AAAA") else "AAAA"
+
     def named_ports(self) -> list[Port]:
         """The ports that have SRV records."""
         return [port for port in self.ports if port.name]

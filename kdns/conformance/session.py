@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from kdns.conformance import workshop
 from kdns.conformance.api import Api, ApiError, Identity
+from kdns.conformance.catalogue import choose
 from kdns.conformance.clauses import Group, Verdict
 from kdns.conformance.objects import Objects
 from kdns.conformance.report import Report
@@ -91,6 +92,20 @@ class Session:
         except ApiError as unread:
             reasons["cluster"] = f"the cluster's objects cannot be read ({unread})"
         await self._judge(replace(target, reasons=reasons))
+        await self._judge_again(api, replace(target, reasons=reasons))
+
+    async def _judge_again(self, api: Api, target: Target) -> None:
+        """Once more what failed: a cluster in use changes between its being read and asked."""
+        failed = [
+            verdict.clause.id
+            for verdict in self.verdicts
+            if verdict.outcome == "failed" and "cluster" in verdict.clause.needs
+        ]
+        if failed:
+            now = replace(target, objects=await workshop.look(api))
+            again = await run(choose(self.groups, failed, []), await survey(now))
+            latest = {verdict.clause.id: verdict for verdict in again}
+            self.verdicts = [latest.get(one.clause.id, one) for one in self.verdicts]
 
     async def _sweep(self, api: Api) -> None:
         try:

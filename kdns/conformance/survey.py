@@ -65,7 +65,8 @@ async def _is_served(case: Case, service: Service) -> bool:
     try:
         if service.kind == "ExternalName":
             return bool((await case.ask(name, "CNAME")).values("CNAME"))
-        return not service.addresses("A") or bool((await case.resolve(name)).values("A"))
+        type_ = service.family()
+        return not service.addresses(type_) or bool((await case.resolve(name, type_)).values(type_))
     except Failed:
         return False
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from kdns.conformance import wanted, workshop
 from kdns.conformance.api import PATHS, Api, ApiError, Identity, kubeconfig
 from kdns.conformance.catalogue import GROUPS, choose
 from kdns.conformance.clauses import Verdict
+from kdns.conformance.objects import Objects
 from kdns.conformance.session import Session
 from kdns.conformance.target import Target
 from kdns.lab.lab import Lab
@@ -130,6 +132,33 @@ async def test_without_the_right_to_make_objects_the_cluster_s_own_are_asked_for
     assert by_id["k8s-service-aaaa"].outcome == "skipped"
     assert "may not make objects" in by_id["k8s-new-service"].why
     assert any("may not make objects" in remark for remark in report.remarks)
+
+
+async def test_what_changed_between_being_read_and_asked_is_judged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, seen = workshop.look, []
+
+    async def late(client: Api) -> Objects:
+        """The first time, addresses that the service had before."""
+        found = await look(client)
+        seen.append(found)
+        if len(seen) > 1:
+            return found
+        before = (replace(one, cluster_ips=("10.96.9.9",)) for one in found.services)
+        return replace(found, services=tuple(before))
+
+    async def refused(self: Api, body: Any) -> Any:
+        raise ApiError(403, "forbidden")
+
+    monkeypatch.setattr(workshop, "look", late)
+    monkeypatch.setattr(Api, "create", refused)
+    async with right.of_lab(tmp_path) as (_, config, serving):
+        target = Target(right.HOST, serving.port(), right.ZONE)
+        report = await Session(FEW).run(target, identity=kubeconfig(config))
+    assert len(seen) == 2
+    by_id = {one.clause.id: one.outcome for one in report.verdicts}
+    assert by_id["k8s-service-a"] == by_id["k8s-service-ptr"] == "passed"
 
 
 def service(name: str) -> dict[str, Any]:
