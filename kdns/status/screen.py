@@ -106,8 +106,9 @@ def _head(now: Status, change: Totals, since: float, frame: Frame) -> Iterator[s
     parts = (("half", 0.5), ("90 %", 0.9), ("99 %", 0.99), ("99.9 %", 0.999))
     took = [f"{name} {percentile(change.latency, now.bounds, part)}" for name, part in parts]
     yield frame.cut("answered within  " + "  ".join(took))
-    for counts in (change.rcodes, change.plugins, change.transports):
-        yield frame.cut(_shares(counts, asked) or "-")
+    of = change if asked else now.totals  # an idle server shows what it did before
+    for name, counts in (("codes", of.rcodes), ("by", of.plugins), ("over", of.transports)):
+        yield frame.cut(f"{name:6s}{_shares(counts, of.queries) or '-'}")
 
 
 def _shares(counts: Mapping[str, int], whole: int) -> str:
@@ -134,10 +135,9 @@ def _cluster(cluster: Cluster) -> tuple[str, bool]:
     if not cluster.has_synced:
         return text + plain(f"not known yet  {cluster.failure}"), False
     unready = f", {_number(cluster.unready)} not ready" if cluster.unready else ""
-    text += (
-        f"{_number(cluster.services)} services, {_number(cluster.endpoints)} endpoints{unready}"
-        f"  {_span(cluster.age_s)} old"
-    )
+    text += f"{_number(cluster.services)} services, {_number(cluster.endpoints)} endpoints{unready}"
+    if cluster.age_s:  # files are always fresh
+        text += f"  {_span(cluster.age_s)} old"
     if cluster.is_restored:
         text += "  from a snapshot"
     if cluster.failure:

@@ -80,6 +80,12 @@ def test_a_server_that_was_started_anew_begins_anew():
     assert "100 queries/s" in text(now, status())
 
 
+def test_an_idle_server_shows_what_it_did_before():
+    shown = text(status(now=1101.0), status())
+    assert "0 queries/s  from the table -" in shown
+    assert "NOERROR 90.0 %" in shown
+
+
 def test_a_percentile_is_the_bound_of_its_bucket():
     assert percentile([0, 0, 0], [1.0, 2.0], 0.5) == "-"
     assert percentile([1, 1, 2], [1.0, 2.0], 0.5) == "≤2 s"
