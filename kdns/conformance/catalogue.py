@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from kdns.conformance import (
+    clients,
     kubernetes,
     kubernetes_changes,
     kubernetes_headless,
@@ -35,6 +36,7 @@ GROUPS: tuple[Group, ...] = (
     rfc6891.EDNS,
     rfc7766.TCP,
     rfc8906.ODD,
+    clients.GROUP,
 )
 
 

@@ -3,6 +3,7 @@
 import secrets
 import shutil
 from collections.abc import Mapping
+from ctypes.util import find_library
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,13 @@ NEEDS: Mapping[str, str] = {
     "objects": "the suite may not create objects: --kubeconfig with the right to is needed",
 }
 """What clauses may need, and what is said where it is not there."""
+
+
+PACKAGES: Mapping[str, str] = {
+    "dig": "bind9-dnsutils", "host": "bind9-host", "nslookup": "bind9-dnsutils",
+    "busybox": "busybox", "getent": "libc-bin", "go": "golang-go", "cares": "libc-ares2",
+}  # fmt: skip
+"""The clients, and the Debian packages that they come in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +63,13 @@ class Target:
     def lacks(self, need: str) -> str:
         """Why a need is not met; empty when it is."""
         if need.startswith("client:"):
-            client = need.removeprefix("client:")
-            return "" if shutil.which(client) else f"{client} is not installed here"
+            return lacks_client(need.removeprefix("client:"))
         if need in self.has:
             return ""
         return self.reasons.get(need) or NEEDS[need]
+
+
+def lacks_client(client: str) -> str:
+    """Why a client cannot be tried, and how to get it; empty when it can."""
+    is_here = find_library("cares") if client == "cares" else shutil.which(client)
+    return "" if is_here else f"{client} is not installed here (apt install {PACKAGES[client]})"

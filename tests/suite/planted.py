@@ -6,13 +6,17 @@ port, and a Fault says what it does to replies, to datagrams and to connections.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import dns.message
 
+from kdns.conformance.target import Target
+from kdns.plugins.base import Client
 from tests.running import free_port
+from tests.serving import Serving
 
 HOST = "127.0.0.1"
 TIME_TO_CLOSE_S = 0.05
@@ -154,6 +158,10 @@ class Planted:
             stream.transport.abort()
         await asyncio.sleep(0)
 
+    def seen_by(self, target: Target) -> Target:
+        """The target with us as its server."""
+        return replace(target, host=HOST, port=self.port)
+
     async def right(self, query: bytes, *, tcp: bool) -> Said | None:
         """What the right server says to a query, or to what we take it for."""
         reply = await self.ask(*self.fault.rewrite(query, tcp))
@@ -193,6 +201,20 @@ class Planted:
     def left(self, stream: "_Stream") -> None:
         """One connection less."""
         self._streams.discard(stream)
+
+
+@asynccontextmanager
+async def asking(serving: Serving, fault: Fault) -> AsyncIterator[Planted]:
+    """A Planted before a kdns of this process."""
+    [router] = serving.service.assembly.routers.values()
+    pipelines = {tcp: serving.service.pipeline(router, whole=tcp) for tcp in (False, True)}
+
+    async def ask(packet: bytes, tcp: bool) -> bytes | None:
+        client = Client(b"\x7f\0\0\1", 0, "tcp" if tcp else "udp", b"\x7f\0\0\1", 53)
+        return await pipelines[tcp].respond(packet, client, serving.services.clock())
+
+    async with Planted(ask, fault) as server:
+        yield server
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -8,7 +8,7 @@ its verdict, and the clause is not run again for it.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,9 @@ from kdns.conformance.clauses import Clause, Verdict
 from kdns.conformance.run import judge
 from kdns.conformance.survey import survey
 from kdns.conformance.target import Target
-from kdns.plugins.base import Client
 from tests.serving import Serving
 from tests.suite import faults_kubernetes, faults_rfc, faults_wire, right
-from tests.suite.planted import RIGHT, Exchange, Fault, Planted
+from tests.suite.planted import RIGHT, Exchange, Fault, Planted, asking
 
 RFC = (*faults_rfc.FAULTS, *faults_wire.FAULTS)
 FAULTS = (*RFC, *faults_kubernetes.SPECIFICATION)
@@ -47,15 +46,8 @@ class Bench:
     @asynccontextmanager
     async def planted(self, fault: Fault) -> AsyncIterator[tuple[Planted, Target]]:
         """The same with a fault."""
-        [router] = self.serving.service.assembly.routers.values()
-        pipelines = {tcp: self.serving.service.pipeline(router, whole=tcp) for tcp in (False, True)}
-
-        async def ask(packet: bytes, tcp: bool) -> bytes | None:
-            client = Client(b"\x7f\0\0\1", 0, "tcp" if tcp else "udp", b"\x7f\0\0\1", 53)
-            return await pipelines[tcp].respond(packet, client, self.serving.services.clock())
-
-        async with Planted(ask, fault) as server:
-            yield server, replace(self.target, port=server.port)
+        async with asking(self.serving, fault) as server:
+            yield server, server.seen_by(self.target)
 
     async def caught(self, fault: Fault) -> set[str]:
         """The clauses that fail with it."""
