@@ -36,11 +36,13 @@ async def refusal(guard: Guard, path: str, fields: Mapping[str, str]) -> int | N
     if not guard.token or path in guard.open:
         return None
     try:
-        token = await asyncio.to_thread(Path(guard.token).read_bytes)
+        token = (await asyncio.to_thread(Path(guard.token).read_bytes)).strip()
     except OSError:
+        token = b""
+    if not token:  # or it is just being written: nothing is no token
         return HTTPStatus.SERVICE_UNAVAILABLE
     scheme, _, given = fields.get("authorization", "").partition(" ")
-    is_right = hmac.compare_digest(given.strip().encode("latin-1"), token.strip())
+    is_right = hmac.compare_digest(given.strip().encode("latin-1"), token)
     return None if scheme.lower() == "bearer" and is_right else HTTPStatus.UNAUTHORIZED
 
 

@@ -110,6 +110,15 @@ async def test_a_token_opens_all_but_the_page_that_asks_for_it(tmp_path: Path) -
         assert await site.status("/status", "Host: x", f"Authorization: Bearer {TOKEN}") == 503
 
 
+async def test_a_file_that_is_just_being_written_opens_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("\n")
+    async with Site(file) as site:
+        host = f"Host: 127.0.0.1:{site.listener.port}"
+        for given in ("Authorization: Bearer", "Authorization: Bearer ", "X: y"):
+            assert await site.status("/status", host, given) == 503
+
+
 async def test_a_guarded_reply_may_not_be_framed_kept_or_read_from_elsewhere() -> None:
     async with Site() as site:
         for path in ("/status", "/events", "/nothing"):
