@@ -128,14 +128,14 @@ def test_it_lists_its_plugins_checks_a_corefile_and_prints_pages(
 ) -> None:
     program = scripts / "kdns"
     assert "kubernetes" in run(program, "-plugins", cwd=tmp_path).split()
-    assert kdns.__version__ in run(program, "-version", cwd=tmp_path)
     (tmp_path / "Corefile").write_text(COREFILE)
     assert "fine" in run(program, "check", cwd=tmp_path)
     (tmp_path / "Corefile").write_text(COREFILE.replace("whoami", "whoamy"))
     run(program, "check", cwd=tmp_path, code=2)
-    assert run(program, "help", "whoami", cwd=tmp_path).startswith("WHOAMI\n")
-    assert "connections cut" in run(program, "help", "faults", cwd=tmp_path)
-    assert run(program, "man", cwd=tmp_path).startswith(".TH KDNS 1")
+    pages = run(program, "man", cwd=tmp_path)
+    assert kdns.__version__ in pages
+    assert "whoami" in pages
+    assert "faults" in pages
 
 
 def test_its_lab_runs(scripts: Path, tmp_path: Path) -> None:
