@@ -4,7 +4,7 @@ Unlike the Store, which keeps what answers are made from, these say why an answe
 labels, probes, conditions, times. Facts are a value: who gathers them (explain.gather…) is another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -211,3 +211,18 @@ class Facts:
     as the server does for manifests."""
     skipped: tuple[str, ...] = ()
     """What could not be read of documents, a line each: `all.yaml: document 3: …`."""
+    owner: Callable[[str], str] | None = field(default=None, compare=False)
+    """`namespace/service` by ClusterIP, or nothing; None where all have to be looked through."""
+
+    @property
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Namespace and name of every service."""
+        for key in self.services:
+            space, _, name = key.partition("/")
+            yield space, name
+
+    def service_at(self, address: str) -> ServiceFact | None:
+        """The service that has this ClusterIP."""
+        if self.owner is not None:
+            return self.services.get(self.owner(address))
+        return next((one for one in self.services.values() if address in one.addresses), None)

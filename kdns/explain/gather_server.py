@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import ip_address
 
 from kdns.cluster.api.connection import Access
@@ -109,6 +110,7 @@ class OfServer:
             services=over.services,
             slices=over.slices,
             unknown=unknown,
+            owner=partial(_owner, store),
             server=_server(plugin, zones, over.behind),
         )
 
@@ -282,6 +284,15 @@ def applied(
 def _text(at: float) -> str:
     found = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
     return found.replace("+00:00", "Z")
+
+
+def _owner(store: Store, address: str) -> str:
+    """The service that has this ClusterIP."""
+    try:
+        found = store.services_at(ip_address(address).packed)
+    except ValueError:
+        return ""
+    return found[0].key if found else ""
 
 
 def _server(plugin: Kubernetes, zones: tuple[str, ...], late: Iterable[str]) -> ServerFact:

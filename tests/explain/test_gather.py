@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import time
 from contextlib import aclosing
 
 import pytest
@@ -14,6 +15,7 @@ from kdns.cluster.sources.manifests import Manifests
 from kdns.cluster.store import Store, Synced
 from kdns.explain import stored
 from kdns.explain.gather import Unreadable, beside, offline
+from kdns.explain.reasons.words import nearest
 from kdns.lab.lab import Lab
 from tests.explain.test_reading import POD, SERVICE, SLICE, spoiled
 
@@ -170,6 +172,20 @@ def test_items_of_a_typed_list_are_what_it_says(write):
     items = [{key: value for key, value in POD.items() if key != "kind"}]
     facts = offline([write({"kind": "PodList", "apiVersion": "v1", "items": items}, "pods.json")])
     assert [one.name for one in facts.pods["shop"]] == ["web-0"]
+
+
+def test_services_are_found_by_their_address(write):
+    facts = offline([write(listed(SERVICE))])
+    assert facts.service_at("10.96.0.1").name == "web"
+    assert facts.service_at("10.96.0.2") is None
+    assert list(facts.names) == [("shop", "web")]
+
+
+def test_the_nearest_of_very_many_words_is_found_soon():
+    known = [f"some-service-{at}" for at in range(10_000)]
+    began = time.perf_counter()
+    assert nearest("some-servce-7777", known)[0] == "some-service-7777"
+    assert time.perf_counter() - began < 1  # of all of them it would be seconds
 
 
 def test_slices_are_better_than_endpoints(write):

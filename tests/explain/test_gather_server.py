@@ -257,6 +257,14 @@ async def test_addresses_and_aliases_lead_on(lab, of_server, name, key):
     assert key.partition("/")[0] in facts.pods
 
 
+async def test_services_are_found_by_their_address(lab, of_server):
+    async with serving(f"endpoint {lab.url}") as plugins:
+        facts = await of_server.facts(plugins, [WEB], "")
+        assert facts.service_at("10.96.0.2").name == "sql"
+        assert [facts.service_at(one) for one in ("10.96.0.3", "fd00::1", "none")] == [None] * 3
+    assert ("shop", "web") in set(facts.names)
+
+
 async def test_who_asks_is_known_by_his_address(lab, of_server):
     async with serving(f"endpoint {lab.url}") as plugins:
         facts = await of_server.facts(plugins, [], "10.0.0.3")

@@ -43,7 +43,7 @@ def no_such_service(case: Case) -> Reason | None:
     wanted = case.subject
     if not wanted.is_ours or not case.knows("services") or case.service or case.slices:
         return None
-    own = [one.name for one in case.facts.services.values() if one.namespace == wanted.namespace]
+    own = [name for space, name in case.facts.names if space == wanted.namespace]
     near = nearest(wanted.service, own)
     elsewhere = sorted(one.namespace for one in named(case, wanted.service))
     says = f"service {wanted.service} does not exist in namespace {wanted.namespace}"
@@ -77,7 +77,7 @@ def namespace_terminating(case: Case) -> Reason | None:
     found = case.facts.namespaces.get(case.subject.namespace)
     if found is None or not found.is_terminating:
         return None
-    left = [one.name for one in case.facts.services.values() if one.namespace == found.name]
+    left = [name for space, name in case.facts.names if space == found.name]
     return Reason(
         "namespace-terminating",
         f"namespace {found.name} is being deleted: what is in it goes, "
@@ -136,7 +136,7 @@ def pod_name(case: Case) -> Reason | None:
             (f"{case.step.question}: {case.step.said}",),
             ("kubectl -n kube-system get configmap coredns -o yaml",),
         )
-    if not case.knows("pods"):
+    if not case.knows("pods", "other pods"):
         return None
     return Reason(
         "no-pod-with-address",
@@ -164,19 +164,16 @@ def reverse(case: Case) -> Reason | None:
 def named(case: Case, service: str) -> list[ServiceFact]:
     """The services of that name, of all namespaces but those being deleted."""
     return [
-        one
-        for one in case.facts.services.values()
-        if one.name == service
-        and not (
-            one.namespace in case.facts.namespaces
-            and case.facts.namespaces[one.namespace].is_terminating
-        )
+        case.facts.services[f"{space}/{name}"]
+        for space, name in case.facts.names
+        if name == service
+        and not (space in case.facts.namespaces and case.facts.namespaces[space].is_terminating)
     ]
 
 
 def namespaces(case: Case) -> set[str]:
     """The names of those there are."""
-    return {*case.facts.namespaces, *(one.namespace for one in case.facts.services.values())}
+    return {*case.facts.namespaces, *(space for space, _ in case.facts.names)}
 
 
 def has_namespace(case: Case, name: str) -> bool:
@@ -210,10 +207,9 @@ def _retry(case: Case, namespace: str) -> str:
 
 
 def _alike(case: Case) -> list[str]:
-    known = {one.name for one in case.facts.services.values()}
+    known = {name for _, name in case.facts.names}
     near = set(nearest(case.subject.service, known))
-    return sorted(f"{one.name}.{one.namespace}" for one in case.facts.services.values()
-                  if one.name in near)  # fmt: skip
+    return sorted(f"{name}.{space}" for space, name in case.facts.names if name in near)
 
 
 def _dashed(label: str) -> str:

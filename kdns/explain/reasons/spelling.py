@@ -44,9 +44,7 @@ def address_as_name(case: Case) -> Reason | None:
         address = ip_address(case.name)
     except ValueError:
         return None
-    owner = next(
-        (one for one in case.facts.services.values() if str(address) in one.addresses), None
-    )
+    owner = case.facts.service_at(str(address))
     whose = f", of service {owner.namespace}/{owner.name}" if owner else ""
     return Reason(
         "address-not-name",
@@ -67,8 +65,7 @@ def illegal_service(case: Case) -> Reason | None:
         if _SERVICE.fullmatch(label):
             continue
         fixed = re.sub(r"[^a-z0-9-]+", "-", label).strip("-")
-        own = [one.name for one in case.facts.services.values()
-               if one.namespace == wanted.namespace]  # fmt: skip
+        own = [name for space, name in case.facts.names if space == wanted.namespace]
         near = [fixed] if fixed in own else nearest(fixed, own) if fixed else []
         says = f"no {what} can be called {label}: names are made of a-z, 0-9 and -"
         if what == "service" and near:

@@ -140,7 +140,7 @@ def _rating(found: Subject, name: str, facts: Facts) -> int:
         return 0
     if found.namespace in facts.namespaces and found.namespace == typed[-1]:
         return 4
-    is_known = any(one.name == found.service for one in facts.services.values())
+    is_known = any(name == found.service for _, name in facts.names)
     return 2 if is_known or (len(typed) == 2 and typed[-1] not in PUBLIC) else 0
 
 

@@ -1,12 +1,16 @@
 """How reasons put things: lists, counts, ages, commands, and which known name comes nearest."""
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from heapq import nsmallest
+from os.path import commonprefix
 from typing import Final
 
 SHOWN: Final = 4
 """Names of a list; of the rest the number."""
+MOST_RATED: Final = 50
+"""Words that are compared letter by letter: perf: 0.1 ms each, on the loop of a server."""
 
 
 def listed(words: Iterable[str], most: int = SHOWN) -> str:
@@ -78,13 +82,26 @@ def nearest(word: str, known: Iterable[str], most: int = 3) -> list[str]:
     """The known words that may have been meant, the nearest first."""
     limit = max(1, len(word) // 3)
     rated = []
-    for one in set(known):
+    for one in _likely(word, set(known)):
         apart = distance(word, one, limit)
         if apart > limit and min(len(word), len(one)) >= 3 and (one in word or word in one):
             apart = limit
         if apart <= limit:
             rated.append((apart, one))
     return [one for _, one in sorted(rated)[:most]]
+
+
+def _likely(word: str, known: Collection[str]) -> Collection[str]:
+    """Of very many words those of like length, beginning and end: to rate all takes seconds."""
+    if len(known) <= MOST_RATED:
+        return known
+    turned = word[::-1]
+
+    def unlike(one: str) -> tuple[int, str]:
+        same = commonprefix((one, word)), commonprefix((one[::-1], turned))  # noqa: RUF071
+        return abs(len(one) - len(word)) - sum(map(len, same)), one
+
+    return nsmallest(MOST_RATED, known, key=unlike)
 
 
 def distance(one: str, other: str, limit: int) -> int:
