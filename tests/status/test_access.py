@@ -195,6 +195,7 @@ async def test_headings_make_an_outline(page: Page) -> None:
         assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 async def test_text_stands_out_from_its_ground(page: Page, scheme: str, width: int) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import suppress
 
+import pytest
+
 from kdns.status.shapes import ChangeShape
 from tests.status.chromium import Page
 from tests.status.fake import Fake, service
@@ -43,6 +45,7 @@ async def _use(page: Page) -> float:
     return await page.run("Math.max(0, ...seen.tasks)")
 
 
+@pytest.mark.slow
 async def test_ten_thousand_services_and_a_storm_do_not_freeze_the_page(page: Page) -> None:
     many = [service(f"s{number:05}", ready=4) for number in range(10_000)]
     async with Fake(services=many) as fake:

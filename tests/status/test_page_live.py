@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dns.asyncquery
 import dns.message
+import pytest
 
 from tests.status.chromium import Page
 from tests.status.demo import Demo, demo
@@ -12,6 +13,7 @@ from tests.status.demo import Demo, demo
 WEB = "web.shop.svc.cluster.local."
 
 
+@pytest.mark.slow
 async def test_a_change_made_through_the_api_is_seen_within_a_second(
     page: Page, tmp_path: Path
 ) -> None:

@@ -16,9 +16,28 @@ class Chart {
     this.ticks = [0, 1, 2].map(() => el("span", {class: "tick"}));
     this.since = el("span", {class: "when"});
     home.append(svg, ...this.ticks, this.since, el("span", {class: "when now"}, "now"));
+    this.spot = el("span", {class: "spot", "aria-hidden": "true", hidden: true});
+    home.append(this.spot);
+    home.addEventListener("pointermove", event => this.point(event.clientX));
+    home.addEventListener("pointerleave", () => { this.spot.hidden = true; });
+  }
+
+  // Says what was measured where the pointer is.
+  point(x) {
+    const box = this.grid[0].ownerSVGElement.getBoundingClientRect(), [first] = this.series ?? [[]];
+    const time = this.end - this.reach * (1 - (x - box.left) / box.width);
+    const place = first.reduce((best, [at], place) => Math.abs(at - time) < Math.abs(first[best][0] - time) ? place : best, 0);
+    const isNear = first.length && Math.abs(first[place][0] - time) < 3 && x <= box.right;
+    this.spot.hidden = !isNear;
+    if (!isNear) return;
+    const values = this.series.map(points => points[place][1]).map(value => value === null ? "–" : this.label(value));
+    put(this.spot, `${clock(first[place][0])}  ${values.join(" · ")}`);
+    this.spot.style.left = `${x - box.left}px`;
+    this.spot.classList.toggle("late", x - box.left > box.width / 2);
   }
 
   show(series, {end, reach}) {
+    Object.assign(this, {series, end, reach});
     put(this.since, `${lasting(reach)} ago`);
     const values = series.flat().map(([, value]) => value).filter(value => value !== null);
     const top = this.top(Math.max(this.floor * 10, ...values));

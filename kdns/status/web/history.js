@@ -61,14 +61,15 @@ class History {
 
 const less = (to, from) => to.map((sum, place) => Math.max(0, sum - (from[place] ?? 0)));
 
-// Within a bucket evenly spread; all above the last bound are taken for it.
+// Within a bucket evenly spread; of the first one no more is known than its bound, and all above the
+// last bound are taken for it.
 function quantile(buckets, bounds, part) {
   const all = buckets.reduce((sum, one) => sum + one, 0);
   if (!all) return null;
   let rest = all * part;
   for (const [place, inside] of buckets.entries()) {
     if (rest <= inside) {
-      const low = place ? bounds[place - 1] : 0;
+      const low = bounds[Math.max(0, place - 1)];
       return low + ((bounds[place] ?? low) - low) * (inside ? rest / inside : 1);
     }
     rest -= inside;

@@ -4,7 +4,7 @@ class Traffic {
   constructor() {
     this.history = new History();
     this.rate = new Chart(at("rate-plot"), {lines: [""], area: true, label: count});
-    this.latency = new Chart(at("latency-plot"), {lines: ["", "second"], floor: 1e-6, label: span});
+    this.latency = new Chart(at("latency-plot"), {lines: ["", "second"], floor: 1e-4, label: span});
   }
 
   // A hidden tab draws nothing, and yet remembers.
@@ -38,10 +38,10 @@ class Traffic {
     this.latency.show([middle, slow], this.history);
     if (half === null) return put(at("latency-now"), "–");
     at("latency-now").replaceChildren(
-      el("span", {class: "key"}), el("small", {}, "half within "), span(half), " ",
-      el("span", {class: "key second"}), el("small", {}, "99 % within "), span(most));
+      el("span", {class: "key"}), el("small", {}, "half under "), span(half), " ",
+      el("span", {class: "key second"}), el("small", {}, "99 % under "), span(most));
     const worst = Math.max(...slow.map(([, value]) => value ?? 0));
-    put(at("latency-words"), `At worst 99 % were within ${span(worst)}, in the last ${this.reach()}.`);
+    put(at("latency-words"), `At worst 99 % were under ${span(worst)}, in the last ${this.reach()}.`);
   }
 
   reach() {
