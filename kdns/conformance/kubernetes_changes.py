@@ -50,7 +50,8 @@ async def _until(
     began, step = loop.time(), _FIRST_STEP_S
     while loop.time() - began < within_s:
         if holds(await case.resolve(name, type_)):
-            case.note(f"{what}: {(loop.time() - began) * 1000:.3g} ms")
+            took_ms = (loop.time() - began) * 1000
+            case.note(f"{what}: {took_ms:.{0 if took_ms >= 10 else 1}f} ms")
             return
         await asyncio.sleep(step)
         step = min(step * 1.5, _STEP_S)
