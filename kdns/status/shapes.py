@@ -131,7 +131,9 @@ class ChangeShape(Struct):
     service: str
     """namespace/name."""
     what: str
-    """added, ready, not ready, removed; for services: service added, service removed, changed."""
+    """added, ready, not ready, removed; for services: service added, service removed, changed. One
+    that comes unready is `added`, then `not ready`; a first state is `listed: N services`, with an
+    empty `service`."""
     address: str = ""
     name: str = ""
     """Its pod or hostname."""
