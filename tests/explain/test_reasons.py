@@ -408,3 +408,134 @@ def test_dns_over_tcp_alone_is_still_forbidden() -> None:
     found = first(case(answered(), facts))
     assert found.id == "policy-forbids-dns"
     assert "to port 53/UDP of the DNS pods" in found.says
+
+
+def test_a_silent_nameserver_is_named_although_another_one_answers() -> None:
+    silent = asked(NAME, TIMEOUT, "10.0.0.1")
+    walk = replace(answered(), asked=(silent, *answered().asked))
+    found = first(case(walk))
+    assert found.id == "nameserver-silent"
+    assert "nameserver 10.0.0.1 port 53 does not answer (no answer within 5 s)" in found.says
+    assert ids(case(walk)) == ["nameserver-silent", "resolves"]
+
+
+def test_a_cache_on_the_node_is_not_judged_by_policies() -> None:
+    deny = PolicyFact("shop", "deny", {"podSelector": {}, "policyTypes": ["Egress"]})
+    facts = replace(
+        FACTS,
+        pods={**FACTS.pods, "kube-system": (DNS_POD,)},
+        policies={**FACTS.policies, "shop": (deny,)},
+    )
+    assert first(case(answered(), facts)).id == "policy-forbids-dns"
+    walk = replace(answered(), asked=(asked(NAME, reply(NAME, "10.96.0.20"), "169.254.20.10"),))
+    assert first(case(walk, facts)).id != "policy-forbids-dns"
+
+
+def test_pods_that_were_read_in_part_are_not_missed() -> None:
+    other = replace(SLICE, endpoints=(*SLICE.endpoints, EndpointFact(("10.244.1.9",), pod="web-9")))
+    facts = replace(FACTS, slices={"shop/web": (other,)}, unknown={"other pods": "many"})
+    assert first(case(answered(), facts)).id == "resolves"
+    mine = replace(other, managed_by="somebody.example")
+    assert first(case(answered(), replace(FACTS, slices={"shop/web": (mine,)}))).id == "resolves"
+
+
+def rewritten(*visits: Visit) -> Case:
+    return replace(case(answered()), traces={(NAME, 1): Trace(".:53", visits, "kubernetes")})
+
+
+def test_a_rewritten_name_is_told() -> None:
+    other = "api.shop.svc.cluster.local."
+    found = first(
+        rewritten(Visit("rewrite", 0, NAME, "A", "x"), Visit("kubernetes", 1, other, "A", "x"))
+    )
+    assert found.id == "answered-by-plugin"
+    assert found.says.startswith(f"{NAME} is rewritten to {other} in server block .:53")
+
+
+def test_a_look_up_that_follows_is_no_rewriting() -> None:
+    visits = (
+        Visit("rewrite", 0, NAME, "A", "x"),
+        Visit("kubernetes", 1, NAME, "A", "x"),
+        Visit("rewrite", 0, "a.example.", "A", "x"),
+    )
+    assert first(rewritten(*visits)).id == "resolves"
+
+
+def test_forward_that_keeps_cluster_names_in_is_a_policy() -> None:
+    heard = reply("x.example.", rcode="REFUSED", ede=(15, "it stays here"))
+    found = case(failed(asked("x.example.", heard)), name="x.example.")
+    found = replace(found, traces={("x.example.", 1): Trace(".:53", (), "forward")})
+    assert first(found).says == (
+        "forward in server block .:53 refuses to answer x.example. A for pod shop/web-0"
+    )
+
+
+def test_a_port_without_its_protocol_is_no_name() -> None:
+    name = "_http.web.shop.svc.cluster.local."
+    walk = failed(asked(name, reply(name, rcode="NXDOMAIN")))
+    assert first(case(walk, name=name)).says.startswith("_http alone names no port: _http._tcp")
+    name = "_http._udp.web.shop.svc.cluster.local."
+    walk = failed(asked(name, reply(name, rcode="NXDOMAIN")))
+    found = first(case(walk, name=name))
+    assert found.says == "port http of service shop/web is TCP, not UDP: ask for _http._tcp"
+
+
+def test_an_external_name_has_no_endpoints() -> None:
+    bank = ServiceFact("shop", "bank", "ExternalName", external_name="bank.example")
+    facts = replace(FACTS, services={**FACTS.services, "shop/bank": bank})
+    name = "x.bank.shop.svc.cluster.local."
+    found = first(case(failed(asked(name, reply(name, rcode="NXDOMAIN"))), facts, name))
+    assert found.id == "no-such-endpoint"
+    assert "is an ExternalName" in found.says
+
+
+def test_an_external_name_without_a_name() -> None:
+    bank = ServiceFact("shop", "bank", "ExternalName")
+    facts = replace(FACTS, services={**FACTS.services, "shop/bank": bank})
+    name = "bank.shop.svc.cluster.local."
+    found = first(case(failed(asked(name, reply(name))), facts, name))
+    assert found.id == "external-name-dead"
+
+
+def test_a_pod_without_hostname_has_no_name_although_its_subdomain_is_right() -> None:
+    pod = replace(POD, subdomain="web")
+    facts = replace(FACTS, pods={**FACTS.pods, "shop": (pod,)})
+    name = "web-0.web.shop.svc.cluster.local."
+    found = first(case(failed(asked(name, reply(name, rcode="NXDOMAIN"))), facts, name))
+    assert found.says.startswith("pod shop/web-0 has no hostname")
+
+
+@pytest.mark.parametrize("name", ["a b", "b\u00fccher", "x\x1b[0m"])
+def test_what_is_no_name_of_a_host(name: str) -> None:
+    assert ids(case(failed(), name=name)) == ["not-a-hostname"]
+
+
+def test_too_many_octets() -> None:
+    assert ids(case(failed(), name=".".join(["x" * 60] * 5))) == ["too-long"]
+    assert ids(case(failed(), name="a..b")) == ["empty-label"]
+
+
+def test_how_the_name_as_written_ends_is_no_reason_for_a_service() -> None:
+    name = "web-9.web.shop.svc.cluster.local."
+    walk = failed(
+        asked(name, reply(name, rcode="NXDOMAIN")),
+        asked("web-9.web.shop.", reply("web-9.web.shop.", rcode="SERVFAIL", ede=(22, ""))),
+    )
+    assert ids(case(walk, name="web-9.web.shop")) == ["no-such-endpoint"]
+    walk = replace(
+        walk,
+        asked=(walk.asked[0], asked("web-9.web.shop.", reply("x.", rcode="REFUSED", ede=(15, "")))),
+    )
+    assert ids(case(walk, name="web-9.web.shop")) == ["no-such-endpoint"]
+
+
+def test_of_a_cluster_that_is_not_known_nothing_else_is_claimed() -> None:
+    heard = reply("nope.shop.svc.cluster.local.", rcode="SERVFAIL", ede=(14, ""))
+    facts = replace(FACTS, services={}, server=ServerFact(is_kdns=True, has_synced=False))
+    walk = failed(
+        asked("nope.shop.svc.cluster.local.", heard),
+        asked("nope.shop.", reply("nope.shop.", rcode="SERVFAIL", ede=(22, ""))),
+    )
+    [found] = diagnose(case(walk, facts, "nope.shop"))
+    assert found.id == "not-synced"
+    assert found.evidence[0] == "nope.shop.svc.cluster.local. A: SERVFAIL"

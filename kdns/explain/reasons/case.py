@@ -45,10 +45,19 @@ class Case:
         return tuple(read(one) for one in asked.values())
 
     @cached_property
+    def telling(self) -> tuple[Step, ...]:
+        """The steps that asked for what the name means, all where none did: how others ended, such
+        as the name as written, is no reason for it."""
+        return self._named or self.steps
+
+    @cached_property
+    def _named(self) -> tuple[Step, ...]:
+        return tuple(one for one in self.steps if one.name.lower() == self.subject.name)
+
+    @cached_property
     def step(self) -> Step | None:
         """The one that counts: it asked for what the name means, or was the last."""
-        named = [one for one in self.steps if one.name.lower() == self.subject.name]
-        every = named or self.steps[-1:]
+        every = self._named or self.steps[-1:]
         return next((one for one in every if one.values), every[0] if every else None)
 
     @cached_property

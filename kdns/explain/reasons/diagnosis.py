@@ -26,8 +26,12 @@ from kdns.explain.said import Reason
 
 Judge = Callable[[Case], Reason | None]
 
-NONE: Final[tuple[Judge, ...]] = (spelling.impossible, spelling.address_as_name)
-"""Why there is nothing to look up, and no more to say."""
+NONE: Final[tuple[Judge, ...]] = (
+    spelling.impossible,
+    spelling.address_as_name,
+    serverside.not_synced,
+)
+"""Why there is nothing to look up, or nobody who knows, and no more to say."""
 UNASKED: Final[tuple[Judge, ...]] = (
     dnsserver.node_resolver,
     dnsserver.dns_forbidden,
@@ -38,7 +42,6 @@ UNASKED: Final[tuple[Judge, ...]] = (
 )
 """Why no question comes to the server."""
 ANSWERS: Final[tuple[Judge, ...]] = (
-    serverside.not_synced,
     serverside.policy,
     shadow.answered_by_plugin,
     shadow.shadowed_by_service,
@@ -58,6 +61,7 @@ ABSENT: Final[tuple[Judge, ...]] = (
 )
 """Why there is nothing of that name."""
 LEADS: Final[tuple[Judge, ...]] = (
+    headless.below_external_name,
     external.external_name_loops,
     external.external_name_is_address,
     freshness.stale_cache,
@@ -89,7 +93,11 @@ REACHED: Final[tuple[Judge, ...]] = (
     ports.target_port_undeclared,
 )
 """Why a connection to it fails."""
-ODD: Final[tuple[Judge, ...]] = (freshness.endpoints_late, spelling.libcs_differ)
+ODD: Final[tuple[Judge, ...]] = (
+    dnsserver.nameserver_silent,
+    freshness.endpoints_late,
+    spelling.libcs_differ,
+)
 """What else is not as it should be."""
 ENDS: Final[tuple[Judge, ...]] = (
     ends.no_data,

@@ -9,13 +9,15 @@ from kdns.explain.said import Reason
 
 HOME = "kube-system"
 LABEL = ("k8s-app", "kube-dns")
+ENFORCED = "that is what the policies say; whether they are enforced is up to the network plugin"
 
 
 def dns_forbidden(case: Case) -> Reason | None:
     """A NetworkPolicy keeps the asker from port 53 of every DNS pod."""
     pod, servers = case.asker, dns_pods(case)
-    if pod is None or not servers:
-        return None
+    is_local = any(step.nameserver[0].startswith("169.254.") for step in case.steps)
+    if pod is None or not servers or is_local:
+        return None  # a cache on the node is asked, which policies do not see
     over = {}
     for protocol in ("UDP", "TCP"):
         verdicts = [_way(case, pod, one, protocol) for one in servers]
@@ -41,6 +43,7 @@ def dns_forbidden(case: Case) -> Reason | None:
             f"DNS pods: {listed(f'{one.namespace}/{one.name}' for one in servers)}",
             "a rule with namespaceSelector kubernetes.io/metadata.name: kube-system, podSelector "
             "k8s-app: kube-dns, ports 53/UDP and 53/TCP allows it",
+            ENFORCED,
         ),
         tuple(
             kubectl(name.split("/")[0], "get", "networkpolicy", name.split("/")[1], "-o", "yaml")
@@ -55,9 +58,7 @@ def dns_pods_down(case: Case) -> Reason | None:
     service = dns_service(case)
     if any(pod.is_ready for pod in pods):
         return None
-    asked = {step.nameserver[0] for step in case.steps}
-    is_sure = bool(service and asked & set(service.addresses)) and HOME in case.facts.pods
-    if not pods and not (is_unanswered(case) and is_sure and "pods" not in case.facts.unknown):
+    if not pods and not (is_unanswered(case) and _would_know_its_pods(case, service)):
         return None
     name = f"{service.namespace}/{service.name}" if service else f"{HOME}/kube-dns"
     says = f"the cluster's DNS server does not answer: no pod of service {name} exists"
@@ -81,6 +82,15 @@ def dns_pods_down(case: Case) -> Reason | None:
             kubectl(HOME, "describe", "pods", "-l", "=".join(LABEL)),
         ),
     )
+
+
+def _would_know_its_pods(case: Case, service: ServiceFact | None) -> bool:
+    """The service is the one that is asked, and its pods would be among those that were read."""
+    if service is None or service.selector.get(LABEL[0]) != LABEL[1]:
+        return False
+    asked = {step.nameserver[0] for step in case.steps}
+    is_read = HOME in case.facts.pods and "pods" not in case.facts.unknown
+    return is_read and bool(asked & set(service.addresses))
 
 
 def dns_service_empty(case: Case) -> Reason | None:
@@ -148,6 +158,23 @@ def unanswered(case: Case) -> Reason | None:
     )
 
 
+def nameserver_silent(case: Case) -> Reason | None:
+    """One nameserver does not answer, and another one does: look-ups are slow."""
+    heard = {step.nameserver for step in case.steps if step.rcode}
+    silent = [step for step in case.steps if not step.rcode and step.nameserver not in heard]
+    if not heard or not silent:
+        return None
+    host, port = silent[0].nameserver
+    after = ", ".join(sorted(f"{one[0]} port {one[1]}" for one in heard))
+    return Reason(
+        "nameserver-silent",
+        f"nameserver {host} port {port} does not answer ({silent[0].error}), and each look-up "
+        f"waits for it before {after} is asked",
+        tuple(f"{one.question}: {one.said}" for one in silent[:3]),
+        (command("dig", f"@{host}", "-p", str(port), silent[0].name),),
+    )
+
+
 def node_resolver(case: Case) -> Reason | None:
     """The pod's resolv.conf is the node's, which does not know the cluster."""
     pod, wanted = case.asker, case.subject
@@ -185,7 +212,7 @@ def dns_service(case: Case) -> ServiceFact | None:
     """The service whose address is asked, else the one called kube-dns."""
     asked = {step.nameserver[0] for step in case.steps}
     services = case.facts.services
-    found = (one for one in services.values() if asked & set(one.addresses))
+    found = filter(None, map(case.facts.service_at, sorted(asked)))
     return next(found, None) or services.get(f"{HOME}/kube-dns")
 
 

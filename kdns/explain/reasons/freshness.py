@@ -22,6 +22,7 @@ LATE_S: Final = 5.0
 LATELY_S: Final = 600.0
 SILENT_S: Final = 10.0
 _STALE = frozenset({types.EDE_STALE_ANSWER, types.EDE_STALE_NXDOMAIN})
+_ITS_OWN = "endpointslice-controller.k8s.io"
 _CONTROLLER = (
     "kubectl -n kube-system get pods -l component=kube-controller-manager",
     "kubectl -n kube-system get lease kube-controller-manager -o yaml",
@@ -191,11 +192,19 @@ def _is_missed(case: Case, pod: PodFact, written: str) -> bool:
 
 def _left_over(case: Case) -> list[str]:
     """Ready endpoints with a pod's name that is not there any more."""
+    if not case.knows("other pods"):
+        return []
     names = {pod.name for pod in case.facts.pods.get(case.subject.namespace, ())}
     return [
         one.addresses[0]
-        for one in case.endpoints
-        if one.addresses and one.is_ready and one.pod and one.pod.split("/")[-1] not in names
+        for slice_ in case.slices
+        for one in slice_.endpoints
+        if slice_.managed_by in ("", _ITS_OWN)
+        and one.addresses
+        and one.is_ready
+        and not one.is_terminating
+        and one.pod
+        and one.pod.split("/")[-1] not in names
     ]
 
 

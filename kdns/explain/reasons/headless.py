@@ -6,17 +6,27 @@ from kdns.explain.reasons.words import kubectl, listed, nearest
 from kdns.explain.said import Reason
 
 
+def below_external_name(case: Case) -> Reason | None:
+    """A name below an ExternalName, which has no endpoints."""
+    wanted, service = case.subject, case.service
+    if wanted.kind not in ("endpoint", "port") or service is None or case.is_answered:
+        return None
+    if service.type != "ExternalName":
+        return None
+    return Reason(
+        "no-such-endpoint",
+        f"service {wanted.key} is an ExternalName: it has no endpoints and no ports of its own, so "
+        f"nothing is called {wanted.endpoint or wanted.port} below it",
+        (),
+        (kubectl(wanted.namespace, "get", "service", wanted.service, "-o", "yaml"),),
+    )
+
+
 def no_such_endpoint(case: Case) -> Reason | None:
     """No endpoint of the service has the name that stands before it."""
     wanted, service = case.subject, case.service
     if wanted.kind != "endpoint" or service is None or case.is_answered:
         return None
-    if service.type == "ExternalName":
-        return Reason(
-            "no-such-endpoint",
-            f"service {wanted.key} is an ExternalName: it has no endpoints, so nothing is called "
-            f"{wanted.endpoint} below it",
-        )
     if _has(case, wanted.endpoint):
         return None
     pods = case.facts.pods.get(wanted.namespace, ())

@@ -2,6 +2,7 @@
 
 from kdns.explain.facts import PodFact, PortFact
 from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.dnsserver import ENFORCED
 from kdns.explain.reasons.netpolicy import Judgement, Peer, Port, judge
 from kdns.explain.reasons.ports import ports_of, shown
 from kdns.explain.reasons.words import command, kubectl, listed, pairs
@@ -22,7 +23,7 @@ def connection_forbidden(case: Case) -> Reason | None:
         who = f"pod {case.asker.namespace}/{case.asker.name}" if case.asker else "every client"
         what = "NetworkPolicy" if len(names) == 1 else "NetworkPolicies"
         forbid = "forbids" if len(names) == 1 else "forbid"
-        evidence = [f"pods of {case.subject.key}: {listed(pod.name for pod in targets)}"]
+        evidence = [f"pods of {case.subject.key}: {listed(pod.name for pod in targets)}", ENFORCED]
         if case.asker:
             evidence.append(f"{who} has the labels {pairs(case.asker.labels) or '(none)'}")
         return Reason(

@@ -30,7 +30,6 @@ class Step:
     aliases: tuple[str, ...] = ()
     """Where CNAMEs lead, in order."""
     ede: tuple[tuple[int, str], ...] = ()
-    was_cut: bool = False
 
     @property
     def question(self) -> str:
@@ -80,7 +79,6 @@ def read(asked: Asked) -> Step:
             for code, value in options(message.options)
             if code == _EDE and len(value) >= 2
         ),
-        was_cut=bool(message.flags & types.TC),
     )
 
 

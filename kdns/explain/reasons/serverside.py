@@ -34,6 +34,7 @@ def policy(case: Case) -> Reason | None:
         by = trace.plugin if trace.plugin in POLICIES else ""
         if not by and not case.codes(step) & _FORBID:
             continue
+        by = by or trace.plugin
         who = f"{by} in server block {trace.block}" if by else "the server's policy"
         whom = f"pod {case.asker.namespace}/{case.asker.name}" if case.asker else "this client"
         says = f"{who} refuses to answer {step.question} for {whom}"
@@ -45,7 +46,7 @@ def policy(case: Case) -> Reason | None:
 
 def upstream_failed(case: Case) -> Reason | None:
     """What is forwarded to does not answer, or with a failure."""
-    for step in () if case.is_answered else case.steps:
+    for step in () if case.is_answered else case.telling:
         trace = case.trace_of(step)
         by = trace.plugin in _UPSTREAM
         if step.rcode not in ("SERVFAIL", "REFUSED") or not (by or case.codes(step) & _NO_UPSTREAM):
@@ -91,9 +92,9 @@ def not_served(case: Case) -> Reason | None:
 def not_synced(case: Case) -> Reason | None:
     """The server has not yet read the cluster."""
     server = case.facts.server
-    step = case.step
-    is_told = step is not None and types.EDE_NOT_READY in case.codes(step)
-    if (server.has_synced or not server.is_kdns) and not is_told:
+    told = [one for one in case.steps if types.EDE_NOT_READY in case.codes(one)]
+    step = told[0] if told else case.step
+    if (server.has_synced or not server.is_kdns) and not told:
         return None
     if case.is_answered:
         return None
@@ -101,7 +102,7 @@ def not_synced(case: Case) -> Reason | None:
     return Reason(
         "not-synced",
         f"the server does not know the cluster yet{why}",
-        evidence(step, case.trace) if step else (),
+        evidence(step, case.trace_of(step)) if step else (),
         (
             "kubectl -n kube-system logs -l k8s-app=kube-dns --tail=50",
             "kubectl auth can-i list endpointslices "
@@ -184,7 +185,7 @@ def _asked_directly(step: Step, how: str) -> tuple[str, ...]:
 def _refused(case: Case) -> list[Step]:
     return [
         step
-        for step in case.steps
+        for step in case.telling
         if step.rcode == "REFUSED"
         or (step.rcode in ("NXDOMAIN", "NOERROR") and case.codes(step) & _FORBID)
     ]

@@ -1,5 +1,7 @@
 """Names that something answers before, or instead of, what was meant."""
 
+from itertools import pairwise
+
 from kdns.explain.reasons.case import Case, again
 from kdns.explain.reasons.subject import CLASSIC
 from kdns.explain.reasons.words import command, counted, kubectl, listed
@@ -41,8 +43,9 @@ def shadowed_by_search_domain(case: Case) -> Reason | None:
         return None
     end = walk.name.lower().removeprefix(f"{typed}.")
     wanted = case.subject
-    says = f"{typed} is answered as {walk.name}: the search domain {end} of the node or its DNS"
-    says += " answers it"
+    own = {one.rstrip(".").lower() for one in (case.asker.searches if case.asker else ())}
+    whose = "its dnsConfig" if end.rstrip(".") in own else "the node, or of the resolv.conf given,"
+    says = f"{typed} is answered as {walk.name}: the search domain {end} of {whose} answers it"
     if wanted.is_ours and case.service is None:
         says += f", while no service {wanted.service} is in namespace {wanted.namespace}"
     elif "." in typed:
@@ -65,9 +68,15 @@ def answered_by_plugin(case: Case) -> Reason | None:
     if step is None or not wanted.zone or wanted.kind == "foreign":
         return None
     renamed = next(
-        (one for one in trace.visits if one.name.lower() != step.name.lower()
-         and any(before.plugin == "rewrite" for before in trace.visits)), None
-    )  # fmt: skip
+        (
+            one
+            for before, one in pairwise(trace.visits)
+            if before.plugin == "rewrite"
+            and one.depth == before.depth + 1
+            and one.name.lower() != before.name.lower()
+        ),
+        None,
+    )
     if trace.plugin not in INSTEAD and renamed is None:
         return None
     by = trace.plugin if trace.plugin in INSTEAD else "rewrite"
