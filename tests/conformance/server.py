@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dns.message
-import dns.name
-import dns.rdatatype
 import pytest
 
 PATIENCE_S = 3.0
@@ -32,21 +30,9 @@ class Server:
     big: str = ""
     """A name whose addresses do not fit into 512 octets; empty where the server has none."""
 
-    @property
-    def apex(self) -> dns.name.Name:
-        return dns.name.from_text(self.zone)
-
     def missing(self) -> str:
         """A name of the zone that does not exist, a new one each time."""
         return f"missing-{secrets.token_hex(6)}.{self.zone}"
-
-    def ancestors(self) -> list[str]:
-        """The names between `name` and the zone, the zone left out."""
-        found, name = [], dns.name.from_text(self.name).parent()
-        while name != self.apex:
-            found.append(name.to_text())
-            name = name.parent()
-        return found
 
     @contextmanager
     def udp(self) -> Iterator[socket.socket]:
@@ -134,21 +120,3 @@ def exactly(sock: socket.socket, size: int) -> bytes:
         assert more, f"the connection was closed after {len(got)} of {size} octets"
         got += more
     return got
-
-
-def records(section: list) -> list[str]:
-    """The records of a section in a comparable form: the order of records means nothing."""
-    return sorted(
-        f"{rrset.name.to_text().lower()} {rrset.ttl} {dns.rdatatype.to_text(rrset.rdtype)} {rdata}"
-        for rrset in section
-        for rdata in rrset
-    )
-
-
-def only_soa(reply: dns.message.Message) -> dns.rrset.RRset:
-    """The one SOA record in the authority section of a negative answer."""
-    assert not reply.answer
-    found = [rrset for rrset in reply.authority if rrset.rdtype == dns.rdatatype.SOA]
-    assert len(found) == 1, f"authority: {reply.authority}"
-    assert len(found[0]) == 1
-    return found[0]

@@ -22,7 +22,7 @@ def serving(folder: Path, zones: dict[str, str]) -> Iterator[int]:
     server = {
         "interface": f"127.0.0.1@{port}", "username": '""', "chroot": '""', "directory": folder,
         "pidfile": folder / "pid", "do-daemonize": "no", "use-syslog": "no", "do-ip6": "no",
-        "module-config": '"iterator"', "num-threads": 1,
+        "module-config": '"iterator"', "num-threads": 1, "incoming-num-tcp": 100,
     }  # fmt: skip
     lines = ["server:", *(f"  {name}: {value}" for name, value in server.items())]
     for at, (name, text) in enumerate(zones.items()):
