@@ -8,15 +8,16 @@ import argparse
 import asyncio
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
 
-from kdns.cli import reach
 from kdns.client.search import parse_resolv
 from kdns.client.targets import parse_address
 from kdns.cluster.api.connection import Access
@@ -27,7 +28,10 @@ from kdns.explain.gather import Unreadable
 from kdns.explain.said import Explanation
 from kdns.observe import logs
 from kdns.server.begin import corefile, new_loop
+from kdns.status.reader import Reader, ReadError, Where
 
+STATUS: Final = "127.0.0.1:9154"
+PATIENCE_S: Final = 30.0
 GOOD: Final = frozenset(("resolves",))
 """Reasons that are none to worry; the exit code says which it was."""
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -50,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
             error if isinstance(error, ConfigError) else f"kdns explain: {error}", file=sys.stderr
         )
         return 2
-    except reach.ReachError as error:
+    except ReadError as error:
         print(f"kdns explain: {error}", file=sys.stderr)
         return 1
     print(shapes.encode(found).decode() if options.json else _text(found), end="")
@@ -78,8 +82,8 @@ def parser() -> argparse.ArgumentParser:
     flag("--server", metavar="ADDRESS", help="a DNS server, seen from outside")
     flag("--resolv-conf", metavar="FILE", help="look names up as this file says")
     flag("--connect", nargs="?", const="", metavar="PORT", help="try to connect, too")
-    flag("--token-file", metavar="FILE", help="the token of the status port")
-    flag("--ca", metavar="FILE", help="whom to trust for https:// of the status port")
+    flag("--token-file", default="", metavar="FILE", help="the token of the status port")
+    flag("--ca", default="", metavar="FILE", help="whom to trust for https:// of the status port")
     flag("--json", action="store_true", help="as JSON")
     return made
 
@@ -120,7 +124,16 @@ def _has_place(options: argparse.Namespace) -> bool:
 def _is_remote(options: argparse.Namespace) -> bool:
     if options.status:
         return True
-    return not _has_place(options) and reach.is_there(reach.DEFAULT)
+    return not _has_place(options) and _is_there(Where.parse(STATUS))
+
+
+def _is_there(where: Where) -> bool:
+    """True when somebody listens there."""
+    try:
+        socket.create_connection((where.host, where.port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _remote(question: Question, options: argparse.Namespace) -> int:
@@ -129,14 +142,18 @@ def _remote(question: Question, options: argparse.Namespace) -> int:
         raise QuestionError("a running server tries the ports of the service only: --connect")
     asked = {"name": question.name, "type": question.type, "from": question.asker}
     asked |= {"resolv": question.resolv_conf, "connect": "1" if question.connects else ""}
-    words = {key: value for key, value in asked.items() if value}
-    door = reach.Door(options.status or reach.DEFAULT, options.token_file, options.ca)
+    if not options.json:
+        asked |= {"format": "told", "width": str(_width()), "colour": "1" if _is_colored() else ""}
+    try:
+        reader = Reader.of(options.status or STATUS, options.token_file, options.ca)
+    except (OSError, ValueError) as error:
+        raise QuestionError(str(error)) from error
+    words = urlencode({key: value for key, value in asked.items() if value})
+    said = reader.octets(f"/explain?{words}", PATIENCE_S)
     if options.json:
-        said = door.read("/explain", words)
         print(said.decode())
         return _code(msgspec.json.decode(said)["reasons"][0]["id"])
-    look = {"format": "told", "width": str(_width()), "colour": "1" if _is_colored() else ""}
-    told = msgspec.json.decode(door.read("/explain", words | look))
+    told = msgspec.json.decode(said)
     print(told["text"], end="")
     return _code(told["reason"])
 

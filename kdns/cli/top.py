@@ -10,17 +10,15 @@ import select
 import shutil
 import signal
 import socket
-import ssl
 import sys
 import termios
 import time
 import tty
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
-from kdns.status.reader import Reader, ReadError, Where
+from kdns.status.reader import Reader, ReadError
 from kdns.status.screen import Frame, lines
 from kdns.status.shapes import Status
 
@@ -35,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code 0; 1 where `--once` finds no server, 2 for bad usage."""
     options = parser().parse_args(arguments)
     try:
-        reader = _reader(options)
+        reader = Reader.of(options.address, options.token_file, options.ca)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.filename else error
         named = getattr(error, "filename", None)
@@ -86,19 +84,6 @@ def _seconds(text: str) -> float:
     if 0.1 <= value <= 3600:
         return value
     raise argparse.ArgumentTypeError(f"expected seconds from 0.1 to 3600, found {text!r}")
-
-
-def _reader(options: argparse.Namespace) -> Reader:
-    where = Where.parse(options.address)
-    token = ""
-    if options.token_file:
-        token = Path(options.token_file).read_text(encoding="ascii").strip()
-        if not token:
-            raise ValueError(f"{options.token_file}: there is no token in it")
-    try:
-        return Reader(where, token, options.ca)
-    except ssl.SSLError as error:
-        raise ValueError(f"{options.ca}: it holds no certificate of an authority") from error
 
 
 # Reports

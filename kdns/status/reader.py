@@ -1,9 +1,10 @@
-"""Asks a status port for its JSON, over HTTP or TLS; what goes wrong is said in one sentence."""
+"""Asks a status port for what it serves; what goes wrong is said in one sentence."""
 
 import http.client
 import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,10 @@ _REFUSALS: Final = {
     HTTPStatus.NOT_FOUND: "nothing of the kind is served there: is it the port of `status`?",
     HTTPStatus.SERVICE_UNAVAILABLE: "it is starting, or cannot read its own token",
 }
+
+
+_SAYING: Final = frozenset((HTTPStatus.BAD_REQUEST, HTTPStatus.GATEWAY_TIMEOUT))
+"""With these comes a sentence on what was asked."""
 
 
 class ReadError(Exception):
@@ -63,20 +68,35 @@ class Reader:
         if where.scheme == "https":
             self._context = ssl.create_default_context(cafile=ca or None)
 
-    def octets(self) -> bytes:
-        """`/status` as it is sent; raises ReadError."""
-        connection = self._connection()
+    @classmethod
+    def of(cls, address: str, token_file: str, ca: str) -> "Reader":
+        """For what a command line says; raises ValueError, or OSError for a file."""
+        token = ""
+        if token_file:
+            token = Path(token_file).read_text(encoding="ascii").strip()
+            if not token:
+                raise ValueError(f"{token_file}: there is no token in it")
         try:
-            connection.request("GET", "/status", headers=self._fields)
+            return cls(Where.parse(address), token, ca)
+        except ssl.SSLError as error:
+            raise ValueError(f"{ca}: it holds no certificate of an authority") from error
+
+    def octets(self, target: str = "/status", patience_s: float = PATIENCE_S) -> bytes:
+        """What is served there, as it is sent; raises ReadError."""
+        connection = self._connection(patience_s)
+        try:
+            connection.request("GET", target, headers=self._fields)
             reply = connection.getresponse()
             body = reply.read(MOST)
         except ssl.SSLCertVerificationError as error:
             why = f"its certificate is not trusted ({error.verify_message}): --ca FILE"
             raise self._error(why) from error
         except (OSError, http.client.HTTPException) as error:
-            raise self._error(self._why(error)) from error
+            raise self._error(self._why(error, patience_s)) from error
         finally:
             connection.close()
+        if reply.status in _SAYING:
+            raise ReadError(body.decode("utf-8", "replace").strip())
         if reply.status != HTTPStatus.OK:
             raise self._error(_REFUSALS.get(HTTPStatus(reply.status), f"HTTP {reply.status}"))
         return body
@@ -89,15 +109,15 @@ class Reader:
         except msgspec.MsgspecError as error:
             raise self._error("what it says is no status of a kdns") from error
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self, patience_s: float) -> http.client.HTTPConnection:
         where = self.where
         if self._context is None:
-            return http.client.HTTPConnection(where.host, where.port, timeout=PATIENCE_S)
+            return http.client.HTTPConnection(where.host, where.port, timeout=patience_s)
         return http.client.HTTPSConnection(
-            where.host, where.port, timeout=PATIENCE_S, context=self._context
+            where.host, where.port, timeout=patience_s, context=self._context
         )
 
-    def _why(self, error: Exception) -> str:
+    def _why(self, error: Exception, patience_s: float) -> str:
         if isinstance(error, ConnectionRefusedError):
             return "nobody listens there: does kdns run, with `status` in its Corefile?"
         if isinstance(error, TimeoutError):

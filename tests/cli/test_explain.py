@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kdns.cli import reach
+from kdns.cli import explain
 from kdns.cli.main import main
 from tests.running import Running, free_port
 
@@ -53,7 +53,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text(CLUSTER)
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(reach, "DEFAULT", f"127.0.0.1:{free_port()}")
+    monkeypatch.setattr(explain, "STATUS", f"127.0.0.1:{free_port()}")
     return path
 
 
