@@ -14,7 +14,7 @@ export UV_BUILD_CONSTRAINT := constraints.txt
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check format golden fuzz differential e2e faults bench-cluster bench bench-peers coverage image dist clean
+.PHONY: help run test check format golden fuzz differential e2e faults conformance bench-cluster bench bench-peers coverage image dist clean
 
 help:           ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -62,6 +62,9 @@ e2e: .venv/tests ## the tests on a real cluster: KDNS_E2E_KUBECONFIG, or a contr
 
 faults: .venv/tests ## every fault of an API server with the real deadlines; rewrites kdns/help/faults.md
 	$(BIN)/python -m tests.faults
+
+conformance: .venv/tests ## kdns conformance on kdns and on CoreDNS, Knot, NSD and Unbound (those installed); rewrites its table
+	$(BIN)/python -m tests.suite.table
 
 bench-cluster: .venv/tests ## CoreDNS and kdns on the same real API server, side by side
 	$(BIN)/python -m tests.bench.against
