@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 
 from kdns.client.search import Heard
-from kdns.explain.said import Trace, Visit
+from kdns.explain.said import NOT_ASKED, Trace, Visit
 from kdns.plugins.base import DROP, SKIP, Client
 from kdns.server.places import PLAIN, PROXIED, Place
 from kdns.server.router import Router
@@ -34,7 +34,7 @@ class Inside:
     async def ask(self, nameserver: tuple[str, int], packet: bytes, transport: str) -> Heard:
         """The reply, from the listener that pods are served by (client.search.Ask)."""
         if self._ours and nameserver[0] not in self._ours:
-            return Heard(None, "not asked from here: it is not this server", 0.0, transport)
+            return Heard(None, NOT_ASKED, 0.0, transport)
         client = Client(self._address, 40000, transport, b"\x7f\0\0\1", self._place.port)
         services = self._service.services
         began = time.perf_counter()

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from kdns.client.search import Walk
 
+NOT_ASKED = "not asked from here: it is not this server"
+"""What is heard of a nameserver that a server in this process cannot stand for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:

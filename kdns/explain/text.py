@@ -127,11 +127,12 @@ def _way(
         for row in shown
     ]
     sizes = [max(map(len, column)) for column in zip(*cells, strict=True)] if cells else []
+    kept = [at for at, size in enumerate(sizes) if size]
     lines = ["", _painted(plain(f"{title}:"), _BOLD, colour)]
     for number, (row, cell) in enumerate(zip(shown, cells, strict=True)):
         if number == STEPS - 1 and len(rows) > len(shown):
             lines.append(f"  ... {len(rows) - len(shown)} more")
-        line = "  " + "  ".join(part.ljust(size) for part, size in zip(cell, sizes, strict=True))
+        line = "  " + "  ".join(cell[at].ljust(sizes[at]) for at in kept)
         beside = [f"{row.because}"] if row.because else []
         if beside and len(line) + 2 + len(row.because) <= width:
             line += _painted(f"  {beside.pop()}", _DIM, colour)
@@ -180,6 +181,8 @@ def _typed(step: Step) -> str:
 
 def _took(asked: Sequence[Asked]) -> str:
     longest = max((one.heard.took_s for one in asked), default=0.0)
+    if not longest:
+        return ""
     over = {one.heard.transport for one in asked} - {"udp"}
     return lasting(longest) + (f" {'/'.join(sorted(over))}" if over else "")
 

@@ -25,7 +25,7 @@ from kdns.explain.facts import (
 )
 from kdns.explain.reasons.case import Case
 from kdns.explain.reasons.diagnosis import diagnose
-from kdns.explain.said import Connection, Reason, Trace, Visit
+from kdns.explain.said import NOT_ASKED, Connection, Reason, Trace, Visit
 
 NOW = "2026-11-20T10:00:00Z"
 DNS = ServiceFact(
@@ -539,3 +539,11 @@ def test_of_a_cluster_that_is_not_known_nothing_else_is_claimed() -> None:
     [found] = diagnose(case(walk, facts, "nope.shop"))
     assert found.id == "not-synced"
     assert found.evidence[0] == "nope.shop.svc.cluster.local. A: SERVFAIL"
+
+
+def test_of_a_nameserver_that_was_not_asked_no_silence_is_claimed() -> None:
+    walk = failed(asked(NAME, NOT_ASKED, "192.0.2.1"), outcome="failed")
+    found = first(case(walk))
+    assert found.id == "wrong-nameserver"
+    assert "asks 192.0.2.1, and what that answers cannot be seen from here" in found.says
+    assert "no-answer" not in ids(case(walk))

@@ -5,7 +5,7 @@ from kdns.explain.reasons.case import Case
 from kdns.explain.reasons.netpolicy import Judgement, Peer, Port, judge
 from kdns.explain.reasons.ports import ports_of
 from kdns.explain.reasons.words import command, counted, kubectl, listed, pairs
-from kdns.explain.said import Reason
+from kdns.explain.said import NOT_ASKED, Reason
 
 HOME = "kube-system"
 LABEL = ("k8s-app", "kube-dns")
@@ -121,14 +121,17 @@ def wrong_nameserver(case: Case) -> Reason | None:
         (case.facts.services[key] for key in ("kube-system/kube-dns", "kube-system/coredns")
          if key in case.facts.services), None
     )  # fmt: skip
-    if not is_unanswered(case) or service is None or asked & set(service.addresses):
+    if not is_unanswered(case) and not is_elsewhere(case):
         return None
-    if case.asker is None or not asked:
+    if case.asker is None or service is None or not asked or asked & set(service.addresses):
         return None
+    what = "which does not answer"
+    if is_elsewhere(case):
+        what = "and what that answers cannot be seen from here"
     return Reason(
         "wrong-nameserver",
-        f"pod {case.asker.namespace}/{case.asker.name} asks {listed(sorted(asked))}, which does "
-        f"not answer; the cluster's DNS is {listed(service.addresses)} (service "
+        f"pod {case.asker.namespace}/{case.asker.name} asks {listed(sorted(asked))}, {what}; the "
+        f"cluster's DNS is {listed(service.addresses)} (service "
         f"{service.namespace}/{service.name})",
         (
             f"dnsPolicy {case.asker.dns_policy}, dnsConfig.nameservers "
@@ -205,7 +208,13 @@ def node_resolver(case: Case) -> Reason | None:
 
 def is_unanswered(case: Case) -> bool:
     """Questions were asked, and no reply came to any."""
-    return bool(case.steps) and not any(step.rcode for step in case.steps)
+    is_silent = bool(case.steps) and not any(step.rcode for step in case.steps)
+    return is_silent and not is_elsewhere(case)
+
+
+def is_elsewhere(case: Case) -> bool:
+    """Who is asked is none that could be asked in place of the asker (explain.inside)."""
+    return bool(case.steps) and all(step.error == NOT_ASKED for step in case.steps)
 
 
 def dns_service(case: Case) -> ServiceFact | None:

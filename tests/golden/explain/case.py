@@ -69,7 +69,10 @@ def timeless(found: Explanation) -> Explanation:
 
 
 def _timeless(walk: Walk) -> Walk:
-    asked = (replace(one, heard=replace(one.heard, took_s=0.0003)) for one in walk.asked)
+    asked = (
+        replace(one, heard=replace(one.heard, took_s=0.0003)) if one.heard.reply else one
+        for one in walk.asked
+    )
     return replace(walk, asked=tuple(asked))
 
 
