@@ -74,9 +74,11 @@ class Outside:
 class _Sockets:
     """Asks over sockets; a reply is waited for so many seconds."""
 
+    traces: dict[tuple[str, int], Trace]
+    """Empty: nobody sees inside."""
+
     def __init__(self, patience_s: float) -> None:
-        self.traces: dict[tuple[str, int], Trace] = {}
-        """Nothing: nobody sees inside."""
+        self.traces = {}
         self._patience_s = patience_s
 
     async def ask(self, nameserver: tuple[str, int], packet: bytes, transport: str) -> Heard:

@@ -4,18 +4,31 @@ Imports are in their place, variables have their values, plugins stand in the or
 in. What is secret is not shown.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from kdns.corefile.tree import Block, Directive
 from kdns.plugins import ORDER
 
-SECRETS: Final = frozenset((("tsig", "secret"),))
-"""Options whose last word is for nobody's eyes."""
-HIDDEN: Final = "…"
-MOST_LINES: Final = 12
-"""Lines of a directive that are shown; `hosts` may have thousands."""
+LENGTH: Final = 400
+"""How much of a plugin's words is shown."""
+MASK: Final = "***"
+
+_SECRET: Final = {
+    ("tsig", "secret"): 1,
+    ("route53", "aws_access_key"): 1,
+    ("etcd", "credentials"): 1,
+    ("azure", "access_key"): 0,
+}
+"""Words behind an option that are none: only those after them are secret."""
+_HIDDEN: Final = re.compile(
+    r"secret|passw|credential|access[_-]?key|api[_-]?key|private|bearer", re.IGNORECASE
+)
+_FILES: Final = frozenset((("cookies", "secret"), ("tsig", "secrets"), ("clouddns", "credentials")))
+"""Options that name a file."""
+_LOGIN: Final = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,38 +37,38 @@ class Understood:
 
     keys: tuple[str, ...]
     plugins: tuple[str, ...]
-    """In the order they are asked in, each with its words: lines of its block behind `·`."""
+    """In the order they are asked in, each with its words."""
 
 
-def understood(blocks: Iterable[Block]) -> list[Understood]:
-    """The blocks of a Corefile that is right."""
-    return [
-        Understood(
-            tuple(key.text for key in block.keys),
-            tuple(_told(one) for one in sorted(block.directives, key=_place)),
-        )
-        for block in blocks
-    ]
-
-
-def _place(directive: Directive) -> int:
-    return ORDER.index(directive.name.text) if directive.name.text in ORDER else len(ORDER)
+def understood(blocks: Iterable[Block]) -> Iterator[Understood]:
+    """The blocks of a Corefile that is right, one by one."""
+    rank = {name: at for at, name in enumerate(ORDER)}
+    for block in blocks:
+        ordered = sorted(block.directives, key=lambda one: rank.get(one.name.text, len(rank)))
+        keys = tuple(key.text for key in block.keys)
+        yield Understood(keys, tuple(_told(one) for one in ordered))
 
 
 def _told(directive: Directive) -> str:
     """A directive in one line."""
-    body = directive.body or ()
-    lines = [_line(directive)]
-    for option in body[:MOST_LINES]:
-        is_secret = (directive.name.text, option.name.text) in SECRETS
-        lines.append(_line(option, is_secret=is_secret))
-    if len(body) > MOST_LINES:
-        lines.append(f"and {len(body) - MOST_LINES} lines more")
-    return " · ".join(lines)
+    name = directive.name.text
+    text = _line(name, directive)
+    if directive.body:
+        text += " { " + "; ".join(_line(name, one) for one in directive.body) + " }"
+    return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
 
 
-def _line(directive: Directive, *, is_secret: bool = False) -> str:
-    words = [directive.name.text, *(word.text for word in directive.args)]
-    if is_secret and len(words) > 1:
-        words[-1] = HIDDEN
-    return " ".join(" ".join(words).split())
+def _line(plugin: str, line: Directive) -> str:
+    option = line.name.text
+    words = [word.text for word in line.args]
+    return " ".join([option, *_masked(plugin, option, words)])
+
+
+def _masked(plugin: str, option: str, words: Sequence[str]) -> Iterator[str]:
+    """Words as they may be seen: quoted where they have spaces, without secrets."""
+    from_ = _SECRET.get((plugin, option))
+    if from_ is None and _HIDDEN.search(option) and (plugin, option) not in _FILES:
+        from_ = 0
+    for at, word in enumerate(words):
+        seen = MASK if from_ is not None and at >= from_ else _LOGIN.sub(MASK + "@", word)
+        yield f'"{seen}"' if " " in seen or not seen else seen

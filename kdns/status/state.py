@@ -16,13 +16,15 @@ from kdns.client.peer import Peer
 from kdns.cluster.chronicle import Line
 from kdns.cluster.cluster import Cluster
 from kdns.cluster.store import Store
+from kdns.corefile.tree import Block
 from kdns.observe import process
 from kdns.observe.catalogue import DURATIONS
 from kdns.observe.top import Top
 from kdns.plugins.base import HttpReply
 from kdns.plugins.status import DROPPED, Board
 from kdns.plugins.status import Status as Plugin
-from kdns.status import blocks, shapes
+from kdns.server.understood import understood
+from kdns.status import shapes
 from kdns.status.services import Listing
 from kdns.wire import names, types
 
@@ -36,6 +38,8 @@ LINES: Final = 200
 FIRST: Final = 50
 """and of the first one, which follows nothing."""
 DIGITS: Final = 20
+BLOCKS: Final = 50
+"""How many server blocks are shown."""
 JSON: Final = "application/json"
 
 
@@ -172,7 +176,7 @@ class State:
     def _shown_blocks(self) -> list[shapes.BlockShape]:
         written = self._site.life.blocks
         if self._blocks[0] is not written:
-            self._blocks = (written, blocks.shapes(written))
+            self._blocks = (written, block_shapes(written))
         return self._blocks[1]
 
 
@@ -216,3 +220,9 @@ def _change(line: Line) -> shapes.ChangeShape:
     return shapes.ChangeShape(
         line.number, line.at, line.service, line.what, address, line.name, line.delay_s, line.ours_s
     )
+
+
+def block_shapes(written: Sequence[Block]) -> list[shapes.BlockShape]:
+    """The blocks of a Corefile, as far as they are shown."""
+    found = understood(written[:BLOCKS])
+    return [shapes.BlockShape(list(one.keys), list(one.plugins)) for one in found]

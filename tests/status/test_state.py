@@ -13,9 +13,9 @@ from kdns.cluster.store import Delete, Put, Store, Synced
 from kdns.corefile.parser import parse
 from kdns.lab.lab import Lab
 from kdns.lab.resources import NAMESPACES, SERVICES, SLICES
-from kdns.status.blocks import LENGTH, shapes
+from kdns.server.understood import LENGTH
 from kdns.status.services import Listing, shown
-from kdns.status.state import State, pod_at
+from kdns.status.state import State, block_shapes, pod_at
 from tests import upstream
 from tests.cluster.things import ips, pod, service, slice_
 from tests.running import Running, free_port
@@ -89,7 +89,7 @@ async def test_upstreams_tell_their_latency(tmp_path):
 
 def test_blocks_are_shown_in_the_order_plugins_are_asked():
     text = "a.example:5300 {\n forward . 1.1.1.1 {\n max_fails 3\n policy random\n }\n log\n cache 30\n}\n"
-    [one] = shapes(read(text))
+    [one] = block_shapes(read(text))
     assert one.keys == ["a.example:5300"]
     assert one.plugins == ["log", "cache 30", "forward . 1.1.1.1 { max_fails 3; policy random }"]
 
@@ -110,14 +110,14 @@ def test_blocks_are_shown_in_the_order_plugins_are_asked():
     ],
 )
 def test_secrets_are_masked(line, shown_as):
-    [one] = shapes(read(f". {{\n{line}\n}}\n"))
+    [one] = block_shapes(read(f". {{\n{line}\n}}\n"))
     assert one.plugins == [shown_as]
     assert "c2VjcmV0" not in str(one)
 
 
 def test_a_long_directive_is_cut():
     lines = "\n".join(f"10.0.0.{at} host-{at}.example" for at in range(200))
-    [one] = shapes(read(f". {{\nhosts {{\n{lines}\n}}\n}}\n"))
+    [one] = block_shapes(read(f". {{\nhosts {{\n{lines}\n}}\n}}\n"))
     assert len(one.plugins[0]) == LENGTH
 
 
