@@ -7,6 +7,8 @@ from kdns.conformance.clauses import Clause, Group, Verdict
 from kdns.conformance.report import Report, evidence, summary
 
 SIGNS = {"passed": "✓", "failed": "✗", "skipped": "–", "error": "!"}
+_MOST = 24
+"""Lines of evidence."""
 _COLOURS = {"passed": "32", "failed": "31", "skipped": "2", "error": "35"}
 
 
@@ -43,7 +45,16 @@ def _failure(verdict: Verdict) -> list[str]:
         lines.append(f"  could not be judged: {_plain(verdict.why)}")
     if verdict.expected:
         lines.append(f"  expected: {_plain(verdict.expected)}")
-    return [*lines, indent(_plain(evidence(verdict)), "  ")]
+    return [*lines, indent(_short(_plain(evidence(verdict))), "  ")]
+
+
+def _short(text: str) -> str:
+    """The first lines; a reply may have hundreds."""
+    lines = text.splitlines()
+    left = len(lines) - _MOST
+    if left <= 1:
+        return text
+    return "\n".join([*lines[:_MOST], f"… {left} more lines; --report json has them all"])
 
 
 def _plain(text: str) -> str:

@@ -66,6 +66,14 @@ def test_text_shows_each_verdict_and_the_failures_in_full() -> None:
     assert "\x1b[31m✗" in as_text(ALL, coloured=True)
 
 
+def test_text_shows_the_first_lines_of_a_long_reply() -> None:
+    seen = "\n".join(f"line {number}" for number in range(100))
+    lines = as_text(report(verdict("long", "failed", seen=seen))).splitlines()
+    assert "  line 23" in lines
+    assert "  line 24" not in lines
+    assert "  … 76 more lines; --report json has them all" in lines
+
+
 def test_json_has_everything_and_evidence_of_failures() -> None:
     said = json.loads(as_json(ALL))
     assert said["passed"] is False
