@@ -168,6 +168,10 @@ class Heap:
         for thing in made[Slice]:
             if isinstance(thing, Slice) and thing.key in lacking:
                 derived[thing.key].append(stored.slice_(thing))
+        if "pods" not in self._kinds:
+            for key in [key for key in derived if services[key].selector]:
+                # Its pods are made by a controller of what is written here: nobody knows them.
+                del derived[key], slices[key]
         slices.update({key: tuple(given) for key, given in derived.items()})
         return frozenset(derived)
 

@@ -142,6 +142,15 @@ def test_a_dump_of_services_alone_leaves_endpoints_unknown(write):
     assert facts.derived == frozenset()
 
 
+def test_pods_that_a_controller_has_yet_to_make_are_unknown_not_missing(write):
+    kept = [one for one in MANIFESTS.split("---\n") if "kind: Pod" not in one]
+    facts = offline([write("---\n".join(kept))])
+    assert set(facts.slices) == {"shop/byhand"}
+    assert facts.services["shop/web"].addresses
+    assert facts.derived == frozenset()
+    assert facts.unknown["pods"] == "the manifests have no Pods"
+
+
 def test_a_dump_without_slices_has_them_computed(write):
     pod = stored_(POD, status={"podIP": "10.0.0.1", "phase": "Running"})
     del pod["metadata"]["deletionTimestamp"]

@@ -330,6 +330,20 @@ def test_pods_that_were_not_read_are_not_missed() -> None:
     assert found.evidence == ("not checked, for pods could not be read: 403",)
 
 
+def test_a_headless_name_whose_pods_are_not_known() -> None:
+    none = {"slices": {}, "pods": {}, "unknown": {"pods": "the manifests have no Pods"}}
+    facts = replace(FACTS, services={"shop/web": replace(WEB, addresses=("None",))}, **none)
+    found = first(case(failed(asked(NAME, reply(NAME, rcode="NXDOMAIN"))), facts))
+    assert (found.id, found.says) == (
+        "endpoints-unknown",
+        "service shop/web is headless, so its addresses are those of its pods, which are not "
+        "known: the manifests have no Pods",
+    )
+    assert first(case(answered(), facts)).id == "resolves"
+    told = first(case(failed(asked(NAME, reply(NAME, rcode="NXDOMAIN"))), replace(FACTS, **none)))
+    assert told.id == "server-disagrees"
+
+
 def test_a_slice_of_a_service_that_was_deleted() -> None:
     facts = replace(FACTS, services={"kube-system/kube-dns": DNS})
     walk = failed(asked(NAME, reply(NAME, rcode="NXDOMAIN")))

@@ -82,6 +82,7 @@ EMPTY: Final[tuple[Judge, ...]] = (
     endpoints.all_published,
     endpoints.nobody_writes_endpoints,
     endpoints.endpoints_empty,
+    endpoints.endpoints_unknown,
 )
 """Why nothing is behind it."""
 OLD: Final[tuple[Judge, ...]] = (freshness.stale, freshness.behind)

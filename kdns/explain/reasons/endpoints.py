@@ -158,6 +158,26 @@ def endpoints_empty(case: Case) -> Reason | None:
     )
 
 
+def endpoints_unknown(case: Case) -> Reason | None:
+    """A headless name, which is its endpoints, where nothing is known of these."""
+    service = case.service
+    if service is None or not service.selector or case.is_answered:
+        return None
+    if "None" not in service.addresses or case.knows("pods") or case.knows("slices"):
+        return None
+    why = case.facts.unknown.get("pods") or case.facts.unknown.get("slices") or "they were not read"
+    return Reason(
+        "endpoints-unknown",
+        f"service {_of(case)} is headless, so its addresses are those of its pods, "
+        f"which are not known: {why}",
+        (),
+        (
+            kubectl(service.namespace, "get", "pods", "-l", pairs(service.selector)),
+            command("kubectl", "get", "svc,endpointslices,pods,ns", "-A", "-o", "yaml"),
+        ),
+    )
+
+
 _ORDER = ("image-pull-fails", "containers-crash", "pods-pending", "pods-without-address")
 
 
