@@ -38,9 +38,9 @@ class Said:
         """The query as dnspython reads it; None where it cannot."""
         return read(self.query)
 
-    @cached_property
+    @property
     def message(self) -> dns.message.Message | None:
-        """The reply, one record per RRset; None where there is nothing to read."""
+        """The reply, one record per RRset, each time anew; None where there is nothing to read."""
         return read(self.reply)
 
     @property
@@ -100,15 +100,14 @@ class Fault:
 
     def shows(self, exchange: "Exchange") -> bool:
         """True when something else is said than the right server does, or in another way."""
-        query, tcp, reply = exchange
+        query, tcp, said = exchange
         if self.rewrite(query, tcp) != (query, tcp):
             return True
-        if reply is None:
+        if said is None:
             return self.answers_silence(query, tcp) is not None
-        said = Said(query, reply, tcp)
         if tcp and (self.is_of_streams or self.hangs_up(said)):
             return True
-        return self.edit(said) != reply or self.elsewhere(said)
+        return self.edit(said) != said.reply or self.elsewhere(said)
 
     @property
     def is_of_streams(self) -> bool:
@@ -118,7 +117,7 @@ class Fault:
 
 
 RIGHT = Fault("none")
-Exchange = tuple[bytes, bool, bytes | None]
+Exchange = tuple[bytes, bool, Said | None]
 """A query, whether it came over TCP, and the right reply."""
 
 
@@ -165,8 +164,9 @@ class Planted:
     async def right(self, query: bytes, *, tcp: bool) -> Said | None:
         """What the right server says to a query, or to what we take it for."""
         reply = await self.ask(*self.fault.rewrite(query, tcp))
-        self.heard.append((query, tcp, reply))
-        return None if reply is None else Said(query, reply, tcp)
+        said = None if reply is None else Said(query, reply, tcp)
+        self.heard.append((query, tcp, said))
+        return said
 
     def wrong(self, query: bytes, said: Said | None, *, tcp: bool) -> bytes | None:
         """What we say."""

@@ -32,7 +32,7 @@ CLAUSES = {
     if not any(need == "objects" or need.startswith("client:") for need in clause.needs)
 }
 """All but those that change objects, and those that run clients."""
-AT_ONCE = 6
+AT_ONCE = 12
 
 
 @dataclass(frozen=True)
