@@ -2,6 +2,7 @@
 
 A page of another site can have a browser ask for anything; it shows in what the browser says of the
 request (Fetch Metadata, `Origin`), or, where a name of that site was made to lead here, in `Host`.
+Browsers that say nothing of the kind must show MARK, which pages of other sites cannot send.
 """
 
 import asyncio
@@ -13,6 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kdns.plugins.base import Guard
+
+MARK = "x-kdns"
+"""A header, whatever is in it: for more than the plainest requests to elsewhere a browser asks
+first (CORS), and is refused."""
 
 _OWN_SITES = frozenset(("same-origin", "none"))
 
@@ -52,18 +57,24 @@ def _is_ours(guard: Guard, path: str, fields: Mapping[str, str]) -> bool:
     if not guard.token and not _is_address(host):
         return False
     origin = fields.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and origin.lower().partition("://")[2] != host.lower():
         return False
-    site = fields.get("sec-fetch-site", "none")
+    site = fields.get("sec-fetch-site")
+    if site is None:
+        is_browser = fields.get("user-agent", "").startswith("Mozilla/")
+        return not is_browser or path in guard.open or MARK in fields
     # A link may lead to the page itself.
     is_link = fields.get("sec-fetch-mode") == "navigate" and path in guard.open
     return site in _OWN_SITES or is_link
 
 
 def _is_address(host: str) -> bool:
-    """True for `Host: 127.0.0.1:9154`, `[::1]`, `localhost`: what no other site's name can be."""
+    """True for `Host: 127.0.0.1:9154`, `[::1]`, `localhost`: what no other site's name can be.
+
+    Not for 0.0.0.0, which leads here as well, but whom browsers tell no Fetch Metadata.
+    """
     try:
         name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or bool(ip_address(name))
+        return "@" not in host and (name == "localhost" or ip_address(name).is_loopback)
     except ValueError:
         return False

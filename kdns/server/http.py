@@ -323,6 +323,8 @@ def parse(head: bytes) -> Request:
         name, colon, value = line.partition(":")
         if line and (not colon or not name or name != name.strip()):
             raise BadRequest(HTTPStatus.BAD_REQUEST)
+        if name.lower() == "host" and "host" in fields:  # RFC 9112 §3.2
+            raise BadRequest(HTTPStatus.BAD_REQUEST)
         fields[name.lower()] = value.strip()
     try:
         parts = urlsplit(target)

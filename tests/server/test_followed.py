@@ -80,6 +80,13 @@ class Site:
         (("Host: 127.0.0.1:80", "Sec-Fetch-Site: none"), 200),
         (("Host: 127.0.0.1:80", "Sec-Fetch-Site: cross-site"), 403),
         (("Host: 127.0.0.1:80", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"), 403),
+        (("Host: 127.0.0.1:80", "Origin: http://["), 403),
+        (("Host: 0.0.0.0:80",), 403),
+        (("Host: evil.example@127.0.0.1",), 403),
+        (("Host: 127.0.0.1", "Host: evil.example"), 400),
+        (("Host: 127.0.0.1", "User-Agent: Mozilla/5.0 (one that tells no Fetch Metadata)"), 403),
+        (("Host: 127.0.0.1", "User-Agent: Mozilla/5.0", "X-Kdns: page"), 200),
+        (("Host: 127.0.0.1", "User-Agent: Mozilla/5.0", "Sec-Fetch-Site: same-origin"), 200),
     ],
 )
 async def test_other_sites_pages_read_nothing(headers: tuple[str, ...], status: int) -> None:

@@ -15,7 +15,7 @@ const path = (name, words) => `${name}?${new URLSearchParams(Object.entries(word
 
 async function open(where, signal) {
   const token = sessionStorage.getItem(TOKEN);
-  const headers = token ? {Authorization: `Bearer ${token}`} : {};
+  const headers = {"X-Kdns": "page", ...(token && {Authorization: `Bearer ${token}`})};
   const reply = await fetch(where, {headers, signal, cache: "no-store", redirect: "error"});
   if (!reply.ok) throw new Refused(reply.status, await reason(reply));
   return reply;
