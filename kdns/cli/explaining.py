@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
+from kdns.client.search import parse_resolv
 from kdns.explain import shapes, text
-from kdns.explain.answer import Question, QuestionError, explain
+from kdns.explain.answer import LIBCS, Question, QuestionError, explain
 from kdns.explain.gather_server import OfServer
 from kdns.explain.said import Explanation
 from kdns.explain.scenes import running
@@ -20,6 +21,10 @@ from kdns.server.service import Service
 
 LIMIT_S: Final = 20.0
 """Upstreams that do not answer take five seconds for each step of a search path."""
+MOST_AT_ONCE: Final = 4
+"""Explanations; more wait their turn, within LIMIT_S."""
+DOMAINS: Final = 32
+"""Search domains that the kubelet lets a pod have, and glibc had before it took any number."""
 JSON: Final = "application/json"
 
 
@@ -28,6 +33,7 @@ class Explainer:
 
     def __init__(self, service: Service) -> None:
         self._scene = running(service, OfServer())
+        self._turns = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def serve(self, query: Mapping[str, str]) -> HttpReply:
         """The reply to a request."""
@@ -40,8 +46,10 @@ class Explainer:
         )
         if not question.name:
             return _refused("give a name: /explain?name=web.shop.svc.cluster.local")
+        if any(len(parse_resolv(question.resolv_conf, one).search) > DOMAINS for one in LIBCS):
+            return _refused(f"resolv: more than {DOMAINS} search domains")
         try:
-            async with asyncio.timeout(LIMIT_S):
+            async with asyncio.timeout(LIMIT_S), self._turns:
                 found = await explain(question, self._scene)
         except QuestionError as error:
             return _refused(str(error))
@@ -58,7 +66,7 @@ class Explainer:
 
 def _text(found: Explanation, query: Mapping[str, str]) -> str:
     width = query.get("width", "")
-    columns = int(width) if width.isdigit() and len(width) < 4 else 100
+    columns = int(width) if width.isdecimal() and len(width) < 4 else 100
     return text.render(found, width=max(columns, 40), colour=bool(query.get("colour")))
 
 

@@ -52,7 +52,7 @@ def literal(name: str) -> str:
     """The address that a name is, written as glibc and musl read one; empty when it is none."""
     try:
         return socket.inet_ntoa(socket.inet_aton(name)) if not name[-1:].isspace() else ""
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):  # ValueError: text that is none for C
         pass
     try:
         return str(IPv6Address(name))

@@ -41,7 +41,7 @@ def impossible(case: Case) -> Reason | None:
 def address_as_name(case: Case) -> Reason | None:
     """An address needs no look-up."""
     try:
-        address = ip_address(case.name)
+        address = ip_address(case.name.partition("%")[0])  # whatever its zone
     except ValueError:
         return None
     owner = case.facts.service_at(str(address))
