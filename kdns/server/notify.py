@@ -14,6 +14,10 @@ from typing import Final
 
 PATIENCE_S: Final = 1.0
 """How long systemd may leave a message untaken."""
+SHORTEST_S: Final = 0.01
+"""However often systemd wants to hear of it, telling it is not what keeps a server busy."""
+DIGITS: Final = 18
+"""Microseconds of more are no time: 3,000 years."""
 NAMED: Final = 3
 """How many of the zones that are served a status names."""
 
@@ -40,11 +44,11 @@ def keep_alive() -> None:
     """Says from now on, twice in the time systemd waits for it, that the event loop turns."""
     period_s = _period_s(os.environ)
     if period_s:
-        _beat(asyncio.get_running_loop(), period_s / 2)
+        _beat(asyncio.get_running_loop(), max(period_s / 2, SHORTEST_S))
 
 
 def _beat(loop: asyncio.AbstractEventLoop, every_s: float) -> None:
-    _say("WATCHDOG=1")
+    _say("WATCHDOG=1", patience_s=0)  # queries do not wait for a systemd that takes nothing
     loop.call_later(every_s, _beat, loop, every_s)
 
 
@@ -52,17 +56,18 @@ def _period_s(environ: Mapping[str, str]) -> float:
     """How often systemd wants to hear of this process; 0 for never."""
     text, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     is_ours = not pid or pid == str(os.getpid())
-    return int(text) / 1e6 if is_ours and text.isdigit() else 0.0
+    is_number = text.isdecimal() and len(text) < DIGITS
+    return int(text) / 1e6 if is_ours and is_number else 0.0
 
 
-def _say(*lines: str) -> None:
+def _say(*lines: str, patience_s: float = PATIENCE_S) -> None:
     name = os.environ.get("NOTIFY_SOCKET", "")
     if not name:
         return
     address = "\0" + name[1:] if name.startswith("@") else name
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(PATIENCE_S)
+            sock.settimeout(patience_s)
             sock.sendto("\n".join(lines).encode(), address)
     except OSError as error:
         log.warning("cannot tell systemd %s at NOTIFY_SOCKET=%s: %s", lines[0], name, error)

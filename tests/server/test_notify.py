@@ -1,5 +1,6 @@
 """What systemd is told, by a real kdns over a real datagram socket; and what the unit says."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -125,6 +126,9 @@ def _drain(sock: socket.socket) -> None:
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30),
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, 0),
         ({"WATCHDOG_USEC": "soon"}, 0),
+        ({"WATCHDOG_USEC": "-1"}, 0),
+        ({"WATCHDOG_USEC": "²"}, 0),
+        ({"WATCHDOG_USEC": "9" * 5000}, 0),
     ],
 )
 def test_who_is_to_give_signs_of_life(environ: dict[str, str], period_s: float) -> None:
@@ -141,6 +145,28 @@ def test_a_socket_that_is_gone_is_a_warning(monkeypatch, caplog, tmp_path: Path)
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "none"))
     notify.ready(["a:53", "b:53", "c:53", "d:53"])
     assert "cannot tell systemd READY=1" in caplog.text
+
+
+@pytest.mark.parametrize("usec", ["1", "20000"])
+async def test_signs_of_life_hold_nothing_up(monkeypatch, tmp_path: Path, usec: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify"))  # nobody reads: it is soon full
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", usec)
+        loop, beats = asyncio.get_running_loop(), 0
+        say = notify._say
+
+        def counted(*lines: str, **more: float) -> None:
+            nonlocal beats
+            beats += 1
+            say(*lines, **more)
+
+        monkeypatch.setattr(notify, "_say", counted)
+        notify.keep_alive()
+        began = loop.time()
+        await asyncio.sleep(0.4)
+        assert loop.time() - began < 0.4 + notify.PATIENCE_S / 2
+        assert 15 < beats <= 42
 
 
 # The unit
