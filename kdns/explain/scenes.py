@@ -6,6 +6,7 @@ the occasion, get a server of their own in this process. A server elsewhere is o
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from kdns.client.search import Heard
 from kdns.client.search_sockets import ask
@@ -18,8 +19,10 @@ from kdns.explain.gather_server import OfServer
 from kdns.explain.inside import Inside
 from kdns.explain.said import Trace
 from kdns.explain.wanted import asked
+from kdns.plugins.kubernetes import Kubernetes
 from kdns.server.assembly import Services, built
 from kdns.server.service import Service
+from kdns.wire import names as wire
 
 Gather = Callable[[Sequence[str], str], Awaitable[Facts]]
 
@@ -45,8 +48,12 @@ class Within:
         self.unknown: tuple[str, ...] = () if names & FORWARDERS else (NOT_FORWARDED,)
 
     async def facts(self, names: Sequence[str], asker: str) -> Facts:
-        """What is known around these names."""
-        return await self._gather(names, asker)
+        """What is known around these names; the zones are those that the server has."""
+        found = await self._gather(names, asker)
+        plugins = self._service.services.life.plugins
+        zones = [one for each in plugins if isinstance(each, Kubernetes) for one in each.zones]
+        named = tuple(wire.format(zone) for zone in zones if not wire.is_reverse(zone))
+        return replace(found, zones=named) if named else found
 
     def asking(self, address: str, cluster_dns: Sequence[str], _patience_s: float) -> Asking:
         """Its plugins, as they answer this client."""

@@ -79,13 +79,11 @@ def _timeless(walk: Walk) -> Walk:
 def _gather(folder: Path) -> Gather:
     """What the files say, and what the server of the case says of itself."""
     gather = of_files([str(folder / "cluster.yaml")])
-    lines = map(str.split, corefile(folder).splitlines())
-    zone = next(words[1] for words in lines if words[:1] == ["kubernetes"])
     says = folder / "server.yaml"
     server = ServerFact(**yaml.safe_load(says.read_text())) if says.exists() else ServerFact()
 
     async def gathered(names: Sequence[str], asker: str) -> Facts:
         known = await gather(names, asker)
-        return replace(known, zones=(f"{zone}.",), server=server)
+        return replace(known, server=server)
 
     return gathered
