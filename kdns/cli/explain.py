@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
@@ -25,6 +26,7 @@ from kdns.corefile.tree import ConfigError
 from kdns.explain import scenes, shapes, text
 from kdns.explain.answer import Question, QuestionError, Scene, explain
 from kdns.explain.gather import Unreadable
+from kdns.explain.reasons.words import command
 from kdns.explain.said import Explanation
 from kdns.observe import logs
 from kdns.server.begin import corefile, new_loop
@@ -36,6 +38,7 @@ GOOD: Final = frozenset(("resolves",))
 """Reasons that are none to worry; the exit code says which it was."""
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 RESOLV: Final = Path("/etc/resolv.conf")
+_SELF: Final = "kdns explain "
 ASKED: Final = ". {\n    kubernetes cluster.local in-addr.arpa ip6.arpa {\n%s\n    }\n}\n"
 
 
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
             return _remote(question, options)
         logs.quieten()
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            found = runner.run(_explained(question, options))
+            found = _next_there(runner.run(_explained(question, options)), options)
     except (QuestionError, Unreadable, ConfigError) as error:
         print(
             error if isinstance(error, ConfigError) else f"kdns explain: {error}", file=sys.stderr
@@ -96,7 +99,7 @@ def _question(options: argparse.Namespace) -> Question:
         except OSError as error:
             raise QuestionError(f"{options.resolv_conf}: {error.strerror}") from error
     port = options.connect or "0"
-    if not (port.isdigit() and int(port) < 65536):
+    if not (port.isdecimal() and len(port) < 6 and int(port) < 65536):
         raise QuestionError(f"--connect {port}: expected a port from 1 to 65535")
     asker = options.asker or ("" if _has_place(options) or options.resolv_conf else _own_asker())
     question = Question(
@@ -116,6 +119,19 @@ def _has_place(options: argparse.Namespace) -> bool:
     """True where somebody was named who knows."""
     named = (options.status, options.manifests, options.kubeconfig, options.conf, options.server)
     return any(named)
+
+
+def _next_there(found: Explanation, options: argparse.Namespace) -> Explanation:
+    """With the commands to type next asking where this one asked."""
+    flags = {"--manifests": options.manifests or (), "--kubeconfig": (options.kubeconfig,),
+             "--context": (options.context,), "-conf": (options.conf,),
+             "--server": (options.server,)}  # fmt: skip
+    where = "".join(f" {command(flag, *words)}" for flag, words in flags.items() if any(words))
+    reasons = [
+        replace(one, next=tuple(f"{it}{where}" if it.startswith(_SELF) else it for it in one.next))
+        for one in found.reasons
+    ]
+    return replace(found, reasons=tuple(reasons))
 
 
 # By a server that runs

@@ -57,6 +57,15 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def test_what_to_type_next_asks_in_the_same_place(
+    cluster: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["explain", "wbe.shop", "--manifests", str(cluster)])
+    said = capsys.readouterr().out
+    assert f"$ kdns explain web.shop --manifests {cluster}\n" in said
+    assert "$ kubectl -n shop get services\n" in said
+
+
 def test_a_name_that_resolves_is_fine(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "web.shop", "--manifests", str(cluster)]) == 0
     said = capsys.readouterr().out.splitlines()
