@@ -287,9 +287,8 @@ def test_the_node_cache_reaches_the_servers_of_base():
     assert pod["containers"][0]["livenessProbe"]["httpGet"]["host"] in text
 
 
-def test_the_readme_names_every_overlay():
-    text = (TOP / "README.md").read_text()
-    section = text.partition("## In a cluster\n")[2].partition("\n## ")[0]
-    assert sorted(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)) == [
+def test_help_deploying_names_every_overlay():
+    text = (TOP / "kdns" / "help" / "deploying.md").read_text()
+    assert sorted(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == [
         path.name for path in OVERLAYS
     ]

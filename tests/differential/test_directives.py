@@ -1,5 +1,6 @@
 """Every directive that is there has a page that says how it differs, and CoreDNS's are all known."""
 
+from kdns.cli.topics import differences
 from kdns.plugins import ORDER, OURS
 from kdns.server.registry import implemented
 from tests.differential import directives
@@ -9,8 +10,8 @@ MISSING = {"route53", "azure", "clouddns", "nomad", "etcd", "dnssec", "sign"}
 
 def test_every_directive_says_how_it_differs():
     for name in implemented():
-        assert directives.points(name) is not None, name
-    assert {name for name in ORDER if directives.points(name) is None} == MISSING
+        assert differences(name) is not None, name
+    assert {name for name in ORDER if differences(name) is None} == MISSING
 
 
 def test_the_table_has_each_directive_once():
