@@ -330,6 +330,22 @@ def test_pods_that_were_not_read_are_not_missed() -> None:
     assert found.evidence == ("not checked, for pods could not be read: 403",)
 
 
+@pytest.mark.parametrize(
+    ("selected", "told"),
+    [
+        ("wbe", "; pod web-0 has app=web"),
+        ("queue", "; pods there have app=api, web"),
+    ],
+)
+def test_of_pods_that_are_not_selected_the_likeliest_is_named(selected: str, told: str) -> None:
+    pods = (replace(POD, name="api-0", labels={"app": "api"}), POD)
+    service = replace(WEB, selector={"app": selected})
+    facts = replace(FACTS, services={"shop/web": service}, pods={"shop": pods})
+    found = first(case(answered(), facts))
+    assert found.says == f"service shop/web selects app={selected}, which no pod has{told}"
+    assert any("deployments" in one for one in found.next) == ("there" in told)
+
+
 def test_a_headless_name_whose_pods_are_not_known() -> None:
     none = {"slices": {}, "pods": {}, "unknown": {"pods": "the manifests have no Pods"}}
     facts = replace(FACTS, services={"shop/web": replace(WEB, addresses=("None",))}, **none)

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 
 from kdns.explain.facts import ConditionFact, ContainerFact, PodFact
 from kdns.explain.reasons.case import OVER, Case
-from kdns.explain.reasons.words import command, counted, kubectl, listed, pairs, since
+from kdns.explain.reasons.words import command, counted, kubectl, listed, nearest, pairs, since
 from kdns.explain.said import Reason
+
+WORKLOADS = "deployments,statefulsets,daemonsets"
 
 
 def selector_matches_nothing(case: Case) -> Reason | None:
@@ -16,11 +18,15 @@ def selector_matches_nothing(case: Case) -> Reason | None:
     pods = case.facts.pods.get(service.namespace, ())
     there = [pod for pod in pods if pod.phase not in OVER]
     says = f"service {_of(case)} selects {pairs(service.selector)}, which no pod has"
-    near = sorted(there, key=lambda pod: _shared(case, pod), reverse=True)
+    likely = _likely(case, there)
+    near = sorted(there, key=lambda pod: len(likely & pod.labels.items()), reverse=True)
+    is_near = bool(near) and not likely.isdisjoint(near[0].labels.items())
     if not there:
         says += f": there is no pod in namespace {service.namespace}"
-    elif _shared(case, near[0]) or _hints(case, near[0]):
+    elif is_near:
         says += f"; pod {near[0].name} {listed(_differences(case, near[0]))}"
+    else:
+        says += _unlike(case, there)
     over = [pod for pod in pods if pod.phase in OVER]
     evidence = [f"pod {pod.name}: {pairs(pod.labels) or 'no labels'}" for pod in near[:3]]
     if len(near) > 3:
@@ -33,6 +39,7 @@ def selector_matches_nothing(case: Case) -> Reason | None:
         (
             kubectl(service.namespace, "get", "pods", "--show-labels"),
             kubectl(service.namespace, "get", "service", service.name, "-o", "wide"),
+            *(() if is_near else (kubectl(service.namespace, "get", WORKLOADS, "-o", "wide"),)),
         ),
     )
 
@@ -251,14 +258,23 @@ def _condition(pod: PodFact, type_: str) -> ConditionFact:
     return next((one for one in pod.conditions if one.type == type_), ConditionFact(type_, ""))
 
 
-def _shared(case: Case, pod: PodFact) -> int:
+def _likely(case: Case, pods: Iterable[PodFact]) -> set[tuple[str, str]]:
+    """The labels of pods that may have been meant by the selector, its own among them."""
     wanted = case.service.selector if case.service else {}
-    return sum(1 for key, value in wanted.items() if pod.labels.get(key) == value)
+    return {
+        (key, one)
+        for key, value in wanted.items()
+        for one in nearest(value, {pod.labels[key] for pod in pods if key in pod.labels})
+    }
 
 
-def _hints(case: Case, pod: PodFact) -> bool:
-    wanted = case.service.selector if case.service else {}
-    return any(key in pod.labels for key in wanted)
+def _unlike(case: Case, pods: Iterable[PodFact]) -> str:
+    """What pods have of the first label that is selected and that some have."""
+    for key in sorted(case.service.selector) if case.service else ():
+        values = sorted({pod.labels[key] for pod in pods if key in pod.labels})
+        if values:
+            return f"; pods there have {key}={listed(values)}"
+    return ""
 
 
 def _differences(case: Case, pod: PodFact) -> Iterable[str]:
