@@ -92,12 +92,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _question(options: argparse.Namespace) -> Question:
-    resolv = ""
-    if options.resolv_conf:
-        try:
-            resolv = Path(options.resolv_conf).read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise QuestionError(f"{options.resolv_conf}: {error.strerror}") from error
+    if options.kubeconfig:
+        _read(options.kubeconfig)  # now, not when a server in this process has waited for it
+    resolv = _read(options.resolv_conf) if options.resolv_conf else ""
     port = options.connect or "0"
     if not (port.isdecimal() and len(port) < 6 and int(port) < 65536):
         raise QuestionError(f"--connect {port}: expected a port from 1 to 65535")
@@ -107,6 +104,13 @@ def _question(options: argparse.Namespace) -> Question:
     )
     _ = question.types  # raises where it is none
     return question
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise QuestionError(f"{path}: {error.strerror}") from error
 
 
 def _own_asker() -> str:

@@ -123,7 +123,7 @@ def test_a_pod_with_a_nameserver_of_its_own_is_told_so(
         (["web", "--manifests", "/nonexistent"], "/nonexistent"),
         (["web", "--server", "a b"], "--server a b: expected"),
         (["web", "-conf", "/nonexistent"], "/nonexistent: cannot read the Corefile"),
-        (["web", "--kubeconfig", "/nonexistent"], ""),
+        (["web", "--kubeconfig", "/nonexistent"], "/nonexistent: No such file"),
     ],
 )
 def test_what_cannot_be_asked_is_two_and_says_why(
