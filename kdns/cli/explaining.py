@@ -21,7 +21,7 @@ from kdns.server.service import Service
 
 LIMIT_S: Final = 20.0
 """Upstreams that do not answer take five seconds for each step of a search path."""
-MOST_AT_ONCE: Final = 4
+MOST_AT_ONCE: Final = 16
 """Explanations; more wait their turn, within LIMIT_S."""
 DOMAINS: Final = 32
 """Search domains that the kubelet lets a pod have, and glibc had before it took any number."""
