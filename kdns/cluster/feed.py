@@ -76,7 +76,7 @@ class Feed:
         change = self._store.apply(event, self._wall())
         if change.keys:
             self._changed(change)
-            self._record(change)
+        self._record(change)
         self._plan()
 
     async def rest(self) -> None:
@@ -93,11 +93,11 @@ class Feed:
         self._due = None
 
     def _tell(self, keys: set[Hashable]) -> None:
+        change = Change(frozenset(keys))
         if keys:
-            change = Change(frozenset(keys))
             self._changed(change)
-            self._record(change)
             keys.clear()
+        self._record(change)
 
     def _record(self, change: Change) -> None:
         recorder = self.recorder

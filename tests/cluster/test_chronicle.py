@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kdns.cluster.chronicle import RING, SERVICES, Chronicle, Line, Recorder
 from kdns.cluster.feed import Feed
@@ -74,6 +75,14 @@ async def test_an_endpoint_brings_the_name_of_its_pod():
     world = World(*FIRST)
     await world.happen(Put(slice_("x", "1", "2", "3", pods=("p1", "p2", "p3"))))
     assert [line.name for line in world.lines()] == ["p3"]
+
+
+async def test_what_changes_no_answer_is_not_kept_to_be_told_later():
+    world = World(*FIRST)
+    relabelled = [Put(replace(service("s", "9"), labels=(("at", str(at)),))) for at in range(3)]
+    assert await world.happen(*relabelled) == []
+    assert not world.recorder._pending
+    assert await world.happen(Put(slice_("x", "1", "2", "3"))) == ["added 3"]
 
 
 async def test_services_come_change_and_go():
