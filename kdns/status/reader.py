@@ -17,14 +17,12 @@ PATIENCE_S: Final = 3.0
 MOST: Final = 16 << 20
 """Octets of a reply."""
 
-_REFUSALS: Final = {
+_REFUSALS: Final[dict[int, str]] = {
     HTTPStatus.UNAUTHORIZED: "it does not take this token, or wants one: --token-file FILE",
     HTTPStatus.FORBIDDEN: "it wants to be asked by its address, or as localhost",
     HTTPStatus.NOT_FOUND: "nothing of the kind is served there: is it the port of `status`?",
     HTTPStatus.SERVICE_UNAVAILABLE: "it is starting, or cannot read its own token",
 }
-
-
 _SAYING: Final = frozenset((HTTPStatus.BAD_REQUEST, HTTPStatus.GATEWAY_TIMEOUT))
 """With these comes a sentence on what was asked."""
 
@@ -98,7 +96,7 @@ class Reader:
         if reply.status in _SAYING:
             raise ReadError(body.decode("utf-8", "replace").strip())
         if reply.status != HTTPStatus.OK:
-            raise self._error(_REFUSALS.get(HTTPStatus(reply.status), f"HTTP {reply.status}"))
+            raise self._error(_REFUSALS.get(reply.status, f"HTTP {reply.status}"))
         return body
 
     def status(self) -> Status:
@@ -122,7 +120,7 @@ class Reader:
             return "nobody listens there: does kdns run, with `status` in its Corefile?"
         if isinstance(error, TimeoutError):
             hint = "" if self._context is None else ": does it speak TLS there?"
-            return f"no answer within {PATIENCE_S:g} s{hint}"
+            return f"no answer within {patience_s:g} s{hint}"
         if isinstance(error, http.client.HTTPException | ConnectionResetError):
             is_plain = self._context is None
             return f"it does not speak {'plain HTTP: try https://' if is_plain else 'HTTP'}"
