@@ -259,11 +259,11 @@ class Connection:
 
     async def _tell(self, request: Request) -> None:
         after = request.query.get("after", request.fields.get("last-event-id", ""))
-        quiet_s = 0.0
+        quiet_s, guard = 0.0, self._listener.guard
         while not (self._is_ending or self._reader.at_eof()):
             endpoint = self._listener.routes.get(request.path)
-            if endpoint is None or not endpoint.follows_s:
-                return
+            if endpoint is None or not endpoint.follows_s or self._listener.guard != guard:
+                return  # a new guard lets nobody stay whom it has not seen
             reply = await self._served(endpoint, {**request.query, "after": after})
             if reply.status != HTTPStatus.OK:
                 return

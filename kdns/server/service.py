@@ -182,6 +182,7 @@ class Service:
         said = {place.port for place in places if place.is_stream}
         for address, offer in crew.offers.items():
             _check_free(address, offer, dns | said)
+            _check_same(address, offer, self._crew.offers.get(address, offer))
         for place, router in places.items():
             terms = crew.assembly.terms[place]
             terms.check()
@@ -260,4 +261,14 @@ def _check_free(address: Address, offer: Offer, dns: Iterable[int]) -> None:
         raise StartError(
             f"{offer.directive}: {host or 'every address'}, port {port} is where this server"
             " answers DNS; give one of the two another port"
+        )
+
+
+def _check_same(address: Address, offer: Offer, open_: Offer) -> None:
+    """Raises StartError where an address that is open would begin or cease to speak TLS."""
+    host, port = address
+    if offer.web != open_.web:
+        raise StartError(
+            f"{offer.directive}: {host or 'every address'}, port {port} is open with another `tls`"
+            " file, or none; restart, or give another address"
         )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,18 @@ async def test_followers_are_bounded_and_others_still_served() -> None:
             await asyncio.sleep(0.01)
         for writer in writers:
             writer.close()
+
+
+async def test_a_new_guard_lets_no_follower_stay_that_it_has_not_seen(tmp_path: Path) -> None:
+    async with Site() as site, asyncio.timeout(5):
+        reader, writer = await site.open("/events")
+        await reader.readuntil(b"\r\n\r\n")
+        guard = Guard(POLICY, str(tmp_path / "token"))
+        site.listener.routes = {
+            path: replace(one, guard=guard) for path, one in site.routes.items()
+        }
+        await reader.read()
+        writer.close()
 
 
 async def test_followers_do_not_hold_up_the_stop_or_a_reload() -> None:

@@ -19,6 +19,7 @@ from kdns.plugins.hosts import Hosts
 from kdns.server.assembly import Services, build, read
 from kdns.server.reload import Reloader, version_of
 from kdns.server.service import Service, Stopping
+from tests.certificates import Authority
 from tests.running import free_port
 
 HOSTS = ".:0 {{\n bind 127.0.0.1\n{more}\n hosts {{\n  10.0.0.{last} a.example\n }}\n}}\n"
@@ -290,6 +291,23 @@ async def test_http_addresses_come_go_and_are_kept(free: int) -> None:
         assert await status(health.port, "/health") == b"200"
         assert await world.reload(hosts(2, f"health 127.0.0.1:{free}\n ready 127.0.0.1:{free}"))
         assert await status(free, "/ready") == await status(free, "/health") == b"200"
+
+
+async def test_tls_begins_at_no_http_address_that_is_open(
+    tmp_path: Path, free: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    Authority(tmp_path).issue()
+    web = tmp_path / "web.yaml"
+    web.write_text("tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n")
+    plain = f"prometheus 127.0.0.1:{free}"
+    secured = f"{plain} {{\n tls {web}\n }}"
+    async with World(hosts(1, plain)) as world:
+        assert not await world.reload(hosts(2, secured))
+        assert f"127.0.0.1, port {free} is open with another `tls` file, or none" in caplog.text
+        assert await world.reload(hosts(2))
+        assert await world.reload(hosts(2, secured))
+        assert not await world.reload(hosts(3, plain))
+        assert await world.address() == "10.0.0.2"
 
 
 async def test_http_does_not_share_a_port_with_dns(free: int) -> None:
