@@ -5,11 +5,13 @@ Properties are not timed by Hypothesis: others share the machine.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
+
+from tests import required
 
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
@@ -25,6 +27,14 @@ def pytest_asyncio_loop_factories(
     if item.path.parent.name in {"server", "client", "conformance"}:
         factories["uvloop"] = uvloop.new_event_loop
     return factories
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test may not be skipped for want of what must be there."""
+    report = yield
+    required.judge(report)
+    return report
 
 
 @pytest.fixture(autouse=True)

@@ -18,13 +18,10 @@ SERVER = [flag for word in words(parser_of("")) for flag in word.names]
 Offer = Callable[..., list[str]]
 
 
-def lacking(shell: str) -> bool:
-    """True where the shell is missing; a failure where it must not be."""
-    if shutil.which(shell):
-        return False
-    if os.environ.get("KDNS_REQUIRE_CLIENTS"):
-        pytest.fail(f"{shell} is not installed")
-    return True
+def needs(program: str) -> None:
+    """Skips where it is missing (tests/required.py)."""
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
 
 
 def run(folder: Path, shell: str, script: str, *arguments: str) -> list[str]:
@@ -65,8 +62,7 @@ complete -C "$argv"
 def offered(request: pytest.FixtureRequest, tmp_path: Path) -> Offer:
     """What a shell offers behind some words, the last of which is begun."""
     shell = request.param
-    if lacking(shell):
-        pytest.skip(f"{shell} is not installed")
+    needs(shell)
     (tmp_path / "Corefile").touch()
     (tmp_path / "two words.yaml").touch()
     (tmp_path / "folder").mkdir()
@@ -134,8 +130,7 @@ def test_bash_knows_a_value_behind_an_equals_sign_and_names_with_spaces(tmp_path
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_shell_finds_no_mistake_in_the_script(shell: str, tmp_path: Path) -> None:
-    if lacking(shell):
-        pytest.skip(f"{shell} is not installed")
+    needs(shell)
     script = tmp_path / "script"
     script.write_text(SHELLS[shell](), encoding="utf-8")
     done = subprocess.run([shell, "-n", str(script)], capture_output=True, text=True, check=False)

@@ -9,7 +9,7 @@ import pytest
 from kdns.cli import man, topics
 from kdns.cli.main import COMMANDS, main
 from kdns.cli.parsers import parser_of, words
-from tests.cli.test_completion import lacking
+from tests.cli.test_completion import needs
 
 SECTIONS = [
     "NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "COMMANDS", "STARTING", "SIGNALS",
@@ -56,8 +56,7 @@ def test_no_line_of_text_is_taken_for_a_macro(source: str) -> None:
 
 
 def test_mandoc_finds_nothing_wrong(source: str) -> None:
-    if lacking("mandoc"):
-        pytest.skip("mandoc is not installed")
+    needs("mandoc")
     done = subprocess.run(
         ["mandoc", "-T", "lint", "-W", "error"], input=source, capture_output=True, text=True,
         check=False,
