@@ -33,6 +33,7 @@ TURN_S = 0.001
 MOST_BYTES = 32 << 20
 """Of one page."""
 MOST_PAGES = 80
+POD_PAGE: Final = 100
 UNREACHABLE: Final = -1
 """The status where there was nobody to answer."""
 
@@ -57,7 +58,7 @@ _KINDS: Final = {
     "namespaces": _Kind("Namespace", "api/v1", 250),
     "services": _Kind("Service", "api/v1", 250),
     "endpointslices": _Kind("EndpointSlice", "apis/discovery.k8s.io/v1", 50),
-    "pods": _Kind("Pod", "api/v1", 100),
+    "pods": _Kind("Pod", "api/v1", POD_PAGE),
     "networkpolicies": _Kind("NetworkPolicy", "apis/networking.k8s.io/v1", 250),
 }
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from kdns.cluster.api.connection import Access
 from kdns.cluster.cluster import Cluster
 from kdns.cluster.sources.manifests import MAX_BYTES, is_manifest
 from kdns.cluster.store import Store
 from kdns.explain.around import Around, Found, around
+from kdns.explain.aside import Aside
 from kdns.explain.asking import Ask, Asker, Query, Recent
 from kdns.explain.facts import Facts, NamespaceFact, ServerFact, ServiceFact, SliceFact
 from kdns.explain.gather import Unreadable, beside
@@ -40,6 +42,8 @@ POD_PAGES = 5
 COPY_S = 0.1
 SETTLE_S = 0.3
 """What the API server says and the Store does not may be on its way."""
+SMALL_BYTES = 128 << 10
+"""perf: a thread reads so much YAML in 0.3 s, in which the loop waits 5 ms for each turn."""
 SERVICE_PAGES = 4
 """Of the services of one namespace; of a greater one, only those in question are asked for."""
 
@@ -59,6 +63,15 @@ class _Said:
     """All that the Store has nothing of."""
 
 
+class _Seen(NamedTuple):
+    """A file, and what changes with it."""
+
+    name: str
+    inode: int
+    size: int
+    changed_ns: int
+
+
 class OfServer:
     """Facts of one server, for as long as it runs."""
 
@@ -66,6 +79,7 @@ class OfServer:
         self._doors = asyncio.Semaphore(MOST_AT_ONCE)
         self._askers: dict[Access, tuple[Asker, Recent]] = {}
         self._files: tuple[object, asyncio.Future[Facts]] | None = None
+        self._aside = Aside()
         self._copy: tuple[Store, float, Store] | None = None
 
     async def facts(self, plugins: Sequence[Plugin], names: Sequence[str], asker: str) -> Facts:
@@ -86,13 +100,14 @@ class OfServer:
             await recent.close()
             one.close()
         self._askers.clear()
+        await self._aside.close()
 
     async def _gather(self, plugin: Kubernetes, found: Wanted, zones: tuple[str, ...]) -> Facts:
         cluster = plugin.cluster
         store, over = cluster.store, self._overlay(plugin, _Said())
         found = led_to(found | _at(store, found.addresses), over.services, zones)
         if cluster.origin.manifests:
-            said = _of_files(found, await self._read(cluster.origin.manifests))
+            said = _of_files(found, await self._read(cluster.origin.manifests, found))
         else:
             said = await self._of_api(plugin, over, found, zones)
         over = self._overlay(plugin, said)
@@ -167,9 +182,11 @@ class OfServer:
             self._askers[access] = asker, Recent(asker.ask, site.clock, KEPT_S)
         return self._askers[access][1].ask
 
-    async def _read(self, paths: Sequence[str]) -> Facts:
+    async def _read(self, paths: Sequence[str], found: Wanted) -> Facts:
         """What the files say, read again when they have changed."""
         names, seen = await asyncio.to_thread(_look, paths)
+        if sum(one.size for one in seen) > SMALL_BYTES:
+            return await self._aside.facts(names, seen, found)
         if self._files is None or self._files[0] != seen:
             self._files = seen, asyncio.ensure_future(asyncio.to_thread(_read_files, names))
         return await asyncio.shield(self._files[1])
@@ -216,7 +233,7 @@ def _of_files(found: Wanted, known: Facts) -> _Said:
     )
 
 
-def _look(paths: Sequence[str]) -> tuple[list[str], object]:
+def _look(paths: Sequence[str]) -> tuple[list[str], tuple[_Seen, ...]]:
     """The files that the server reads, and what tells whether they are still the same."""
     names, seen = [], []
     for path in paths:
@@ -231,7 +248,7 @@ def _look(paths: Sequence[str]) -> tuple[list[str], object]:
                 continue
             if stat.S_ISREG(found.st_mode) and found.st_size <= MAX_BYTES:
                 names.append(name)
-                seen.append((name, found.st_ino, found.st_size, found.st_mtime_ns))
+                seen.append(_Seen(name, found.st_ino, found.st_size, found.st_mtime_ns))
     return names, tuple(seen)
 
 

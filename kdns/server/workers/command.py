@@ -10,6 +10,11 @@ ROLES: Final = "kdns.cli.workers"
 
 def command(role: str, fd: int, *more: str) -> list[str]:
     """The words that start a supervisor or worker, which reads what it needs from `fd`."""
+    return [*module(ROLES), role, str(fd), *more]
+
+
+def module(name: str) -> list[str]:
+    """The words that run a module of ours."""
     # -m looks into the current directory first; so it may only where the starter did.
     flags = [] if sys.path[0] in {"", os.getcwd()} else ["-P"]
-    return [sys.executable, *flags, "-m", ROLES, role, str(fd), *more]
+    return [sys.executable, *flags, "-m", name]
