@@ -70,8 +70,10 @@ class Scene(Protocol):
 
     nameservers: tuple[tuple[str, int], ...]
     """Who is asked whatever the asker's resolv.conf says; empty for those in there."""
-    unknown: tuple[str, ...]
-    """What nobody can know from here, a line each."""
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What nobody can know from here, a line each."""
 
     async def facts(self, names: Sequence[str], asker: str) -> Facts:
         """What is known that has to do with these names, and with who asks."""

@@ -44,8 +44,12 @@ class Within:
     def __init__(self, service: Service, gather: Gather) -> None:
         self._service = service
         self._gather = gather
-        names = {plugin.name for plugin in service.assembly.plugins}
-        self.unknown: tuple[str, ...] = () if names & FORWARDERS else (NOT_FORWARDED,)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What nobody here can answer, by the plugins that serve now."""
+        names = {plugin.name for plugin in self._service.assembly.plugins}
+        return () if names & FORWARDERS else (NOT_FORWARDED,)
 
     async def facts(self, names: Sequence[str], asker: str) -> Facts:
         """What is known around these names; the zones are those that the server has."""

@@ -1,6 +1,7 @@
 """`/explain` of the status port: whatever it is asked, it answers in words, and a few at a time."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from kdns.cli import explaining
 from kdns.cli.explaining import DOMAINS, MOST_AT_ONCE, Explainer
 from kdns.explain.answer import Question, Scene
 from kdns.explain.said import Explanation, Reason
+from kdns.explain.scenes import NOT_FORWARDED
 from tests.serving import Serving
 
 COREFILE = """.:0 {
@@ -57,6 +59,19 @@ async def test_search_lists_longer_than_a_pod_can_have_are_refused(
         resolv = f"{word} {' '.join(f'd{at}' for at in range(count))}\n"
         reply = await explainer.serve({"name": "a", "resolv": resolv})
         assert reply.status == status, reply.body
+
+
+async def test_after_a_reload_it_speaks_of_what_serves_now(tmp_path: Path) -> None:
+    async def said() -> tuple[list[str], bool]:
+        found = json.loads((await explainer.serve({"name": "a.example.org."})).body)
+        return found["walks"][0]["steps"][0]["answer"], NOT_FORWARDED in found["unknown"]
+
+    async with Serving(COREFILE, tmp_path) as server:
+        explainer = Explainer(server.service)
+        assert await said() == (["192.0.2.1"], True)
+        forwards = COREFILE.replace("hosts", "forward . 127.0.0.1:1\n    hosts")
+        assert await server.reload(forwards.replace("192.0.2.1", "192.0.2.2"))
+        assert await said() == (["192.0.2.2"], False)
 
 
 async def test_few_are_explained_at_once(
