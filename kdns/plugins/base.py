@@ -272,6 +272,8 @@ class Backend(Plugin):
 
     is_live: ClassVar[bool] = False
     """Its answers are all made of the present state (`Answer.live`)."""
+    is_of_in: ClassVar[bool] = True
+    """What it has is of class IN: it is not asked for other classes."""
     refuses_rest: ClassVar[bool] = False
     """Where it is the last one to be asked, what it passes on is refused, as by a server that has
     some zones and no others; else that is a failure (CoreDNS)."""

@@ -23,6 +23,7 @@ class Chaos(Backend):
     """Answers TXT at five names, and passes all else on. Only the first directive counts."""
 
     name = "chaos"
+    is_of_in = False
     syntax = Syntax(args=Shape(rest=text), repeats=True)
 
     def __init__(self, settings: Settings, site: Site) -> None:

@@ -133,6 +133,7 @@ class Template(Backend):
     """The `template` directive."""
 
     name = "template"
+    is_of_in = False
     syntax = Syntax(
         args=Shape(words=(class_, type_), rest=zones),
         options={

@@ -23,10 +23,20 @@ def unwatched(_plugin: Plugin, chain: Soon) -> Soon:
     return chain
 
 
-def join(plugins: Sequence[Plugin], watch: Watch = unwatched) -> Soon:
-    """The chain of these plugins, given in the order they are asked in.
+def strange(plugins: Sequence[Plugin]) -> Soon:
+    """Their chain for questions of classes other than IN."""
+    return _joined(plugins, unwatched, _of_its_class)
 
-    A filter that lets live answers pass is not asked before the live backend right behind it:
+
+def join(plugins: Sequence[Plugin], watch: Watch = unwatched) -> Soon:
+    """The chain of these plugins, given in the order they are asked in."""
+    return _joined(plugins, watch, _backend)
+
+
+def _joined(
+    plugins: Sequence[Plugin], watch: Watch, stage: Callable[[Backend, Soon], Soon]
+) -> Soon:
+    """A filter that lets live answers pass is not asked before the live backend right behind it:
     what that one says is the same, and nothing need be looked up or noted for it.
     """
     asked = [one for one in plugins if isinstance(one, Backend | Filter)]
@@ -38,13 +48,25 @@ def join(plugins: Sequence[Plugin], watch: Watch = unwatched) -> Soon:
     for plugin in reversed(plugins):
         if isinstance(plugin, Backend):
             behind, live = chain, plugin if plugin.is_live else None
-            chain = watch(plugin, _backend(plugin, chain))
+            chain = watch(plugin, stage(plugin, chain))
         elif isinstance(plugin, Filter) and live is not None and plugin.lets_live_pass:
             behind = watch(plugin, _filter(plugin, behind))
-            chain = watch(live, _backend(live, behind))
+            chain = watch(live, stage(live, behind))
         elif isinstance(plugin, Filter):
             chain, live = watch(plugin, _filter(plugin, chain)), None
     return chain
+
+
+def _of_its_class(backend: Backend, after: Soon) -> Soon:
+    """Asks it where the class is, or was made, its own."""
+    chain = _backend(backend, after)
+    if not backend.is_of_in:
+        return chain
+
+    def asked(query: Query) -> Result | Awaitable[Result]:
+        return chain(query) if query.cls in {types.IN, types.ANY} else after(query)
+
+    return asked
 
 
 def _filter(plugin: Filter, inner: Soon) -> Soon:

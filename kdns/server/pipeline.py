@@ -28,6 +28,7 @@ from kdns.plugins.base import (
     Seen,
     Stamps,
 )
+from kdns.server.chain import REFUSED
 from kdns.server.items import Entry
 from kdns.server.replies import (
     KEPT,
@@ -44,7 +45,7 @@ from kdns.server.replies import (
     poured,
     rejected,
 )
-from kdns.server.router import NO_NEXT, REFUSED, Block, Router
+from kdns.server.router import NO_NEXT, Block, Router
 from kdns.server.table import AnswerTable
 from kdns.server.telling import Telling
 from kdns.wire import types
@@ -331,7 +332,8 @@ class Pipeline:
         if block is None or not block.has_handlers:
             self.counters.add("kdns_refused_total", "no zone" if block is None else "empty block")
             return REFUSED
-        return block.chain(query)
+        is_usual = question.cls in {types.IN, types.ANY} or is_admitted
+        return block.chain(query) if is_usual else block.strange(query)
 
     def _repeated(
         self,

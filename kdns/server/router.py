@@ -22,6 +22,7 @@ from kdns.plugins.base import (
     Soon,
     waiting,
 )
+from kdns.server.chain import REFUSED, strange
 from kdns.wire import types
 from kdns.wire.message import Answer, Question
 from kdns.wire.names import ROOT, Key
@@ -34,7 +35,6 @@ NO_NEXT = Answer(
     error="no next plugin found",
     ede=((types.EDE_OTHER, "nothing in the server block answers this"),),
 )
-REFUSED = Answer(rcode=types.REFUSED, ede=((types.EDE_NOT_AUTHORITATIVE, ""),))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +62,8 @@ class Block:
     """Those who say which queries it takes."""
     opcodes: frozenset[int] = field(init=False)
     """What it takes beside queries and notifications."""
+    strange: Soon = field(init=False)
+    """Its chain for questions of other classes than IN."""
 
     def __post_init__(self) -> None:
         told = [one for one in self.observers if one.wants_all]
@@ -75,6 +77,7 @@ class Block:
         object.__setattr__(self, "choosers", choosers)
         opcodes = frozenset().union(*(one.opcodes for one in self.plugins))
         object.__setattr__(self, "opcodes", opcodes)
+        object.__setattr__(self, "strange", strange(self.plugins))
 
     def takes(self, cls: int) -> bool:
         """True when questions of a class other than IN go to the chain."""

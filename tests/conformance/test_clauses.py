@@ -12,7 +12,6 @@ from kdns.conformance.target import Target
 from tests.conformance.server import Server
 
 BROKEN = {
-    "rfc1035-class": "forward in a block lets other classes into it, as CoreDNS's does",
     "rfc9715-unfragmented": "without bufsize the asker's size counts, as with CoreDNS",
 }
 """What we do not hold, and why: the failures are what we mean."""

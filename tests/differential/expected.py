@@ -369,6 +369,14 @@ EXPECTED = (
         and ("forward" in case.config.text or "chaos" in case.config.text),
     ),
     Expected(
+        "class-of-its-own",
+        "what is of class IN (the cluster, hosts, zones) is not asked for other classes; CoreDNS gives "
+        "its records, of class IN, to questions of any class",
+        frozenset(),
+        lambda case: reasons.class_of(case) not in (None, 1, 255)
+        and ("forward" in case.config.text or "chaos" in case.config.text),
+    ),
+    Expected(
         "template-family",
         "where template answers SERVFAIL, dns64 and siit ask for the other family, as for SERVFAIL "
         "from elsewhere (RFC 6147 §5.1.2); CoreDNS passes this one on",
