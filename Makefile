@@ -20,15 +20,16 @@ help:           ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: .venv/runs ## a lab cluster with the demo shop, and kdns for it on 127.0.0.1:5353
-	@echo "A Kubernetes lab with the shop of config/demo. Try, in another terminal (config/demo/README.md goes on):"
-	@echo "  export KUBECONFIG='$(CURDIR)/.kdns/kubeconfig'"
+	@echo "A Kubernetes lab with the shop of config/demo, and kdns for it, until Ctrl-C. In another terminal:"
+	@echo "  cd '$(CURDIR)'"
+	@echo "  export KUBECONFIG=\$$PWD/.kdns/kubeconfig PATH=\$$PWD/.venv/bin:\$$PATH"
 	@echo "  kubectl get services,pods -A"
 	@echo "  dig +short @127.0.0.1 -p 5353 web.shop.svc.cluster.local"
-	@echo "  dig +short @127.0.0.1 -p 5353 _mysql._tcp.mysql.shop.svc.cluster.local SRV"
-	@echo "  dig +short @127.0.0.1 -p 5353 payments.shop.svc.cluster.local"
-	@echo "  dig +short @127.0.0.1 -p 5353 -x 10.96.0.10"
-	@echo "  kubectl -n shop scale statefulset mysql --replicas=5"
-	@echo "  $(BIN)/kdns query @127.0.0.1:5353 mysql.shop.svc.cluster.local     # needs no dig"
+	@echo "  kdns query @127.0.0.1:5353 mysql.shop.svc.cluster.local    # needs no dig"
+	@echo "  kdns explain wbe.shop                                      # why a name resolves, or does not"
+	@echo "  kdns top                                                   # what is asked, as it happens"
+	@echo "The status page: http://127.0.0.1:9154. A walk through all of it: config/demo/README.md."
+	@echo
 	@exec $(BIN)/kdns lab --manifests config/demo --serve config/demo/Corefile
 
 test: .venv/tests ## run the tests (the peer ones need CoreDNS: see differential)

@@ -1,74 +1,118 @@
-"""The walk through config/demo/README.md: every command prints what is shown, in order."""
+"""A newcomer's way: every command of README and tutorial prints what is shown, in order."""
 
 import re
 import shutil
-import subprocess
-import sys
-import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.demo.conftest import DEMO, TOP
 from tests.demo.walk import Shell, difference, steps, walk
-from tests.running import free_port
 
-TOP = Path(__file__).parents[2]
-DEMO = TOP / "config" / "demo"
-PORTS = ("5353", "18080", "18181", "19153")
+README = TOP / "README.md"
+TUTORIAL = DEMO / "README.md"
+
+FILLED = {
+    "NAME [TYPE]": "web.shop A",
+    "NAME": "web.shop",
+    "shop/web-1": "shop/mysql-1",
+    "10.96.0.10": "127.0.0.1:5353",
+    "coredns Corefile": "coredns config/demo/Corefile",
+    "REGISTRY": "registry.example",
+    "kdns top": "kdns top --once",
+}
+"""What stands for the reader's own, and what would go on for ever."""
+RESOLVES = "web.shop resolves to 10.96.20.1: service shop/web\n"
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("kubectl") and shutil.which("dig")), reason="needs kubectl and dig"
 )
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
-    """What `make run` starts, on ports of its own."""
-    ports = {port: str(free_port()) for port in PORTS}
-    text = re.sub("|".join(PORTS), lambda match: ports[match[0]], (DEMO / "Corefile").read_text())
-    (tmp_path / "Corefile").write_text(text)
-    config = tmp_path / "kubeconfig"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kdns", "lab", "--port", "0", "--manifests", str(DEMO),
-         "--kubeconfig-out", str(config), "--serve", str(tmp_path / "Corefile")],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
-    )  # fmt: skip
-    found = Shell(
-        {"KUBECONFIG": str(config)},
-        str(TOP),
-        {
-            "127.0.0.1 -p 5353": f"127.0.0.1 -p {ports['5353']}",
-            "127.0.0.1:5353": f"127.0.0.1:{ports['5353']}",
-            ".venv/bin/kdns": f"{sys.executable} -m kdns",
-        },
-    )
-    try:
-        _wait(process, found)
-        yield found
-    finally:
-        process.terminate()
-        said = process.communicate(timeout=20)[0]
-    assert process.returncode == 0, said
-
-
-def _wait(process: subprocess.Popen[str], shell: Shell) -> None:
-    """Until the shop stands: all pods are there and DNS answers."""
-    ask = "dig @127.0.0.1 -p 5353 mysql-2.mysql.shop.svc.cluster.local +short +tries=1 +time=1"
-    for _ in range(100):
-        assert process.poll() is None, process.communicate()[0]
-        if shell.run(ask).startswith("10.244."):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the demo does not come up")
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_every_command_prints_what_is_shown(shell: Shell) -> None:
-    for step in steps((DEMO / "README.md").read_text(encoding="utf-8")):
-        wrong = walk(step, shell)
-        assert not wrong, f"README.md:{step.line}: {step.command}\n{wrong}"
+    for path in (README, TUTORIAL):
+        for step in steps(path.read_text(encoding="utf-8")):
+            wrong = walk(step, shell)
+            assert not wrong, f"{path.name}:{step.line}: {step.command}\n{wrong}"
+
+
+def block(title: str) -> Iterator[str]:
+    """The indented commands of a section of the README, without their comments."""
+    section = README.read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
+    for line in section.splitlines():
+        if line.startswith("    "):
+            yield line.partition("  #")[0].strip()
+
+
+def said(shell: Shell, command: str) -> str:
+    """What a command of a reader prints; it must end well."""
+    for theirs, ours in FILLED.items():
+        command = command.replace(theirs, ours)
+    printed = shell.run(f"{command}\necho exit $?")
+    assert printed.endswith("\nexit 0\n"), f"{command}\n{printed}"
+    return printed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_why_a_name_resolves(shell: Shell, tmp_path: Path) -> None:
+    commands = list(block("Why does a name resolve, or not?"))
+    assert len(commands) == 5
+    dump = tmp_path / "dump.yaml"
+    dump.write_text(shell.run("kubectl get svc,endpointslices,pods,ns -A -o yaml"))
+    printed = [said(shell, one.replace("dump.yaml", str(dump))) for one in commands]
+    assert [one.partition("\n")[0] + "\n" for one in printed[:3]] == [RESOLVES] * 3
+    assert "by pod shop/mysql-1" in printed[0]
+    assert "names that do not exist" in printed[3]
+    assert " 0 failed that must hold" in printed[4]
+
+
+@pytest.mark.slow
+def test_from_coredns_and_back(shell: Shell) -> None:
+    check, *commands = block("From CoreDNS, and back")
+    assert "\nfrom CoreDNS 1.15.0: " in said(shell, check)
+    image = "kubectl -n kube-system get deployment coredns -o jsonpath='{..image}'"
+    before = shell.run(image)
+    images = [shell.run(image) for one in commands if said(shell, one)]
+    assert images == ["registry.example/kdns:0.1.0", before]
+
+
+@pytest.mark.slow
+def test_what_make_run_says_can_be_typed(shell: Shell) -> None:
+    told = re.findall(r'^\t@echo "  (.*)"$', (TOP / "Makefile").read_text(), re.MULTILINE)
+    commands = [one.replace("\\$$", "$") for one in told if not one.startswith(("cd ", "export "))]
+    assert {one.split()[0] for one in commands} == {"kubectl", "dig", "kdns"}
+    for one in commands:
+        if "wbe" in one:
+            assert shell.run(one).startswith("service wbe does not exist in namespace shop")
+        else:
+            said(shell, one)
+
+
+@pytest.mark.slow
+def test_what_is_said_to_be_exported_is_the_same_everywhere() -> None:
+    texts = [README.read_text(), TUTORIAL.read_text(), (TOP / "Makefile").read_text()]
+    found = [re.findall(r"\bexport (KUBECONFIG=.*?)\"?$", one, re.MULTILINE) for one in texts]
+    expected = ["KUBECONFIG=$PWD/.kdns/kubeconfig PATH=$PWD/.venv/bin:$PATH"]
+    assert [[one.replace("\\$$", "$") for one in each] for each in found] == [expected] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [README, TUTORIAL], ids=["README", "tutorial"])
+def test_pages_that_are_named_are_there(shell: Shell, path: Path) -> None:
+    pages = set(re.findall(r"http://127\.0\.0\.1:\d+[\w/]*", path.read_text(encoding="utf-8")))
+    assert pages == {"http://127.0.0.1:9154"}
+    for page in pages:
+        with urllib.request.urlopen(page.replace(*next(_pages(shell))), timeout=5) as reply:
+            assert b"<title>kdns" in reply.read()
+
+
+def _pages(shell: Shell) -> Iterator[tuple[str, str]]:
+    return ((old, new) for old, new in shell.replace.items() if old.startswith("http://"))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +128,14 @@ def test_every_command_prints_what_is_shown(shell: Shell) -> None:
         ("web-vvsv7jhl4h-q8f5t 1/1 5s", "web-6cg7vvh5g2-4vd9b   1/1  12s", True),
         ("web-vvsv7jhl4h-q8f5t 1/1 5s", "web-6cg7vvh5g2-4vd9b   0/1  12s", False),
         ("x 6s (x2 over 10s) y", "x 1s y", True),
+        ("  2 web.shop.svc.", "  12 web.shop.svc.", True),
+        ("  2 web.shop.svc.", "  2 api.shop.svc.", False),
+        ("since 2026-11-22T10:00:00Z (2 s): x", "since 2027-01-02T03:04:05Z (14 s): x", True),
+        ("176 of 189 clauses passed, 0 failed that must hold, 1 skipped; 1.7 s.",
+         "170 of 190 clauses passed, 0 failed that must hold, 12 skipped; 2.9 s.", True),
+        ("1 of 2 clauses passed, 0 failed that must hold",
+         "1 of 2 clauses passed, 1 failed that must hold", False),
     ],
-)
+)  # fmt: skip
 def test_what_is_otherwise_is_noticed(shown: str, printed: str, holds: bool) -> None:
     assert bool(difference(tuple(shown.splitlines()), printed)) != holds

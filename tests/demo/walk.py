@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 PATIENCE_S = 15.0
-LOOKS = re.compile(r"(dig|kubectl( -n \S+)? (get|describe|events)|\S*kdns query)\b")
+LOOKS = re.compile(
+    r"(dig|kubectl( -n \S+)? (get|describe|events)|kdns (query|explain|top|check))\b"
+)
 SETS = re.compile(r"([A-Z]+)=\$\((.*)\)")
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -25,6 +27,10 @@ NORMAL = (
     (re.compile(rf"-{LETTERS}{{10}}-{LETTERS}{{5}}\b"), "-HASH"),
     (re.compile(rf"-{LETTERS}{{10}}\b"), "-HASH"),
     (re.compile(rf"-{LETTERS}{{5}}\b"), "-HASH"),
+    (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"),
+    (re.compile(r"^\s+\d+ (?=\S+$)"), "COUNT "),
+    (re.compile(r"\b\d+(?= (of|clauses|failed that should|skipped)\b)"), "COUNT"),
+    (re.compile(r"\b\d+(\.\d+)? (MB|[mµ]?s)(?=[\s).]|$)"), "AMOUNT"),
     (re.compile(r"\b\d+(ms|s|m)(\d+s)?( \(x\d+ over \d+s\))?(?=\s|$)"), "AGE"),
 )
 
