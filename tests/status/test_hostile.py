@@ -21,13 +21,10 @@ from tests.status.fake import Fake
 
 MARKUP = "<img src=x onerror=pwned=1>"
 HOSTILE = {
-    "an image": MARKUP,
-    "an end of the script": "</script><script>pwned=1</script>",
-    "an end of the style": "</style><svg onload=pwned=1>",
-    "quotes": "\"'`><b onmouseover=pwned=1>${pwned=1}",
+    "markup": f"""{MARKUP}</script><script>pwned=1</script></style><svg onload=pwned=1>"""
+    """"'`><b onmouseover=pwned=1>${pwned=1}""",
     "a link": "javascript:pwned=1",
-    "direction": "web\u202egpj.exe\u2066\u200f",
-    "unseen": "a\u200bb\x00c\x1b[31m\u00ad\U000e0041\ud800"[:-1],
+    "signs": "web\u202egpj.exe\u2066\u200fa\u200bb\x00c\x1b[31m\u00ad\U000e0041",
     "long": "x" * 253,
     "words of JavaScript": "__proto__",
 }
