@@ -49,8 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     except SilentError as error:
         print(f"kdns conformance: {options.server} does not answer: {error}", file=sys.stderr)
         return 1
-    except asyncio.CancelledError:
-        print("kdns conformance: stopped; what it had made is deleted", file=sys.stderr)
+    except asyncio.CancelledError as stopped:
+        left = str(stopped) or "what it had made is deleted"
+        print(f"kdns conformance: stopped; {left}", file=sys.stderr)
         return 1
 
 

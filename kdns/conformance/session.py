@@ -4,6 +4,7 @@ With a cluster the objects are made, awaited and deleted; where that is refused,
 has of its own is read. What a reader should know of that is in the remarks.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from kdns.conformance.report import Report
 from kdns.conformance.run import run
 from kdns.conformance.survey import learn, settle, survey
 from kdns.conformance.target import Target
+from kdns.conformance.workshop import LeftError
 
 
 @dataclass(slots=True)
@@ -67,10 +69,14 @@ class Session:
         try:
             async with workshop.opened(api, target.zone) as (shop, objects):
                 await self._made(replace(target, objects=objects, workshop=shop))
+        except LeftError as left:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError(f"not cleaned up: {left}") from left
+            self.remarks.append(f"not cleaned up: {left}")
+            if not self.verdicts:
+                await self._given(api, target, left.error)
         except ApiError as error:
-            if self.verdicts:  # deleting the namespace failed
-                self.remarks.append(f"not cleaned up: {error}")
-                return
             await self._given(api, target, error)
 
     async def _made(self, target: Target) -> None:
@@ -102,7 +108,11 @@ class Session:
             if verdict.outcome == "failed" and "cluster" in verdict.clause.needs
         ]
         if failed:
-            now = replace(target, objects=await workshop.look(api))
+            try:
+                now = replace(target, objects=await workshop.look(api))
+            except ApiError as error:
+                self.remarks.append(f"what failed was not tried again: {error}")
+                return
             again = await run(choose(self.groups, failed, []), await survey(now))
             latest = {verdict.clause.id: verdict for verdict in again}
             self.verdicts = [latest.get(one.clause.id, one) for one in self.verdicts]

@@ -7,7 +7,7 @@ one, when it is older than an hour.
 import re
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from kdns.conformance import wanted
@@ -21,6 +21,14 @@ MOST = "500"
 _OURS = re.compile(wanted.NAMESPACE + "-[0-9a-f]{6}")
 """Names that new_place makes; whoever applies the manifests by hand keeps his namespace."""
 _SELECTOR = "app.kubernetes.io/managed-by=kdns-conformance"
+
+
+class LeftError(Exception):
+    """What a run has made could not be deleted, and why."""
+
+    def __init__(self, namespace: str, error: ApiError) -> None:
+        super().__init__(f"namespace {namespace}: {error}")
+        self.error = error
 
 
 class Workshop:
@@ -58,22 +66,31 @@ class Workshop:
 
 @asynccontextmanager
 async def opened(api: Api, zone: str) -> AsyncIterator[tuple[Workshop, Objects]]:
-    """A namespace with all the objects that clauses ask about; deleted in the end."""
+    """A namespace with all the objects that clauses ask about; deleted in the end.
+
+    Raises ApiError where they cannot be made, LeftError where they cannot be deleted.
+    """
     place = new_place(zone)
     workshop = Workshop(api, place)
     is_there = True
     try:
         try:
             await api.create(wanted.namespace(place.namespace))
-        except ApiError:
+        except ApiError as error:
             is_there = False
+            if not error.code:  # nobody said that it was not made
+                with suppress(ApiError):
+                    await api.delete("Namespace", "", place.namespace)
             raise
         made = [await api.create(body) for body in [*wanted.services(place), *wanted.slices(place)]]
         first, _ = await api.list("Service", "default")
         yield workshop, read([*made, *first])
     finally:
         if is_there:  # or may be: whoever was stopped meanwhile does not know
-            await api.delete("Namespace", "", place.namespace)
+            try:
+                await api.delete("Namespace", "", place.namespace)
+            except ApiError as error:
+                raise LeftError(place.namespace, error) from error
 
 
 def new_place(zone: str) -> Place:

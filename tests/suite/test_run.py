@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from kdns.conformance import case as cases
 from kdns.conformance.case import Case
 from kdns.conformance.catalogue import UnknownError, choose
 from kdns.conformance.clauses import Group, Skipped, Verdict
+from kdns.conformance.objects import Objects, Service
 from kdns.conformance.run import AT_ONCE, run
-from kdns.conformance.survey import SilentError, survey
+from kdns.conformance.survey import SilentError, learn, survey
 from kdns.conformance.target import Target
 from tests.running import free_port
 
@@ -179,3 +181,16 @@ def test_clauses_are_chosen_by_id_and_pattern() -> None:
     assert left(["b-one"], ["b-one"]) == []
     with pytest.raises(UnknownError, match="is b-one meant"):
         left(["b-on"], [])
+
+
+async def test_names_that_get_no_reply_do_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cases, "PATIENCE_S", 0.02)
+    plain = Service("default", "web", "ClusterIP")
+
+    def without_addresses(query: bytes) -> bytes | None:
+        return answered(query) if b"\0\0\x06\0\x01" in query else None  # SOA
+
+    async with scripted(without_addresses) as (target, _):
+        assert (await survey(target)).name == ""
+        known, count = await learn(replace(target, objects=Objects((plain,))))
+    assert (known.objects.services, count) == ((plain,), 1)

@@ -198,5 +198,63 @@ async def test_a_run_that_is_stopped_cleans_up(tmp_path: Path, number: int) -> N
         assert not runs(lab)
 
 
+async def test_a_stopped_run_that_cannot_clean_up_ends_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(_: Api, kind: str, namespace: str, name: str) -> None:
+        raise ApiError(403, f"may not delete {name}")
+
+    monkeypatch.setattr(Api, "delete", refused)
+    async with right.of_lab(tmp_path) as (lab, config, serving):
+        target = Target(right.HOST, serving.port(), right.ZONE)
+        session = Session(choose(GROUPS, ["k8s-moved"], []))
+        running = asyncio.create_task(session.run(target, identity=kubeconfig(config)))
+        async with asyncio.timeout(20):
+            while not any("moved" in services(lab, space) for space in runs(lab)):
+                await asyncio.sleep(0.01)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError, match="not cleaned up: namespace kdns-conf"):
+                await running
+
+
+async def test_a_namespace_that_nobody_says_was_made_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Api.create
+
+    async def unheard(self: Api, body: Any) -> Any:
+        await create(self, body)
+        raise ApiError(0, "no answer within 20 s")
+
+    monkeypatch.setattr(Api, "create", unheard)
+    async with right.of_lab(tmp_path) as (lab, config, serving):
+        target = Target(right.HOST, serving.port(), right.ZONE)
+        report = await Session(FEW).run(target, identity=kubeconfig(config))
+        assert not runs(lab)
+    assert "none were made: no answer within 20 s" in report.remarks
+
+
+async def test_objects_that_cannot_be_read_again_end_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, seen = workshop.look, []
+
+    async def once(client: Api) -> Objects:
+        if seen:
+            raise ApiError(500, "etcd is gone")
+        seen.append(await look(client))
+        return Objects(tuple(replace(one, cluster_ips=("10.96.9.9",)) for one in seen[0].services))
+
+    async def refused(self: Api, body: Any) -> Any:
+        raise ApiError(403, "forbidden")
+
+    monkeypatch.setattr(workshop, "look", once)
+    monkeypatch.setattr(Api, "create", refused)
+    async with right.of_lab(tmp_path) as (_, config, serving):
+        target = Target(right.HOST, serving.port(), right.ZONE)
+        report = await Session(FEW).run(target, identity=kubeconfig(config))
+    assert "what failed was not tried again: etcd is gone" in report.remarks
+
+
 def test_paths_are_those_of_the_api() -> None:
     assert set(PATHS) == {"Namespace", "Service", "EndpointSlice"}
