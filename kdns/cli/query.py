@@ -27,7 +27,7 @@ from kdns.wire.parse import Message, parse
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code 0 when a reply came, 1 when none did, 2 for a question or Corefile that is none."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_intermixed_args(arguments)
     try:
         name, type_, server = _asked(options.words, options.port)
         if options.x:

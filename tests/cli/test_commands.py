@@ -186,6 +186,14 @@ def test_query_asks_a_server_at_its_port(
     assert "10.96.0.20" in capsys.readouterr().out
 
 
+def test_query_takes_its_words_behind_flags_too(
+    corefile: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["query", "-conf", str(corefile), "web.shop.svc.cluster.local", "-tcp", "A"]
+    assert main(words) == 0
+    assert "10.96.0.20" in capsys.readouterr().out
+
+
 def test_query_of_a_server_without_an_address_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["query", "a.example", "@none.invalid"]) == 1
     assert "unknown error" not in capsys.readouterr().err
