@@ -203,7 +203,7 @@ def server(tmp_path_factory):
         yield f"127.0.0.1:{port}"
 
 
-def run(*words, timeout=20):
+def run(*words, timeout=40):
     return subprocess.run(
         [*COMMAND, *words], capture_output=True, text=True, timeout=timeout, check=False
     )
@@ -233,14 +233,14 @@ def test_without_a_terminal_a_report_comes_each_time(server):
         shown = [process.stdout.readline() for _ in range(60)]
         process.send_signal(signal.SIGINT)
         process.stdout.read()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     assert sum(line.startswith("kdns ") for line in shown) >= 2
 
 
 def test_whoever_reads_may_leave(server):
     first, *_ = subprocess.run(
         f"{sys.executable} -m kdns top {server} --interval 0.1 | head -1",
-        shell=True, check=False, capture_output=True, text=True, timeout=20,
+        shell=True, check=False, capture_output=True, text=True, timeout=40,
     ).stdout.splitlines()  # fmt: skip
     assert first.startswith("kdns ")
 
@@ -324,7 +324,7 @@ class Terminal:
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(self.fd if fd is None else fd, termios.TIOCSWINSZ, size)
 
-    def until(self, what: bytes, timeout=10.0) -> bytes:
+    def until(self, what: bytes, timeout=40.0) -> bytes:
         """Reads until it was shown."""
         end = time.monotonic() + timeout
         found = b""
@@ -349,7 +349,7 @@ class Terminal:
         os.close(self._theirs)
 
     def ended(self) -> int:
-        return self.process.wait(10)
+        return self.process.wait(30)
 
 
 def test_the_screen_is_drawn_and_all_is_as_it_was_afterwards(server):
