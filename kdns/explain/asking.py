@@ -132,6 +132,13 @@ class Recent:
             self._asked[query] = now, asyncio.ensure_future(self._timed(query))
         return await asyncio.shield(self._asked[query][1])
 
+    def forget(self, older_s: float) -> None:
+        """Has asked again what was answered longer ago."""
+        now = self._clock()
+        for query, (at, task) in list(self._asked.items()):
+            if task.done() and now - at > older_s:
+                del self._asked[query]
+
     async def close(self) -> None:
         """Gives up what is under way."""
         tasks = [task for _, task in self._asked.values()]

@@ -41,7 +41,8 @@ POD_PAGES = 5
 """perf: facts of 500 pods are few enough for Python to look for garbage in, in 2 ms."""
 COPY_S = 0.1
 SETTLE_S = 0.3
-"""What the API server says and the Store does not may be on its way."""
+"""What the API server says and the Store does not may be on its way; what it said is asked again
+after that, be it not KEPT_S old: pods of before a change would accuse the endpoint controller."""
 SMALL_BYTES = 128 << 10
 """perf: a thread reads so much YAML in 0.3 s, in which the loop waits 5 ms for each turn."""
 SERVICE_PAGES = 4
@@ -111,8 +112,11 @@ class OfServer:
         else:
             said = await self._of_api(plugin, over, found, zones)
         over = self._overlay(plugin, said)
-        if over.behind:  # it may be on its way
+        if over.behind:  # it may be on its way, or what was asked before is older
             await asyncio.sleep(SETTLE_S)
+            if not said.is_file:
+                self._recent(cluster.origin.access, plugin.site).forget(SETTLE_S / 2)
+                said = await self._of_api(plugin, over, found, zones)
             over = self._overlay(plugin, said)
         unknown = dict(said.facts.unknown)
         if not cluster.origin.selection.endpoints:
@@ -153,7 +157,7 @@ class OfServer:
     async def _of_api(
         self, plugin: Kubernetes, over: Overlay, found: Wanted, zones: tuple[str, ...]
     ) -> _Said:
-        ask = self._ask(plugin.cluster.origin.access, plugin.site)
+        ask = self._recent(plugin.cluster.origin.access, plugin.site).ask
         said, here, near = _Said(), Found(), Found()
         try:
             async with asyncio.timeout(ALL_S):
@@ -176,11 +180,11 @@ class OfServer:
         said.facts = Facts(pods=near.pods, policies=near.policies, unknown=unknown, skipped=skipped)
         return said
 
-    def _ask(self, access: Access, site: Site) -> Ask:
+    def _recent(self, access: Access, site: Site) -> Recent:
         if access not in self._askers:
             asker = Asker(access, site.counters, clock=site.clock, wall=site.wall)
             self._askers[access] = asker, Recent(asker.ask, site.clock, KEPT_S)
-        return self._askers[access][1].ask
+        return self._askers[access][1]
 
     async def _read(self, paths: Sequence[str], found: Wanted) -> Facts:
         """What the files say, read again when they have changed."""

@@ -211,6 +211,19 @@ async def test_what_was_asked_is_soon_asked_again(lab, of_server, monkeypatch):
     assert "web-9" in {one.name for one in facts.pods["shop"]}
 
 
+async def test_what_was_asked_before_a_change_is_asked_again_at_once(lab, of_server, monkeypatch):
+    monkeypatch.setattr(gather_server, "COPY_S", 0.0)
+    async with serving(f"endpoint {lab.url}") as plugins:
+        await of_server.facts(plugins, [WEB], "")
+        pod(lab, "shop/web-9", "10.0.0.9", app="web")
+        slice_(lab, "shop/web", "10.0.0.9", number=1)
+        cluster = cluster_of(plugins)
+        await until(lambda: len(cluster.store.slices("shop/web")) == 2)
+        facts = await of_server.facts(plugins, [WEB], "")
+    assert facts.server.behind == ()
+    assert "web-9" in {one.name for one in facts.pods["shop"]}
+
+
 async def test_no_more_than_two_gather_at_once(lab, of_server):
     async with serving(f"endpoint {lab.url}") as plugins:
         busy, most = 0, 0
