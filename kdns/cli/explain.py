@@ -7,6 +7,7 @@ cluster; or, with `--server`, any DNS server from outside.
 import argparse
 import asyncio
 import os
+import re
 import shutil
 import socket
 import sys
@@ -34,11 +35,12 @@ from kdns.status.reader import Reader, ReadError, Where
 
 STATUS: Final = "127.0.0.1:9154"
 PATIENCE_S: Final = 30.0
-GOOD: Final = frozenset(("resolves",))
+GOOD: Final = frozenset(("resolves", "search-wastes"))
 """Reasons that are none to worry; the exit code says which it was."""
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 RESOLV: Final = Path("/etc/resolv.conf")
 _SELF: Final = "kdns explain "
+_NEXT: Final = re.compile(rf"^  \$ {_SELF}.*$", re.MULTILINE)
 ASKED: Final = ". {\n    kubernetes cluster.local in-addr.arpa ip6.arpa {\n%s\n    }\n}\n"
 
 
@@ -95,6 +97,8 @@ def _question(options: argparse.Namespace) -> Question:
     if options.kubeconfig:
         _read(options.kubeconfig)  # now, not when a server in this process has waited for it
     resolv = _read(options.resolv_conf) if options.resolv_conf else ""
+    if not options.name.strip():
+        raise QuestionError("give a name, such as web.shop")
     port = options.connect or "0"
     if not (port.isdecimal() and len(port) < 6 and int(port) < 65536):
         raise QuestionError(f"--connect {port}: expected a port from 1 to 65535")
@@ -174,7 +178,8 @@ def _remote(question: Question, options: argparse.Namespace) -> int:
         print(said.decode())
         return _code(msgspec.json.decode(said)["reasons"][0]["id"])
     told = msgspec.json.decode(said)
-    print(told["text"], end="")
+    where = f" {command('--status', options.status)}" if options.status else ""
+    print(_NEXT.sub(rf"\g<0>{where}", told["text"]), end="")
     return _code(told["reason"])
 
 

@@ -25,6 +25,7 @@ MOST_AT_ONCE: Final = 16
 """Explanations; more wait their turn, within LIMIT_S."""
 DOMAINS: Final = 32
 """Search domains that the kubelet lets a pod have, and glibc had before it took any number."""
+SLOW: Final = "an upstream is dead, or large manifests are still being read; ask again"
 JSON: Final = "application/json"
 
 
@@ -54,7 +55,7 @@ class Explainer:
         except QuestionError as error:
             return _refused(str(error))
         except TimeoutError:
-            return _refused(f"this took more than {LIMIT_S:g} s; is an upstream dead?", 504)
+            return _refused(f"this took more than {LIMIT_S:g} s: {SLOW}", 504)
         match query.get("format", ""):
             case "text":
                 return HttpReply(200, _text(found, query).encode())

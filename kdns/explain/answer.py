@@ -48,10 +48,14 @@ class Question:
     @property
     def types(self) -> tuple[int, ...]:
         """What is asked for."""
+        if not self.type and self.name.lower().rstrip(".").endswith(".arpa"):
+            return (types.PTR,)  # whoever types that has an address
         try:
             return (types.parse_type(self.type),) if self.type else (types.A, types.AAAA)
         except ValueError as error:
-            raise QuestionError(f"{self.type}: {error}") from error
+            raise QuestionError(
+                f"{self.type} is no record type, such as A, AAAA, SRV, PTR or MX"
+            ) from error
 
 
 class Asking(Protocol):
@@ -117,7 +121,6 @@ async def explain(question: Question, scene: Scene) -> Explanation:
     )
     if question.connects:
         case = replace(case, connections=await _connections(case, question.port))
-    unread = tuple(f"{kind}: {why}" for kind, why in facts.unknown.items())
     return Explanation(
         question.name,
         question.type,
@@ -126,7 +129,7 @@ async def explain(question: Question, scene: Scene) -> Explanation:
         await asyncio.to_thread(diagnose, case),
         dict(asking.traces),
         case.connections,
-        (*scene.unknown, *unread),
+        (*scene.unknown, *_unread(case)),
         asker.says,
     )
 
@@ -178,6 +181,23 @@ def _pod(asker: str, facts: Facts) -> PodFact | None:
         return None
     every = (pod for pods in facts.pods.values() for pod in pods)
     return next((pod for pod in every if asker in pod.addresses and not pod.host_network), None)
+
+
+def _unread(case: Case) -> tuple[str, ...]:
+    """What could not be read and would have told more, by the reason why."""
+    kinds: dict[str, list[str]] = {}
+    for kind, why in case.facts.unknown.items():
+        if kind != "policies" or _asks_policies(case):
+            kinds.setdefault(why, []).append(kind)
+    return tuple(f"{', '.join(named)}: {why}" for why, named in kinds.items())
+
+
+def _asks_policies(case: Case) -> bool:
+    """NetworkPolicies would tell why nobody answered, or whether a service can be reached."""
+    is_cut_off = not any(step.rcode for step in case.steps)
+    is_reached = case.is_answered and case.service is not None
+    is_in_question = case.asker is not None or bool(case.connections)
+    return bool(case.steps) and is_in_question and (is_cut_off or is_reached)
 
 
 def _is_address(text: str) -> bool:

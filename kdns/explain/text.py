@@ -99,7 +99,8 @@ def _ways(walks: Sequence[Walk]) -> Iterator[tuple[str, Walk]]:
 def _gist(walk: Walk) -> tuple[object, ...]:
     """What makes a walk differ from another for who reads it."""
     names = tuple(dict.fromkeys((one.name.lower(), one.nameserver) for one in walk.asked))
-    return (names, walk.outcome, walk.name, frozenset(walk.addresses))
+    by = walk.name if walk.outcome == "answered" else ""
+    return (names, walk.outcome, by, frozenset(walk.addresses))
 
 
 def _way(

@@ -128,9 +128,46 @@ def test_the_dns_service_leads_nowhere() -> None:
 
 def test_another_nameserver_is_asked_than_the_clusters() -> None:
     facts = replace(FACTS, pods={**FACTS.pods, "kube-system": (DNS_POD,)})
-    found = first(case(failed(asked(NAME, TIMEOUT, "10.0.0.10")), facts))
+    silent = case(failed(asked(NAME, TIMEOUT, "10.0.0.10")), facts)
+    found = first(replace(silent, asker=replace(POD, nameservers=("10.0.0.10",))))
     assert found.id == "wrong-nameserver"
     assert "asks 10.0.0.10, which does not answer; the cluster's DNS is 10.96.0.10" in found.says
+
+
+def test_a_server_that_is_asked_in_place_of_the_pods_is_not_called_the_pods() -> None:
+    facts = replace(FACTS, pods={**FACTS.pods, "kube-system": (DNS_POD,)})
+    found = first(case(failed(asked(NAME, TIMEOUT, "127.0.0.1")), facts))
+    assert (found.id, "web-0" in found.says) == ("no-answer", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "host"),
+    [
+        ("http://web.shop:8080/x", "is a URL", "web.shop"),
+        ("web.shop:8080", "has a port in it", "web.shop"),
+        ("web.shop/x", "has a path in it", "web.shop"),
+        ("me@web.shop", "has a user in it", "web.shop"),
+        ("10.96.0.10:53", "has a port in it", "10.96.0.10"),
+        ("[fd00::1]:53", "has a port in it", "fd00::1"),
+        ("postgres://u:p@db.shop/x", "is a URL", "db.shop"),
+    ],
+)
+def test_more_than_a_name_was_pasted(name: str, what: str, host: str) -> None:
+    [found] = diagnose(case(None, name=name))
+    assert found.id == "not-a-hostname"
+    assert found.says.startswith(f"{name} {what}, ")
+    assert found.says.endswith(f" is {host}")
+    assert found.next == (f"kdns explain {host} A --from shop/web-0",)
+
+
+def test_the_root_is_no_host() -> None:
+    assert ids(case(None, name=".")) == ["empty-label"]
+
+
+def test_endpoints_that_are_not_answered_are_named_beside_those_that_are() -> None:
+    more = replace(SLICE, name="b", endpoints=(EndpointFact(("10.244.1.6",), False, pod="web-1"),))
+    found = first(case(answered(), replace(FACTS, slices={"shop/web": (SLICE, more)})))
+    assert "behind it: 1 ready endpoint: web-0; not ready: web-1" in found.evidence
 
 
 def test_silence_without_a_known_cause() -> None:
@@ -238,7 +275,9 @@ def test_the_hop_that_was_late_is_named() -> None:
     )
     found = first(case(answered(), facts))
     assert found.id == "endpoints-late"
-    assert "42 s after its cause: the API server and the network took 39 s" in found.says
+    assert (
+        "was answered 42 s after its cause: the API server and the network took 39 s" in found.says
+    )
 
 
 def test_a_change_that_was_late_long_ago_comes_last() -> None:

@@ -29,6 +29,7 @@ Judge = Callable[[Case], Reason | None]
 NONE: Final[tuple[Judge, ...]] = (
     spelling.impossible,
     spelling.address_as_name,
+    spelling.pasted,
     serverside.not_synced,
 )
 """Why there is nothing to look up, or nobody who knows, and no more to say."""

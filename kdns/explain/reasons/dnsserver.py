@@ -125,6 +125,8 @@ def wrong_nameserver(case: Case) -> Reason | None:
         return None
     if case.asker is None or service is None or not asked or asked & set(service.addresses):
         return None
+    if not is_elsewhere(case) and asked.isdisjoint(case.asker.nameservers):
+        return None  # it was asked in place of those that the pod asks
     what = "which does not answer"
     if is_elsewhere(case):
         what = "and what that answers cannot be seen from here"

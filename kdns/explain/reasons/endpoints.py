@@ -234,7 +234,8 @@ def _lines(pod: PodFact) -> list[str]:
     for one in pod.conditions:
         if one.status == "False" and one.type in ("Ready", "PodScheduled", "Initialized"):
             words = ": ".join(word for word in (one.reason, one.message) if word)
-            lines.append(f"pod {pod.name}: {one.type} is False since {one.since or '?'}: {words}")
+            why = f": {words}" if words else ""
+            lines.append(f"pod {pod.name}: {one.type} is False since {one.since or '?'}{why}")
     for container in pod.containers:
         if not container.is_ready and container.state:
             again = f", {counted(container.restarts, 'restart')}" if container.restarts else ""

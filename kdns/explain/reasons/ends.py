@@ -13,7 +13,7 @@ def no_data(case: Case) -> Reason | None:
     if case.is_answered or step is None or step.rcode != "NOERROR" or step.values or step.aliases:
         return None
     wanted, service = case.subject, case.service
-    says = f"{step.name} exists, but has no {case.type} record"
+    says = f"{step.name} exists, but has no {case.type or 'address'} record"
     lines = [f"{step.question}: {step.said}"]
     commands = []
     if wanted.kind in ("namespace", "zone"):
@@ -142,10 +142,17 @@ def _backing(case: Case) -> tuple[str, ...]:
     lines = [f"ports: {listed(shown(one) for one in service.ports)}"] if service.ports else []
     if case.knows("slices") and service.type != "ExternalName":
         where = listed(one.pod or one.addresses[0] for one in ready)
-        lines.append(f"behind it: {counted(len(ready), 'ready endpoint')}: {where}")
+        lines.append(f"behind it: {counted(len(ready), 'ready endpoint')}: {where}{_rest(case)}")
     if service.type == "ExternalName":
         lines.append(f"an ExternalName for {service.external_name}")
     return tuple(lines)
+
+
+def _rest(case: Case) -> str:
+    """The endpoints that are not answered, behind those that are."""
+    rest = [one for one in case.endpoints if one.addresses and not one.is_ready]
+    named = listed(one.pod or one.addresses[0] for one in rest)
+    return f"; not ready: {named}" if rest else ""
 
 
 def _part(case: Case) -> str:
@@ -172,5 +179,8 @@ def _try(case: Case) -> tuple[str, ...]:
 
 
 def _dig(case: Case) -> tuple[str, ...]:
-    typed = case.name.rstrip(".")
-    return (command("dig", f"{typed}.", case.type), command("dig", f"{typed}.", "ANY"))
+    step = case.step
+    name = step.name if step else f"{case.name.rstrip('.')}."
+    host = f"@{step.nameserver[0]}" if step and case.subject.zone else ""
+    port = ("-p", str(step.nameserver[1])) if host and step and step.nameserver[1] != 53 else ()
+    return (command("dig", host, *port, name, case.type),)

@@ -164,7 +164,9 @@ def extended(code: int, text: str) -> str:
 
 def spoken(visit: Visit) -> list[str]:
     """What a plugin says, but for its extended errors, which are told by themselves."""
-    return [plainly(note) for note in visit.notes if not note.startswith("EDE ")]
+    own = f"{visit.plugin}/"
+    notes = (note for note in visit.notes if not note.startswith("EDE "))
+    return [plainly(note.removeprefix(own)) for note in notes]
 
 
 def plainly(text: str) -> str:

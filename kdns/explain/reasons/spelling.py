@@ -8,7 +8,30 @@ from kdns.explain.reasons.subject import parse
 from kdns.explain.reasons.words import command, counted, kubectl, nearest
 from kdns.explain.said import Reason
 
+SPACES = "kubectl get namespaces"
 _SERVICE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_PASTED = re.compile(
+    r"(?P<scheme>[A-Za-z][-+.A-Za-z0-9]*://)?(?P<user>[^@/\s]*@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\]\[:/?#@\s]+)(?P<port>:[0-9]*)?(?P<path>[/?#].*)?"
+)
+"""What is copied from the configuration of an application, and the name in it."""
+
+
+def pasted(case: Case) -> Reason | None:
+    """More than a name: a URL, a port, a path."""
+    found = _PASTED.fullmatch(case.name)
+    if found is None or found["host"] == case.name:
+        return None
+    host = found["host"].strip("[]")
+    parts = {"scheme": "a URL", "user": "a user", "port": "a port", "path": "a path"}
+    what = next(said for part, said in parts.items() if found[part])
+    said = "is a URL" if what == "a URL" else f"has {what} in it"
+    return Reason(
+        "not-a-hostname",
+        f"{case.name} {said}, which DNS knows nothing of: what is looked up is {host}",
+        (),
+        (again(case, host),),
+    )
 
 
 def impossible(case: Case) -> Reason | None:
@@ -18,7 +41,7 @@ def impossible(case: Case) -> Reason | None:
     octets = [len(label.encode("utf-8", "replace")) for label in labels]
     longest = max(octets)
     if not typed:
-        return None
+        return Reason("empty-label", "a dot alone is the root of all names: no host is called that")
     if longest > 63 or sum(octets) + len(octets) + 1 > 255:
         what = f"a label of {longest}" if longest > 63 else f"{sum(octets) + len(octets) + 1}"
         limit = "63 in a label" if longest > 63 else "255 in a name"
@@ -76,7 +99,7 @@ def illegal_service(case: Case) -> Reason | None:
             ("an underscore begins the labels of SRV names only: _http._tcp.web",)
             if "_" in label
             else (),
-            (kubectl(wanted.namespace, "get", "services"),),
+            (kubectl(wanted.namespace, "get", "services") if what == "service" else SPACES,),
         )
     return None
 
