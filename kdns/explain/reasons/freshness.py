@@ -91,7 +91,7 @@ def controller_silent(case: Case) -> Reason | None:
     """Pods have changed since the slices were written, and the slices do not have it."""
     if case.service is None or not case.service.selector or not case.knows("pods", "slices"):
         return None
-    if case.subject.key in case.facts.derived:
+    if case.subject.key in case.facts.derived or case.subject.key in case.facts.server.behind:
         return None
     written = _newest(case.slices)
     missed = [pod for pod in case.selected if _is_missed(case, pod, written)]
@@ -163,9 +163,10 @@ def _late(case: Case, *, is_recent: bool) -> Reason | None:
     age = between(last.written, case.facts.now)
     if total < LATE_S or is_recent != (age is None or abs(age) < LATELY_S):
         return None
+    done = "answered" if received else "written to the API server"
     return Reason(
         "endpoints-late",
-        f"the last change of service {case.subject.key} was answered {lasting(total)} after its "
+        f"the last change of service {case.subject.key} was {done} {lasting(total)} after its "
         f"cause: {slowest} {lasting(took)} of it",
         (
             f"a pod changed {last.triggered} (last-change-trigger-time)",
