@@ -267,6 +267,14 @@ def test_a_service_that_the_server_has_not_heard_of() -> None:
     assert found.says.endswith("it serves only namespaces data")
 
 
+def test_who_has_not_heard_of_slices_does_not_accuse_who_writes_them() -> None:
+    walk = failed(asked(NAME, reply(NAME, rcode="NXDOMAIN")))
+    facts = replace(FACTS, slices={"shop/web": ()})
+    assert first(case(walk, facts)).id == "controller-silent"
+    facts = replace(facts, server=ServerFact(is_kdns=True, behind=("shop/web",)))
+    assert first(case(walk, facts)).id == "server-behind"
+
+
 def test_the_hop_that_was_late_is_named() -> None:
     late = replace(SLICE, triggered="2026-11-20T09:59:00Z", written="2026-11-20T09:59:02Z")
     times = {"shop/web": ("2026-11-20T09:59:41Z", "2026-11-20T09:59:42Z")}
