@@ -170,6 +170,12 @@ def test_endpoints_that_are_not_answered_are_named_beside_those_that_are() -> No
     assert "behind it: 1 ready endpoint: web-0; not ready: web-1" in found.evidence
 
 
+def test_the_next_command_asks_for_the_same_namespace() -> None:
+    heard = asked("wbe.shop.svc.cluster.local.", reply("wbe.shop.", rcode="NXDOMAIN"))
+    found = first(replace(case(failed(heard), name="wbe"), asker=None))
+    assert found.next[-1] == "kdns explain web.shop A --from shop"
+
+
 def test_silence_without_a_known_cause() -> None:
     facts = replace(FACTS, unknown={"pods": "403"}, pods={}, services={"shop/web": WEB})
     found = first(case(failed(asked(NAME, TIMEOUT)), facts))
@@ -411,6 +417,15 @@ def test_a_slice_of_a_service_that_was_deleted() -> None:
     facts = replace(FACTS, services={"kube-system/kube-dns": DNS})
     walk = failed(asked(NAME, reply(NAME, rcode="NXDOMAIN")))
     assert first(case(walk, facts)).id == "service-deleted"
+
+
+def test_musl_searches_for_addresses_only() -> None:
+    name = "_http._tcp.web.shop"
+    musl = Walk("musl", (asked(f"{name}.", reply(f"{name}.", rcode="NXDOMAIN")),), "no such name")
+    glibc = replace(answered(), libc="glibc")
+    found = first(replace(case(name=name), walks=(glibc, musl), type="SRV"))
+    assert found.id == "libcs-differ"
+    assert found.evidence[1].startswith("musl searches for addresses only")
 
 
 def test_an_address_is_no_name() -> None:

@@ -134,7 +134,8 @@ class Case:
 
 def again(case: Case, name: str, *flags: str) -> str:
     """The command that explains another name to the same asker."""
-    who = f"{case.asker.namespace}/{case.asker.name}" if case.asker else ""
+    space = case.namespace if case.namespace != "default" else ""
+    who = f"{case.asker.namespace}/{case.asker.name}" if case.asker else space
     return command("kdns", "explain", name, case.type, *(("--from", who) if who else ()), *flags)
 
 
