@@ -1,10 +1,12 @@
 """Verdicts become text for a terminal: a line for each clause, and what failed in full below."""
 
+import re
 from collections.abc import Sequence
 from textwrap import indent
 
 from kdns.conformance.clauses import Clause, Group, Verdict
 from kdns.conformance.report import Report, evidence, summary
+from kdns.wire.shown import plain
 
 SIGNS = {"passed": "✓", "failed": "✗", "skipped": "–", "error": "!"}
 _MOST = 24
@@ -28,7 +30,7 @@ def _line(verdict: Verdict, *, coloured: bool) -> str:
     sign, clause = SIGNS[verdict.outcome], verdict.clause
     if coloured:
         sign = f"\x1b[{_COLOURS[verdict.outcome]}m{sign}\x1b[0m"
-    more = f" ({_plain(verdict.why)})" if verdict.outcome == "skipped" else ""
+    more = f" ({plain(verdict.why)})" if verdict.outcome == "skipped" else ""
     if verdict.notes:
         more = f" [{'; '.join(verdict.notes)}]"
     mark = "" if clause.level == "must" else " (should)"
@@ -42,10 +44,10 @@ def _failure(verdict: Verdict) -> list[str]:
         f"  rule:     {clause.source} ({clause.level})",
     ]
     if verdict.why:
-        lines.append(f"  could not be judged: {_plain(verdict.why)}")
+        lines.append(f"  could not be judged: {plain(verdict.why)}")
     if verdict.expected:
-        lines.append(f"  expected: {_plain(verdict.expected)}")
-    return [*lines, indent(_short(_plain(evidence(verdict))), "  ")]
+        lines.append(f"  expected: {plain(verdict.expected)}")
+    return [*lines, indent(_short(_lines(evidence(verdict))), "  ")]
 
 
 def _short(text: str) -> str:
@@ -57,9 +59,9 @@ def _short(text: str) -> str:
     return "\n".join([*lines[:_MOST], f"… {left} more lines; --report json has them all"])
 
 
-def _plain(text: str) -> str:
-    """Without what could steer a terminal: a server's octets may be in it."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "�" for one in text)
+def _lines(text: str) -> str:
+    """Line by line what a terminal does nothing else with: a server's octets may be in it."""
+    return re.sub(r"[^\n\t]+", lambda piece: plain(piece[0]), text)
 
 
 def listing(groups: Sequence[Group]) -> str:

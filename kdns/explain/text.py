@@ -16,6 +16,7 @@ from kdns.explain.reasons.serverside import extended, plainly, spoken
 from kdns.explain.reasons.words import lasting
 from kdns.explain.said import Explanation, Reason, Trace
 from kdns.wire import types
+from kdns.wire.shown import plain
 
 STEPS: Final = 12
 """Rows of a way; of the rest the number."""
@@ -47,7 +48,7 @@ class _Row:
 def render(found: Explanation, *, width: int = 100, colour: bool = False) -> str:
     """The whole text, with a newline at its end."""
     first, *others = found.reasons
-    lines = [_painted(plain(first.says), _BOLD + _hue(first), colour)]
+    lines = [_painted(brief(first.says), _BOLD + _hue(first), colour)]
     asked = " ".join(word for word in (found.name, found.type) if word)
     asked += f", by {found.asker}" if found.asker else ""
     lines += ["", *_wrapped("asked: ", asked, width)]
@@ -71,14 +72,9 @@ def render(found: Explanation, *, width: int = 100, colour: bool = False) -> str
     return "\n".join(lines) + "\n"
 
 
-def plain(text: str) -> str:
-    """Text with nothing in it that a terminal would obey, or show as something else."""
-    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    return "".join(one if " " <= one <= "~" else _escaped(one) for one in cut)
-
-
-def _escaped(one: str) -> str:
-    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(one) or f"\\u{{{ord(one):x}}}"
+def brief(text: str) -> str:
+    """The beginning of a text, as a terminal may show it."""
+    return plain(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
 
 
 def _hue(reason: Reason) -> str:
@@ -129,7 +125,7 @@ def _way(
     ]
     sizes = [max(map(len, column)) for column in zip(*cells, strict=True)] if cells else []
     kept = [at for at, size in enumerate(sizes) if size]
-    lines = ["", _painted(plain(f"{title}:"), _BOLD, colour)]
+    lines = ["", _painted(brief(f"{title}:"), _BOLD, colour)]
     for number, (row, cell) in enumerate(zip(shown, cells, strict=True)):
         if number == STEPS - 1 and len(rows) > len(shown):
             lines.append(f"  ... {len(rows) - len(shown)} more")
@@ -145,7 +141,7 @@ def _way(
     end = walk.outcome if walk.outcome != "answered" else ""
     if end:
         told = f"  the application is told: {end}" + (f" ({walk.says})" if walk.says else "")
-        lines.append(plain(told))
+        lines.append(brief(told))
     return lines
 
 
@@ -165,13 +161,13 @@ def _rows(walk: Walk, traces: dict[tuple[str, int], Trace]) -> Iterator[_Row]:
         same = len(said) == 1
         found = [traces.get((one.name, one.type)) or Trace("") for one in asked]
         yield _Row(
-            plain(name),
+            brief(name),
             " ".join(dict.fromkeys(types.type_name(step.type) for step in steps)),
-            plain(server[0] if server[1] == 53 else f"{server[0]}:{server[1]}"),
-            plain(said[0] if same else "; ".join(_typed(step) for step in steps)),
+            brief(server[0] if server[1] == 53 else f"{server[0]}:{server[1]}"),
+            brief(said[0] if same else "; ".join(_typed(step) for step in steps)),
             _took(asked),
-            plain(", ".join(dict.fromkeys(one.plugin for one in found if one.plugin))),
-            plain(asked[0].because.partition(":")[0]),
+            brief(", ".join(dict.fromkeys(one.plugin for one in found if one.plugin))),
+            brief(asked[0].because.partition(":")[0]),
             tuple(dict.fromkeys(_notes(steps, found))),
         )
 
@@ -215,9 +211,9 @@ def _section(
         return []
     lines = ["", _painted(title, _BOLD, colour)]
     for text in texts[:LINES]:
-        # A command stays on one line, to be copied.
-        far = max(width, LONGEST * 8) if mark == "$ " else width
-        lines += _wrapped(f"  {mark}", text, far)
+        # A command stays whole and on one line, to be copied.
+        one_line = [f"  {mark}{plain(text)}"]
+        lines += one_line if mark == "$ " else _wrapped(f"  {mark}", text, width)
     if len(texts) > LINES:
         lines.append(f"  {mark}and {len(texts) - LINES} more")
     return lines
@@ -226,7 +222,7 @@ def _section(
 def _wrapped(head: str, text: str, width: int) -> list[str]:
     """Text behind a head, further lines below where it begins."""
     return wrap(
-        plain(text),
+        brief(text),
         max(width, len(head) + 20),
         initial_indent=head,
         subsequent_indent=" " * len(head),

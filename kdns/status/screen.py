@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kdns.status.shapes import Cluster, Row, Status, Totals, Upstream
+from kdns.wire.shown import plain
 
 BOLD: Final = "\x1b[1m"
 RED: Final = "\x1b[31m"
@@ -40,11 +41,6 @@ class Frame:
         """As much as there is room for."""
         room = width or self.width
         return text if len(text) <= room else text[: max(room - 1, 0)] + "…"
-
-
-def plain(text: str) -> str:
-    """A text that a terminal shows and does nothing else with."""
-    return "".join(char if " " <= char <= "~" else f"\\u{{{ord(char):x}}}" for char in text)
 
 
 def lines(now: Status, before: Status | None, frame: Frame) -> list[str]:

@@ -1,4 +1,4 @@
-"""Turns a parsed message into text in dig's shape, for people to read."""
+"""Turns a parsed message into text in dig's shape, and others' text into one a terminal shows."""
 
 from collections.abc import Sequence
 
@@ -36,3 +36,12 @@ def flags(message: Message) -> str:
 def records(rrsets: Sequence[RRset]) -> list[str]:
     """A line for each record of a section."""
     return [line for rrset in rrsets for line in rare.format_rrset(rrset)]
+
+
+def plain(text: str) -> str:
+    """Text with nothing in it that a terminal would obey, or show as something else."""
+    return "".join(one if " " <= one <= "~" else _escaped(one) for one in text)
+
+
+def _escaped(one: str) -> str:
+    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(one) or f"\\u{{{ord(one):x}}}"

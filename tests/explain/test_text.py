@@ -10,7 +10,7 @@ import pytest
 from kdns.client.search import Asked, Heard, Walk
 from kdns.explain.said import Connection, Explanation, Reason, Trace, Visit
 from kdns.explain.shapes import ExplanationShape, encode
-from kdns.explain.text import plain, render
+from kdns.explain.text import brief, render
 
 NAME = "web.shop.svc.cluster.local."
 REPLY = dns.message.make_response(dns.message.make_query(NAME, "A", id=1)).to_wire()
@@ -116,12 +116,18 @@ def test_colour_only_where_it_is_wanted(id_: str, code: int) -> None:
     assert re.sub(r"\033\[\d+m", "", text) == render(found)
 
 
+def test_commands_are_whole_and_on_one_line() -> None:
+    command = "kdns explain web --manifests " + " ".join(f"{at}.yaml" for at in range(100))
+    text = render(replace(FOUND, reasons=(Reason("x", "says", (), (command,)),)), width=40)
+    assert f"  $ {command}" in text.splitlines()
+
+
 HOSTILE = "a\x1b[2J\x9b31m\u202egnp.exe\x7f\n\r\t\u200b"
 
 
 def test_attackers_text_is_written_out() -> None:
-    assert plain(HOSTILE) == ("a\\u{1b}[2J\\u{9b}31m\\u{202e}gnp.exe\\u{7f}\\n\\r\\t\\u{200b}")
-    assert plain("x" * 500) == "x" * 400 + "..."
+    assert brief(HOSTILE) == ("a\\u{1b}[2J\\u{9b}31m\\u{202e}gnp.exe\\u{7f}\\n\\r\\t\\u{200b}")
+    assert brief("x" * 500) == "x" * 400 + "..."
     step = replace(STEP, name=HOSTILE, because=HOSTILE, heard=Heard(None, HOSTILE))
     visit = Visit(HOSTILE, 0, HOSTILE, "A", HOSTILE, (HOSTILE,))
     found = Explanation(
