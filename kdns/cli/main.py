@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and words[0] in COMMANDS:
         command: Callable[[], int] = partial(import_module(f"kdns.cli.{words[0]}").main, words[1:])
         return _printing(command)
+    if words and words[0] and not words[0].startswith("-"):
+        near = "".join(f", did you mean {one}?" for one in get_close_matches(words[0], COMMANDS, 1))
+        parser().error(f"there is no command {words[0]!r}{near}")
     options = parser().parse_args(words)
     if options.version:
         return _printing(partial(print, version()))

@@ -66,6 +66,19 @@ def test_bad_usage_is_two(words: list[str], capsys: pytest.CaptureFixture[str]) 
     assert "usage: kdns" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("exlpain", "there is no command 'exlpain', did you mean explain?\n"),
+        ("Corefile", "there is no command 'Corefile'\n"),
+    ],
+)
+def test_a_command_that_is_none(word: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([word, "web"])
+    assert capsys.readouterr().err.endswith(f"kdns: error: {told}")
+
+
 @pytest.mark.parametrize("words", [["-h"], ["--help"]])
 def test_help_names_the_commands_of_ours(words, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -421,7 +421,7 @@ def test_a_slice_of_a_service_that_was_deleted() -> None:
 
 def test_musl_searches_for_addresses_only() -> None:
     name = "_http._tcp.web.shop"
-    musl = Walk("musl", (asked(f"{name}.", reply(f"{name}.", rcode="NXDOMAIN")),), "no such name")
+    musl = replace(failed(asked(f"{name}.", reply(f"{name}.", rcode="NXDOMAIN"))), libc="musl")
     glibc = replace(answered(), libc="glibc")
     found = first(replace(case(name=name), walks=(glibc, musl), type="SRV"))
     assert found.id == "libcs-differ"

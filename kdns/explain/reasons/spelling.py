@@ -133,14 +133,15 @@ def libcs_differ(case: Case) -> Reason | None:
         return None
     good, bad = (glibc, musl) if glibc.outcome == "answered" else (musl, glibc)
     who = {"glibc": "glibc (Debian, Red Hat)", "musl": "musl (Alpine)"}
+    dots = counted(case.name.rstrip(".").count("."), "dot")
+    why = f"it has {dots}; musl does not search when that is ndots or more, and stops at the first "
+    why += "failure"
+    if case.type not in ("", "A", "AAAA"):
+        why = "musl searches for addresses only; res_search of any other type asks as written"
     return Reason(
         "libcs-differ",
         f"{case.name} resolves with {who[good.libc]} and not with {who[bad.libc]}, which ends with "
         f"{bad.says or bad.outcome} after {counted(len(bad.asked), 'question')}",
-        (
-            f"{good.libc} is answered for {good.name}",
-            f"it has {counted(case.name.rstrip('.').count('.'), 'dot')}; musl does not search "
-            "when that is ndots or more, and stops at the first failure",
-        ),
+        (f"{good.libc} is answered for {good.name}", why),
         (again(case, good.name),),
     )
