@@ -21,6 +21,7 @@ from kdns.wire import types
 
 LIBCS: Final[tuple[Libc, ...]] = ("glibc", "musl")
 MOST_CONNECTIONS: Final = 8
+FROM_HERE: Final = "whether the pod connects, too: it was tried from where this kdns runs"
 DNS_SERVICE: Final = "kube-system/kube-dns"
 """What CoreDNS is found by, whoever serves."""
 
@@ -189,7 +190,8 @@ def _unread(case: Case) -> tuple[str, ...]:
     for kind, why in case.facts.unknown.items():
         if kind != "policies" or _asks_policies(case):
             kinds.setdefault(why, []).append(kind)
-    return tuple(f"{', '.join(named)}: {why}" for why, named in kinds.items())
+    lines = tuple(f"{', '.join(named)}: {why}" for why, named in kinds.items())
+    return lines if not (case.asker and case.connections) else (FROM_HERE, *lines)
 
 
 def _asks_policies(case: Case) -> bool:
