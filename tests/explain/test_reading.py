@@ -292,6 +292,18 @@ def test_nothing_but_a_value_error_leaves(body):
         assert found is None or found.fact is None or found.fact.name
 
 
+def test_a_policy_too_large_to_be_read_at_once_is_not_read():
+    rule = {"to": [{"podSelector": {"matchLabels": {"app": "web"}}}]}
+    for count, is_read in ((1000, True), (10_000, False)):
+        body = {"kind": "NetworkPolicy", "metadata": {"name": "big", "namespace": "shop"},
+                "spec": {"podSelector": {}, "egress": [rule] * count}}  # fmt: skip
+        if is_read:
+            assert parse(body).fact.name == "big"
+        else:
+            with pytest.raises(ValueError, match="more than 256 KB"):
+                parse(body)
+
+
 @pytest.mark.parametrize("body", ALL, ids=lambda body: body["kind"])
 def test_bytes_and_values_say_the_same(body):
     assert scan(body["kind"], json.dumps(body).encode()) == parse(body)
