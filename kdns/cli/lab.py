@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     """What may be said, up to `--`."""
     made = argparse.ArgumentParser(
         prog="kdns lab", allow_abbrev=False,
+        usage="kdns lab [FLAG …] [-- COMMAND …]",
         description="A Kubernetes control plane for learning and testing, on 127.0.0.1.",
         epilog="-- COMMAND…: run it with KUBECONFIG set, and end with it.",
     )  # fmt: skip

@@ -61,7 +61,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """What may be said."""
-    made = argparse.ArgumentParser(prog="kdns query", description=__doc__, allow_abbrev=False)
+    made = argparse.ArgumentParser(
+        prog="kdns query", allow_abbrev=False,
+        description="A small dig: asks a server and shows the reply. With -conf, the plugins of "
+        "that Corefile are started here and asked: it needs no port and no running server.",
+    )  # fmt: skip
     flag = made.add_argument
     flag("words", nargs="*", metavar="NAME|TYPE|@SERVER", help="in any order; type A, 127.0.0.1")
     flag("-x", metavar="ADDRESS", help="the PTR name of an address")
