@@ -176,6 +176,15 @@ def test_the_next_command_asks_for_the_same_namespace() -> None:
     assert found.next[-1] == "kdns explain web.shop A --from shop"
 
 
+def test_what_a_server_that_is_cut_off_knows_is_dated() -> None:
+    heard = asked("wbe.shop.svc.cluster.local.", reply("wbe.shop.", rcode="NXDOMAIN"))
+    server = ServerFact(is_kdns=True, stale_s=300.0, failure="no route to host")
+    facts = replace(FACTS, server=server)
+    found = first(case(failed(heard), facts, "wbe"))
+    assert found.id == "no-such-service"
+    assert found.says.endswith("; so it was 5 min ago, when the API server was last heard of")
+
+
 def test_silence_without_a_known_cause() -> None:
     facts = replace(FACTS, unknown={"pods": "403"}, pods={}, services={"shop/web": WEB})
     found = first(case(failed(asked(NAME, TIMEOUT)), facts))

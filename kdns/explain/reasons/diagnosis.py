@@ -5,6 +5,7 @@ explanation.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from kdns.explain.reasons import (
@@ -22,6 +23,7 @@ from kdns.explain.reasons import (
     spelling,
 )
 from kdns.explain.reasons.case import Case
+from kdns.explain.reasons.words import lasting
 from kdns.explain.said import Reason
 
 Judge = Callable[[Case], Reason | None]
@@ -133,7 +135,18 @@ def diagnose(case: Case) -> tuple[Reason, ...]:
     unique: dict[str, Reason] = {}
     for reason in found:
         unique.setdefault(reason.id, reason)
-    return tuple(unique.values())
+    return _dated(tuple(unique.values()), case)
+
+
+def _dated(found: tuple[Reason, ...], case: Case) -> tuple[Reason, ...]:
+    """What a server that is cut off knows may have changed: the first line says so."""
+    first, *others = found
+    age_s = case.facts.server.stale_s
+    is_old = any(one.id == "stale" for one in others)
+    if not (is_old and age_s):
+        return found
+    says = f"{first.says}; so it was {lasting(age_s)} ago, when the API server was last heard of"
+    return (replace(first, says=says), *others)
 
 
 def _first(family: tuple[Judge, ...], case: Case) -> Reason | None:
