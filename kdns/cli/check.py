@@ -5,13 +5,13 @@ what usually goes wrong in such a Corefile; `--from coredns` says what will be d
 """
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
 
 from kdns.cli import topics
+from kdns.cli.terminal import columns
 from kdns.corefile.tree import ConfigError
 from kdns.plugins import OURS
 from kdns.server.assembly import Assembly, Services, build, read_text
@@ -19,6 +19,8 @@ from kdns.server.begin import corefile
 from kdns.server.pitfalls import remarks
 from kdns.server.siblings import wanted
 from kdns.server.understood import understood
+
+WIDEST = 120
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -106,7 +108,7 @@ def _migration(assembly: Assembly) -> list[str]:
 
 def _folded(first: str, text: str, rest: str) -> list[str]:
     """Text in lines that fit the terminal, or 100 columns."""
-    width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 120))
+    width = max(40, columns(WIDEST))
     folded = wrap(
         text,
         width,

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from kdns.cli.terminal import is_colored
 from kdns.conformance import api, manifests
 from kdns.conformance.catalogue import GROUPS, UnknownError, choose
 from kdns.conformance.clauses import Group
@@ -126,7 +127,7 @@ def _cancel_once(task: "asyncio.Task[object]") -> None:
 
 
 def _write(report: Report, form: str, output: Path | None) -> None:
-    is_coloured = output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    is_coloured = output is None and is_colored()
     text = as_text(report, coloured=is_coloured) if form == "text" else _FORMS[form](report)
     if output is None:
         print(text)

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import os
 import re
-import shutil
 import socket
 import sys
 from collections.abc import Sequence
@@ -20,6 +19,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from kdns.cli.explaining import Told
+from kdns.cli.terminal import columns, is_colored
 from kdns.client.search import parse_resolv
 from kdns.client.targets import parse_address
 from kdns.cluster.api.connection import Access
@@ -33,6 +34,7 @@ from kdns.observe import logs
 from kdns.server.begin import corefile, new_loop
 from kdns.status.reader import Reader, ReadError, Where
 
+WIDEST: Final = 140
 STATUS: Final = "127.0.0.1:9154"
 PATIENCE_S: Final = 30.0
 GOOD: Final = frozenset(("resolves", "search-wastes"))
@@ -167,20 +169,25 @@ def _remote(question: Question, options: argparse.Namespace) -> int:
     asked = {"name": question.name, "type": question.type, "from": question.asker}
     asked |= {"resolv": question.resolv_conf, "connect": "1" if question.connects else ""}
     if not options.json:
-        asked |= {"format": "told", "width": str(_width()), "colour": "1" if _is_colored() else ""}
+        asked |= {"format": "told", "width": str(columns(WIDEST))}
+        asked |= {"colour": "1"} if is_colored() else {}
     try:
         reader = Reader.of(options.status or STATUS, options.token_file, options.ca)
     except (OSError, ValueError) as error:
         raise QuestionError(str(error)) from error
     words = urlencode({key: value for key, value in asked.items() if value})
     said = reader.octets(f"/explain?{words}", PATIENCE_S)
-    if options.json:
-        print(said.decode())
-        return _code(msgspec.json.decode(said)["reasons"][0]["id"])
-    told = msgspec.json.decode(said)
+    try:
+        if options.json:
+            found = msgspec.json.decode(said, type=shapes.ExplanationShape)
+            print(said.decode())
+            return _code(found.reasons[0].id)
+        told = msgspec.json.decode(said, type=Told)
+    except msgspec.MsgspecError as error:
+        raise ReadError(f"{reader.where}: what it says is no explanation of a kdns") from error
     where = f" {command('--status', options.status)}" if options.status else ""
-    print(_NEXT.sub(rf"\g<0>{where}", told["text"]), end="")
-    return _code(told["reason"])
+    print(_NEXT.sub(lambda line: line[0] + where, told.text), end="")
+    return _code(told.reason)
 
 
 # By a server for the occasion
@@ -246,12 +253,4 @@ def _code(reason: str) -> int:
 
 
 def _text(found: Explanation) -> str:
-    return text.render(found, width=_width(), colour=_is_colored())
-
-
-def _width() -> int:
-    return min(shutil.get_terminal_size((100, 24)).columns, 140)
-
-
-def _is_colored() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return text.render(found, width=columns(WIDEST), colour=is_colored())

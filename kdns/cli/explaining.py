@@ -29,6 +29,13 @@ SLOW: Final = "an upstream is dead, or large manifests are still being read; ask
 JSON: Final = "application/json"
 
 
+class Told(msgspec.Struct):
+    """What `format=told` gives."""
+
+    reason: str
+    text: str
+
+
 class Explainer:
     """Explains names for as long as the server runs."""
 
@@ -60,7 +67,7 @@ class Explainer:
             case "text":
                 return HttpReply(200, _text(found, query).encode())
             case "told":
-                told = {"reason": found.reasons[0].id, "text": _text(found, query)}
+                told = Told(found.reasons[0].id, _text(found, query))
                 return HttpReply(200, msgspec.json.encode(told), JSON)
         return HttpReply(200, shapes.encode(found), JSON)
 

@@ -2,15 +2,13 @@
 
 import argparse
 import difflib
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 
 from kdns.cli import markdown, topics
 from kdns.cli.main import COMMANDS
 from kdns.cli.parsers import parser_of
-from kdns.cli.terminal import render, wrap
+from kdns.cli.terminal import columns, is_colored, render, wrap
 
 WIDEST = 100
 """Lines longer than that are hard to read."""
@@ -22,14 +20,14 @@ def main(arguments: Sequence[str]) -> int:
     page = topics.find(topic) if topic else None
     if page is not None:
         text = page.read_text(encoding="utf-8")
-        print(render(markdown.parse(text), _width(), is_colored=_is_colored()), end="")
+        print(render(markdown.parse(text), columns(WIDEST), is_colored=is_colored()), end="")
     elif topic in COMMANDS:
         parser_of(topic).print_help()
     elif topic:
         print(f"kdns help: {_unknown(topic)}", file=sys.stderr)
         return 2
     else:
-        print(contents(_width()), end="")
+        print(contents(columns(WIDEST)), end="")
     return 0
 
 
@@ -68,11 +66,3 @@ def _unknown(topic: str) -> str:
     near = difflib.get_close_matches(topic, names(), n=1)
     hint = f"did you mean {near[0]!r}?" if near else "kdns help lists them"
     return f"there is no topic {topic!r}; {hint}"
-
-
-def _width() -> int:
-    return min(shutil.get_terminal_size().columns, WIDEST)
-
-
-def _is_colored() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -1,9 +1,12 @@
-"""Blocks of a help page become lines for a terminal, or plain ones for a pipe.
+"""Blocks of a help page become lines for a terminal, or plain ones for a pipe; what one takes.
 
 Text is wrapped to the width, code is not. A table too wide for it wraps its last column; one wider
 still is told row by row.
 """
 
+import os
+import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from kdns.cli.markdown import Block, Code, Heading, Item, Paragraph, Table, spans
@@ -14,6 +17,16 @@ LEAST_LAST = 24
 WHOLE = 24
 """Code that is no longer stays on one line."""
 GAP = "  "
+
+
+def columns(most: int) -> int:
+    """How wide lines may be: the terminal, and no more than can be read well."""
+    return min(shutil.get_terminal_size((100, 24)).columns, most)
+
+
+def is_colored() -> bool:
+    """True where what is printed goes to a terminal, and NO_COLOR is not set."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def render(blocks: Iterable[Block], width: int, *, is_colored: bool) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from kdns.cli.terminal import is_colored
 from kdns.status.reader import Reader, ReadError
 from kdns.status.screen import Frame, lines
 from kdns.status.shapes import Status
@@ -170,7 +171,7 @@ def _draw_on(reader: Reader, interval: float) -> None:
 
 def _draw(now: Status | None, before: Status | None, trouble: str) -> None:
     width, height = shutil.get_terminal_size()
-    frame = Frame(width, height - bool(trouble), "NO_COLOR" not in os.environ)
+    frame = Frame(width, height - bool(trouble), is_colored())
     shown = [frame.red(frame.cut(trouble))] if trouble else []
     if now is not None:
         shown += lines(now, before, frame)

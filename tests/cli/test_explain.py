@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,33 @@ def test_what_cannot_be_asked_is_two_and_says_why(
     said = capsys.readouterr()
     assert why in said.err + said.out
     assert "Traceback" not in said.err
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A web server of something else."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>hello</html>")
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_port_of_something_else_is_told_to_be(
+    capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        where = f"127.0.0.1:{server.server_port}"
+        assert main(["explain", "web", "--status", where, *more]) == 1
+        thread.join()
+    said = capsys.readouterr()
+    told = f"kdns explain: http://{where}: what it says is no explanation of a kdns\n"
+    assert (said.out, said.err) == ("", told)
 
 
 def test_a_running_server_explains_and_its_exit_code_is_the_same(
