@@ -166,7 +166,8 @@ KINDS = {
 
 def _dig(target: Target, asked: Lookup) -> Sequence[str]:
     to = (f"@{target.host}", "-p", str(target.port))
-    return "dig", "-r", "+tries=2", "+time=2", *to, "-t", asked.type, asked.name
+    # Without statistics, whose milliseconds and octets look like ports.
+    return "dig", "-r", "+nostats", "+tries=2", "+time=2", *to, "-t", asked.type, asked.name
 
 
 def _host(target: Target, asked: Lookup) -> Sequence[str]:
