@@ -110,9 +110,11 @@ INSTALL = $(if $(wildcard .venv/bin/pip),.venv/bin/python -m pip,$(PYTHON) -m pi
 endif
 
 .venv/runs: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Setting up .venv, this once: it may take a minute …"
 	@$(INSTALL) --editable .
 	@touch $@
 
 .venv/tests: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Setting up .venv for the tests, this once: it may take a minute …"
 	@$(INSTALL) --editable '.[dev]'
 	@touch $@ .venv/runs
