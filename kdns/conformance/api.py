@@ -24,6 +24,8 @@ PATHS = {
     "Service": "/api/v1/{}/services",
     "EndpointSlice": "/apis/discovery.k8s.io/v1/{}/endpointslices",
 }
+MOST = 64 << 20
+"""Octets of a reply."""
 _LIMIT_S = 20.0
 
 
@@ -93,7 +95,8 @@ class Api:
         items, metadata = found.get("items"), found.get("metadata")
         more = isinstance(metadata, dict) and bool(metadata.get("continue"))
         # A list's items do not name their kind.
-        return [{"kind": kind, **one} for one in items] if isinstance(items, list) else [], more
+        known = items if isinstance(items, list) else []
+        return [{"kind": kind, **one} for one in known if isinstance(one, dict)], more
 
     async def _send(
         self,
@@ -113,8 +116,13 @@ class Api:
                 data=sent,
                 params=query,
                 headers={"Content-Type": kind, "Accept": "application/json"},
+                allow_redirects=False,  # no API server does, and who else should hear of objects?
             ) as reply:
-                text = await reply.read()
+                text = await reply.content.read(MOST + 1)
+                while len(text) <= MOST and (more := await reply.content.read(MOST)):
+                    text += more
+                if len(text) > MOST:
+                    raise ApiError(0, f"{method} {where}: a reply of more than {MOST >> 20} MB")
                 return _object(method, where, reply.status, text)
         except (aiohttp.ClientError, TimeoutError) as error:
             why = str(error) or f"no answer within {_LIMIT_S:g} s"

@@ -1,12 +1,15 @@
 """Kubeconfigs become identities, and calls over TLS with a client certificate."""
 
 import base64
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from kdns.conformance import api
 from kdns.conformance.api import Api, ApiError, KubeconfigError, kubeconfig
@@ -100,6 +103,36 @@ async def test_a_refusal_names_the_call(tmp_path: Path) -> None:
     assert caught.value.code == 401
     where = "GET /apis/discovery.k8s.io/v1/namespaces/default/endpointslices: 401 "
     assert str(caught.value).startswith(where)
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [("endless", "a reply of more than 1 MB"), ("elsewhere", ": 302 "), ("rubbish", "")],
+)
+async def test_a_hostile_api_server_gets_no_further(
+    what: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if what == "elsewhere":
+            raise web.HTTPFound("http://192.0.2.1/")
+        if what == "rubbish":
+            return web.json_response({"items": [1, None, {"metadata": {}}], "metadata": 5})
+        reply = web.StreamResponse()
+        await reply.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await reply.write(bytes(1 << 16))
+        return reply
+
+    monkeypatch.setattr(api, "MOST", 1 << 20)
+    app = web.Application()
+    app.router.add_get("/{path:.*}", serve)
+    async with TestServer(app) as server, Api(api.Identity(str(server.make_url("")))) as client:
+        if not says:
+            assert await client.list("Service") == ([{"kind": "Service", "metadata": {}}], False)
+            return
+        with pytest.raises(ApiError, match=says):
+            await client.list("Service")
 
 
 def test_a_pod_has_an_identity_and_others_have_none(
