@@ -37,6 +37,8 @@ LINES: Final = 200
 """Changes of a message,"""
 FIRST: Final = 50
 """and of the first one, which follows nothing."""
+PULSES: Final = 16
+"""Messages that are kept for other viewers: who follows is behind by one of a few."""
 DIGITS: Final = 20
 BLOCKS: Final = 50
 """How many server blocks are shown."""
@@ -83,6 +85,8 @@ class State:
         since = int(number) if is_number else max(newest - FIRST, 0)
         body = self._pulses.get((since, newest))
         if body is None:
+            if len(self._pulses) >= PULSES:
+                self._pulses.clear()
             body = self._pulses[since, newest] = self._pulse(since, status)
         return HttpReply(200, body, JSON, f"{newest}-{beat}")
 

@@ -15,7 +15,7 @@ from kdns.lab.lab import Lab
 from kdns.lab.resources import NAMESPACES, SERVICES, SLICES
 from kdns.server.understood import LENGTH
 from kdns.status.services import Listing, shown
-from kdns.status.state import State, block_shapes, pod_at
+from kdns.status.state import PULSES, State, block_shapes, pod_at
 from tests import upstream
 from tests.cluster.things import ips, pod, service, slice_
 from tests.running import Running, free_port
@@ -434,6 +434,18 @@ async def test_many_viewers_cost_as_much_as_one(tmp_path, monkeypatch):
         bodies = await asyncio.gather(*(served.get("/status") for _ in range(20)))
         assert all(body == bodies[0] for body in bodies)
         assert len(made) == 1
+
+
+async def test_odd_viewers_leave_no_more_than_a_few_messages(tmp_path, monkeypatch):
+    monkeypatch.setattr("kdns.status.state.KEPT_S", 60.0)
+    made = []
+    make = State._make
+    monkeypatch.setattr(State, "_make", lambda state: made.append(state) or make(state))
+    async with watched(PLAIN, tmp_path) as served:
+        for after in range(3 * PULSES):
+            await served.get(f"/changes?after={after}")
+        [state] = made
+        assert 0 < len(state._pulses) <= PULSES
 
 
 async def test_workers_are_added_up(tmp_path):
