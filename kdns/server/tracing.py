@@ -2,7 +2,8 @@
 
 The plugins are those that serve; only the chain that joins them is another one, with somebody
 standing around each. So following costs the others nothing, and what is seen is what is answered.
-Observers are not told, gates are not asked: nobody's figures or shares are touched.
+Observers are not told, gates are not asked: no list and nobody's share is touched. Plugins that
+count for themselves (`cache`, `acl`, `forward`) count it, and `cache` keeps what it is told.
 """
 
 from collections.abc import Awaitable
