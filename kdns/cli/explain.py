@@ -6,6 +6,7 @@ cluster; or, with `--server`, any DNS server from outside.
 
 import argparse
 import asyncio
+import json
 import os
 import re
 import socket
@@ -33,6 +34,7 @@ from kdns.explain.said import Explanation
 from kdns.observe import logs
 from kdns.server.begin import corefile, new_loop
 from kdns.status.reader import Reader, ReadError, Where
+from kdns.wire.shown import plain
 
 WIDEST: Final = 140
 STATUS: Final = "127.0.0.1:9154"
@@ -42,6 +44,7 @@ GOOD: Final = frozenset(("resolves", "search-wastes"))
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 RESOLV: Final = Path("/etc/resolv.conf")
 _SELF: Final = "kdns explain "
+_KEPT: Final = re.compile(r"(\x1b\[[0-9;]{0,9}m|\n)")
 _NEXT: Final = re.compile(rf"^  \$ {_SELF}.*$", re.MULTILINE)
 ASKED: Final = ". {\n    kubernetes cluster.local in-addr.arpa ip6.arpa {\n%s\n    }\n}\n"
 
@@ -180,14 +183,21 @@ def _remote(question: Question, options: argparse.Namespace) -> int:
     try:
         if options.json:
             found = msgspec.json.decode(said, type=shapes.ExplanationShape)
-            print(said.decode())
+            print(json.dumps(msgspec.json.decode(said), separators=(",", ":")))  # ASCII alone
             return _code(found.reasons[0].id)
         told = msgspec.json.decode(said, type=Told)
     except msgspec.MsgspecError as error:
         raise ReadError(f"{reader.where}: what it says is no explanation of a kdns") from error
     where = f" {command('--status', options.status)}" if options.status else ""
-    print(_NEXT.sub(lambda line: line[0] + where, told.text), end="")
+    print(_NEXT.sub(lambda line: line[0] + where, _shown(told.text)), end="")
     return _code(told.reason)
+
+
+def _shown(said: str) -> str:
+    """What somebody else's server wants printed: text and styles, nothing that a terminal obeys."""
+    parts = _KEPT.split(said)
+    parts[::2] = map(plain, parts[::2])
+    return "".join(parts)
 
 
 # By a server for the occasion

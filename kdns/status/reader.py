@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from kdns.status.shapes import Status
+from kdns.wire.shown import plain
 
 PORT: Final = 9154
 PATIENCE_S: Final = 3.0
@@ -24,7 +25,9 @@ _REFUSALS: Final[dict[int, str]] = {
     HTTPStatus.SERVICE_UNAVAILABLE: "it is starting, or cannot read its own token",
 }
 _SAYING: Final = frozenset((HTTPStatus.BAD_REQUEST, HTTPStatus.GATEWAY_TIMEOUT))
-"""With these comes a sentence on what was asked."""
+"""With these comes a sentence on what was asked,"""
+LONGEST: Final = 2000
+"""of which no more than so many octets are shown."""
 
 
 class ReadError(Exception):
@@ -94,7 +97,7 @@ class Reader:
         finally:
             connection.close()
         if reply.status in _SAYING:
-            raise ReadError(body.decode("utf-8", "replace").strip())
+            raise ReadError(plain(body[:LONGEST].decode("utf-8", "replace").strip()))
         if reply.status != HTTPStatus.OK:
             raise self._error(_REFUSALS.get(reply.status, f"HTTP {reply.status}"))
         return body

@@ -143,10 +143,12 @@ def test_what_cannot_be_asked_is_two_and_says_why(
 class Elsewhere(BaseHTTPRequestHandler):
     """A web server of something else."""
 
+    status, body = 200, b"<html>hello</html>"
+
     def do_GET(self) -> None:
-        self.send_response(200)
+        self.send_response(self.status)
         self.end_headers()
-        self.wfile.write(b"<html>hello</html>")
+        self.wfile.write(self.body)
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
@@ -165,6 +167,28 @@ def test_a_port_of_something_else_is_told_to_be(
     said = capsys.readouterr()
     told = f"kdns explain: http://{where}: what it says is no explanation of a kdns\n"
     assert (said.out, said.err) == ("", told)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "shown"),
+    [
+        (200, {"reason": "x", "text": "\x1b[31mred\x1b[0m\x1b]0;t\x07\u202e\n"}, 1,
+         "\x1b[31mred\x1b[0m\\u{1b}]0;t\\u{7}\\u{202e}\n"),
+        (400, "\x1b[31mno\x9b1m", 1, "kdns explain: \\u{1b}[31mno\\u{9b}1m\n"),
+    ],
+)  # fmt: skip
+def test_a_hostile_server_says_nothing_to_the_terminal(
+    capsys: pytest.CaptureFixture[str], status: int, body: object, code: int, shown: str
+) -> None:
+    octets = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    hostile = type("Hostile", (Elsewhere,), {"status": status, "body": octets})
+    with HTTPServer(("127.0.0.1", 0), hostile) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert main(["explain", "web", "--status", f"127.0.0.1:{server.server_port}"]) == code
+        thread.join()
+    said = capsys.readouterr()
+    assert said.out + said.err == shown
 
 
 def test_a_running_server_explains_and_its_exit_code_is_the_same(
