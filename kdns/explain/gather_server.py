@@ -152,7 +152,13 @@ class OfServer:
         copy = self._copy
         if copy is None or copy[0] is not store or not 0 <= now - copy[1] < COPY_S:
             copy = self._copy = store, now, store.frozen()
+            asyncio.get_running_loop().call_later(COPY_S, self._let_go, copy)
         return copy[2]
+
+    def _let_go(self, copy: tuple[Store, float, Store]) -> None:
+        """What is deleted, or dropped by a reload, lives no longer than it takes."""
+        if self._copy is copy:
+            self._copy = None
 
     async def _of_api(
         self, plugin: Kubernetes, over: Overlay, found: Wanted, zones: tuple[str, ...]

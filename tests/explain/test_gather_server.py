@@ -117,6 +117,13 @@ async def test_changed_endpoints_are_those_of_the_server(lab, of_server):
     assert facts.server.behind == ("shop/web",)
 
 
+async def test_nothing_is_kept_of_what_was_served(lab, of_server):
+    async with serving(f"endpoint {lab.url}") as plugins:
+        await of_server.facts(plugins, [WEB], "")
+        assert of_server._copy is not None
+        await until(lambda: of_server._copy is None)
+
+
 async def test_a_namespace_that_ends_is_known(lab, of_server):
     create(lab, CONFIGMAPS, "shop", "last", metadata={"finalizers": ["example.com/stay"]})
     async with serving(f"endpoint {lab.url}") as plugins:
