@@ -13,14 +13,15 @@ from tests.demo.walk import Shell, difference, steps, walk
 
 README = TOP / "README.md"
 TUTORIAL = DEMO / "README.md"
+MIGRATION = TOP / "kdns" / "help" / "migration.md"
 
 FILLED = {
     "NAME [TYPE]": "web.shop A",
     "NAME": "web.shop",
     "shop/web-1": "shop/mysql-1",
     "10.96.0.10": "127.0.0.1:5353",
-    "coredns Corefile": "coredns config/demo/Corefile",
     "REGISTRY": "registry.example",
+    "VERSION": "0.1.0",
     "kdns top": "kdns top --once",
 }
 """What stands for the reader's own, and what would go on for ever."""
@@ -40,27 +41,26 @@ def test_every_command_prints_what_is_shown(shell: Shell) -> None:
             assert not wrong, f"{path.name}:{step.line}: {step.command}\n{wrong}"
 
 
-def block(title: str) -> Iterator[str]:
-    """The indented commands of a section of the README, without their comments."""
-    section = README.read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
-    for line in section.splitlines():
-        if line.startswith("    "):
-            yield line.partition("  #")[0].strip()
+def block(path: Path, title: str) -> list[str]:
+    """The indented commands of a section, without their comments."""
+    section = path.read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("    ")]
+    return [line.partition("  #")[0].strip() for line in lines]
 
 
-def said(shell: Shell, command: str) -> str:
-    """What a command of a reader prints; it must end well."""
+def said(shell: Shell, command: str, folder: Path = TOP) -> str:
+    """What a command of a reader prints in a folder; it must end well."""
     for theirs, ours in FILLED.items():
         command = command.replace(theirs, ours)
-    printed = shell.run(f"{command}\necho exit $?")
-    assert printed.endswith("\nexit 0\n"), f"{command}\n{printed}"
+    printed = shell.run(f"cd '{folder}'\n{command}\necho exit $?")
+    assert printed.endswith("exit 0\n"), f"{command}\n{printed}"
     return printed
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_why_a_name_resolves(shell: Shell, tmp_path: Path) -> None:
-    commands = list(block("Why does a name resolve, or not?"))
+    commands = block(README, "Why does a name resolve, or not?")
     assert len(commands) == 5
     dump = tmp_path / "dump.yaml"
     dump.write_text(shell.run("kubectl get svc,endpointslices,pods,ns -A -o yaml"))
@@ -72,13 +72,19 @@ def test_why_a_name_resolves(shell: Shell, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_from_coredns_and_back(shell: Shell) -> None:
-    check, *commands = block("From CoreDNS, and back")
-    assert "\nfrom CoreDNS 1.15.0: " in said(shell, check)
+def test_from_coredns_and_back(shell: Shell, tmp_path: Path) -> None:
+    fetch, check = block(MIGRATION, "Before")
+    said(shell, fetch, tmp_path)
+    there, back = block(README, "From CoreDNS, and back")[1:]
+    assert block(README, "From CoreDNS, and back")[0] == check
+    assert "\nfrom CoreDNS 1.15.0: " in said(shell, check, tmp_path)
     image = "kubectl -n kube-system get deployment coredns -o jsonpath='{..image}'"
     before = shell.run(image)
-    images = [shell.run(image) for one in commands if said(shell, one)]
-    assert images == ["registry.example/kdns:0.1.0", before]
+    for over in ([there, back], block(MIGRATION, "Over, and back")):
+        assert said(shell, over[0])
+        assert shell.run(image) == "registry.example/kdns:0.1.0"
+        assert [said(shell, one) for one in over[1:]]
+        assert shell.run(image) == before
 
 
 @pytest.mark.slow
