@@ -81,11 +81,6 @@ class Aside:
                 why = f"the process that reads them ended ({type(error).__name__})"
                 return lost(f"the manifests: {why}", ())
 
-    @property
-    def is_running(self) -> bool:
-        """True while there is a process."""
-        return self._begun is not None
-
     async def close(self) -> None:
         """Ends the process."""
         async with self._turn:

@@ -81,7 +81,7 @@ async def test_nobody_asks_so_it_ends(path, process, monkeypatch):
     monkeypatch.setattr(aside, "IDLE_S", 0.01)
     await process.facts([path], 1, asked([WEB], "", ZONES))
     async with asyncio.timeout(5):
-        while process.is_running:
+        while process._begun is not None:
             await asyncio.sleep(0.01)
 
 
