@@ -7,17 +7,22 @@ Browsers that say nothing of the kind must show MARK, which pages of other sites
 
 import asyncio
 import hmac
+import os
+import stat
 from collections.abc import Mapping
 from http import HTTPStatus
 from ipaddress import ip_address
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from kdns.plugins.base import Guard
+from kdns.plugins.status import SHORTEST
 
 MARK = "x-kdns"
 """A header, whatever is in it: for more than the plainest requests to elsewhere a browser asks
 first (CORS), and is refused."""
+
+LONGEST = 4096
+"""Octets of a file with a token."""
 
 _OWN_SITES = frozenset(("same-origin", "none"))
 
@@ -41,14 +46,22 @@ async def refusal(guard: Guard, path: str, fields: Mapping[str, str]) -> int | N
     if not guard.token or path in guard.open:
         return None
     try:
-        token = (await asyncio.to_thread(Path(guard.token).read_bytes)).strip()
+        token = await asyncio.to_thread(_token, guard.token)
     except OSError:
         token = b""
-    if not token:  # or it is just being written: nothing is no token
+    if len(token) < SHORTEST:  # it may just be being written
         return HTTPStatus.SERVICE_UNAVAILABLE
     scheme, _, given = fields.get("authorization", "").partition(" ")
     is_right = hmac.compare_digest(given.strip().encode("latin-1"), token)
     return None if scheme.lower() == "bearer" and is_right else HTTPStatus.UNAUTHORIZED
+
+
+def _token(path: str) -> bytes:
+    """What a file holds; nothing of one that is no token's, such as a pipe that nobody writes."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        found = os.fstat(file.fileno())
+        is_one = stat.S_ISREG(found.st_mode) and found.st_size <= LONGEST
+        return file.read(LONGEST).strip() if is_one else b""
 
 
 def _is_ours(guard: Guard, path: str, fields: Mapping[str, str]) -> bool:

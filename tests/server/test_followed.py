@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,20 @@ async def test_a_file_that_is_just_being_written_opens_nothing(tmp_path: Path) -
         host = f"Host: 127.0.0.1:{site.listener.port}"
         for given in ("Authorization: Bearer", "Authorization: Bearer ", "X: y"):
             assert await site.status("/status", host, given) == 503
+
+
+async def test_a_token_cut_short_a_pipe_and_a_file_of_anything_open_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    async with Site(file) as site, asyncio.timeout(5):
+        file.write_text(TOKEN[:-1])
+        fields = ("Host: x", f"Authorization: Bearer {TOKEN[:-1]}")
+        assert await site.status("/status", *fields) == 503
+        with file.open("wb") as large:
+            large.truncate(1 << 33)
+        assert await site.status("/status", *fields) == 503
+        file.unlink()
+        os.mkfifo(file)
+        assert await site.status("/status", *fields) == 503
 
 
 async def test_a_guarded_reply_may_not_be_framed_kept_or_read_from_elsewhere() -> None:
