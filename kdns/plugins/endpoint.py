@@ -6,6 +6,7 @@ of them, or the lead alone.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Guard:
     `Content-Security-Policy: POLICY`, `nosniff`, no referrer, and may not be framed or kept.
     """
 
+    SHORTEST: ClassVar[int] = 16
+    """Characters of a token."""
     policy: str = "default-src 'none'"
     token: str = ""
     """File with the token that requests must bring (`Authorization: Bearer …`); empty for none."""

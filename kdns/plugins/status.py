@@ -18,11 +18,9 @@ from kdns.cluster.cluster import Cluster
 from kdns.corefile.options import Settings, Shape, Syntax, host_port, text
 from kdns.observe.catalogue import DURATIONS
 from kdns.observe.lists import TopLists
-from kdns.plugins.base import Endpoint, Hits, Observer, Seen, Site
+from kdns.plugins.base import Endpoint, Guard, Hits, Observer, Seen, Site
 
 ADDRESS: Final = ("127.0.0.1", 9154)
-SHORTEST: Final = 16
-"""Characters of a token."""
 DROPPED: Final = -1
 """The code of what was left without a reply."""
 
@@ -141,7 +139,7 @@ class Status(Observer):
             except OSError as error:
                 why = f"status token: cannot read {self.token}: {error.strerror}"
                 raise line.fail(why, "head -c 24 /dev/urandom | base64 > FILE makes one") from error
-            if len(token) < SHORTEST:
+            if len(token) < Guard.SHORTEST:
                 raise line.fail(
                     f"status token: {self.token} holds {len(token)} characters, fewer than 16",
                     "head -c 24 /dev/urandom | base64 > FILE makes a good one",

@@ -15,7 +15,6 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from kdns.plugins.base import Guard
-from kdns.plugins.status import SHORTEST
 
 MARK = "x-kdns"
 """A header, whatever is in it: for more than the plainest requests to elsewhere a browser asks
@@ -49,7 +48,7 @@ async def refusal(guard: Guard, path: str, fields: Mapping[str, str]) -> int | N
         token = await asyncio.to_thread(_token, guard.token)
     except OSError:
         token = b""
-    if len(token) < SHORTEST:  # it may just be being written
+    if len(token) < guard.SHORTEST:  # it may just be being written
         return HTTPStatus.SERVICE_UNAVAILABLE
     scheme, _, given = fields.get("authorization", "").partition(" ")
     is_right = hmac.compare_digest(given.strip().encode("latin-1"), token)
