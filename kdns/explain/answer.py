@@ -21,6 +21,8 @@ from kdns.wire import types
 
 LIBCS: Final[tuple[Libc, ...]] = ("glibc", "musl")
 MOST_CONNECTIONS: Final = 8
+MOST_SKIPPED: Final = 3
+"""Objects that could not be read and are named; of the rest the number."""
 FROM_HERE: Final = "whether the pod connects, too: it was tried from where this kdns runs"
 DNS_SERVICE: Final = "kube-system/kube-dns"
 """What CoreDNS is found by, whoever serves."""
@@ -190,7 +192,11 @@ def _unread(case: Case) -> tuple[str, ...]:
     for kind, why in case.facts.unknown.items():
         if kind != "policies" or _asks_policies(case):
             kinds.setdefault(why, []).append(kind)
+    skipped = case.facts.skipped
     lines = tuple(f"{', '.join(named)}: {why}" for why, named in kinds.items())
+    lines += skipped[:MOST_SKIPPED]
+    if len(skipped) > MOST_SKIPPED:
+        lines += (f"{len(skipped) - MOST_SKIPPED} more objects that could not be read",)
     return lines if not (case.asker and case.connections) else (FROM_HERE, *lines)
 
 

@@ -217,6 +217,15 @@ def test_a_running_server_explains_and_its_exit_code_is_the_same(
         assert "10.96.0.20" in said
 
 
+def test_what_could_not_be_read_is_named(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = "".join(f"---\n{{kind: Service, apiVersion: v1, metadata: {n}}}\n" for n in range(5))
+    cluster.write_text(CLUSTER + bad)
+    assert main(["explain", "web.shop", "--manifests", str(cluster)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert ": document 8: " in said
+    assert "2 more objects that could not be read" in said
+
+
 def test_nobody_at_the_status_port_is_said(
     cluster: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
