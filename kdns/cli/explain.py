@@ -39,8 +39,6 @@ from kdns.wire.shown import plain
 WIDEST: Final = 140
 STATUS: Final = "127.0.0.1:9154"
 PATIENCE_S: Final = 30.0
-GOOD: Final = frozenset(("resolves", "search-wastes"))
-"""Reasons that are none to worry; the exit code says which it was."""
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 RESOLV: Final = Path("/etc/resolv.conf")
 _SELF: Final = "kdns explain "
@@ -50,7 +48,7 @@ ASKED: Final = ". {\n    kubernetes cluster.local in-addr.arpa ip6.arpa {\n%s\n 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 0 when the name resolves, 1 when it does not, 2 for a question that is none."""
+    """Exit code 0 when the name resolves and can be used, 1 when not, 2 for what is no question."""
     options = parser().parse_args(arguments)
     try:
         question = _question(options)
@@ -259,7 +257,7 @@ def _quoted(words: Sequence[str]) -> str:
 
 
 def _code(reason: str) -> int:
-    return 0 if reason in GOOD else 1
+    return 0 if reason in text.GOOD | text.MIXED else 1
 
 
 def _text(found: Explanation) -> str:

@@ -13,6 +13,7 @@ from kdns.cli import explain
 from kdns.cli.main import main
 from tests.running import Running, free_port
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "explain"
 CLUSTER = """
 {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
 ---
@@ -138,6 +139,16 @@ def test_what_cannot_be_asked_is_two_and_says_why(
     said = capsys.readouterr()
     assert why in said.err + said.out
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(("broken", "code"), [("endpoints-late", 0), ("none-ready", 1)])
+def test_what_is_only_worth_knowing_is_no_failure(
+    capsys: pytest.CaptureFixture[str], broken: str, code: int
+) -> None:
+    folder = GOLDEN / broken
+    words = (folder / "ask.txt").read_text().split()
+    assert main(["explain", *words, "--manifests", str(folder / "cluster.yaml"), "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["reasons"][0]["id"] == broken
 
 
 class Elsewhere(BaseHTTPRequestHandler):
