@@ -218,7 +218,7 @@ async def test_followers_do_not_hold_up_the_stop_or_a_reload() -> None:
         reader, writer = await site.open("/events")
         await reader.readuntil(b"\r\n\r\n")
         site.listener.routes = {}
-        assert await reader.read() is not None
+        await reader.read()
         writer.close()
     async with Site() as site:
         reader, writer = await site.open("/events")
