@@ -27,7 +27,7 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*command, str(folder / "made" / "kubeconfig"), *words],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # we may be under nohup
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 - for nohup
     )  # fmt: skip
 
 
