@@ -213,9 +213,7 @@ class Cluster:
 
     def _make_keeper(self) -> Keeper:
         origin, lent = self.origin, self._lent
-        return Keeper(
-            origin.snapshot, origin.owner, self.store.objects, lent.clock, lent.counters
-        )
+        return Keeper(origin.snapshot, origin.owner, self.store.objects, lent.clock, lent.counters)
 
     def _changed(self, change: Change) -> None:
         if not self.store.has_synced:

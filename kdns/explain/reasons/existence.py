@@ -20,13 +20,13 @@ def no_such_namespace(case: Case) -> Reason | None:
     homes = [one for one in near if f"{one}/{wanted.service}" in case.facts.services]
     if homes:
         says += f"; {homes[0]} does, and has service {wanted.service}: "
-        says += f"{spelled(case, homes[0])} works{here(case)}"
+        says += f"{spelled(case, homes[0])} is its name{here(case)}"
     elif near:
         says += f"; the nearest is {near[0]}"
     elsewhere = [one.namespace for one in named(case, wanted.service)]
     if elsewhere and not homes:
         says += f"; service {wanted.service} is in {listed(elsewhere)}: "
-        says += f"{spelled(case, elsewhere[0])} works{here(case)}"
+        says += f"{spelled(case, elsewhere[0])} is its name{here(case)}"
     return Reason(
         "no-such-namespace",
         says,
@@ -49,7 +49,7 @@ def no_such_service(case: Case) -> Reason | None:
     says = f"service {wanted.service} does not exist in namespace {wanted.namespace}"
     if elsewhere:
         verb = "has it" if len(elsewhere) == 1 else "have it"
-        says += f"; {listed(elsewhere)} {verb}: {spelled(case, elsewhere[0])} works{here(case)}"
+        says += f"; {listed(elsewhere)} {verb}: {spelled(case, elsewhere[0])} is its name{here(case)}"
     elif near:
         says += f"; the nearest there is {near[0]}"
     elif wanted.service in case.facts.namespaces and wanted.kind == "service":
@@ -198,8 +198,8 @@ def spelled(case: Case, namespace: str) -> str:
 
 
 def here(case: Case) -> str:
-    """` from here`, where somebody is said to ask."""
-    return f" from pod {case.asker.namespace}/{case.asker.name}" if case.asker else ""
+    """` for pod shop/web`, where somebody is said to ask."""
+    return f" for pod {case.asker.namespace}/{case.asker.name}" if case.asker else ""
 
 
 def _retry(case: Case, namespace: str) -> str:
