@@ -49,7 +49,8 @@ def no_such_service(case: Case) -> Reason | None:
     says = f"service {wanted.service} does not exist in namespace {wanted.namespace}"
     if elsewhere:
         verb = "has it" if len(elsewhere) == 1 else "have it"
-        says += f"; {listed(elsewhere)} {verb}: {spelled(case, elsewhere[0])} is its name{here(case)}"
+        says += f"; {listed(elsewhere)} {verb}: {spelled(case, elsewhere[0])} is its name"
+        says += here(case)
     elif near:
         says += f"; the nearest there is {near[0]}"
     elif wanted.service in case.facts.namespaces and wanted.kind == "service":
