@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from kdns.conformance import room
@@ -212,8 +213,14 @@ async def _in_room(target: Target, argv: Sequence[str]) -> Printed:
 
 
 async def _without_cgo(_target: Target, argv: Sequence[str]) -> Printed:
-    """Go's own resolver, from a file in no module."""
-    return await run(argv, {"CGO_ENABLED": "0", "GO111MODULE": "off", "GOFLAGS": ""})
+    """Go's own resolver, from a file in no module. One at a time: the first one builds for all."""
+    async with _turn(asyncio.get_running_loop()):
+        return await run(argv, {"CGO_ENABLED": "0", "GO111MODULE": "off", "GOFLAGS": ""})
+
+
+@cache
+def _turn(_loop: asyncio.AbstractEventLoop) -> asyncio.Lock:
+    return asyncio.Lock()
 
 
 _MOST = ("a", "srv", "ptr", "cname", "missing")
