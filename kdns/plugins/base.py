@@ -82,10 +82,12 @@ class Seen(Struct, frozen=True, gc=False):
     metadata: "dict[str, str] | None" = None
     type: int = 0
     do: bool = False
+    is_kept: bool = False
+    """The table answered it."""
 
 
 class Hit(Struct, gc=False):
-    """How often packets were answered alike since that was last told."""
+    """How often packets were answered alike since that was last told, by the table or not."""
 
     packet: bytes
     """The one packet that the table answered, its ID zero; empty for what the chain answered."""
@@ -99,6 +101,8 @@ class Hit(Struct, gc=False):
     count: int
     count_v6: int
     """How many of these came over IPv6."""
+    is_kept: bool = True
+    """The table answered them."""
 
 
 class Hits(Struct, gc=False):

@@ -98,7 +98,7 @@ class Slots:
         requests, responses, buckets, places = self.requests, self.responses, _BUCKETS, _PLACES
         sizes, replies, durations = self.sizes.counts, self.replies.counts, self.durations.counts
         strays: list[Seen] = []
-        do = asked_bytes = replied_bytes = 0
+        do = kept = asked_bytes = replied_bytes = 0
         spent = 0.0
         for one in batch:
             reply, plugin = one.reply, one.plugin
@@ -122,6 +122,8 @@ class Slots:
             requests[places[one.type] + (len(one.client.address) == 16)] += 1
             if one.do:
                 do += 1
+            if one.is_kept:
+                kept += 1
             took = one.ended - one.started
             spent += took
             durations[0 if took <= _SHORTEST else bisect_left(DURATIONS, took)] += 1
@@ -130,19 +132,22 @@ class Slots:
         self.durations.sum += spent
         if do:
             self.counters.values[self.do] += do
+        if kept:
+            self.counters.values[self.hits] += kept
         return strays
 
     def count_hits(self, hits: Sequence[Hit], stray: int | None = types.REFUSED) -> list[Hit]:
-        """The same for what the table gave, but for how long it took."""
+        """The same for sums, but for how long it took."""
         requests, buckets = self.requests, _BUCKETS
         strays: list[Hit] = []
-        answered = do = asked_bytes = replied_bytes = 0
+        kept = do = asked_bytes = replied_bytes = 0
         for hit in hits:
             plugin, code, count = hit.plugin, hit.rcode, hit.count
             if not plugin and code == stray:
                 strays.append(hit)
                 continue
-            answered += count
+            if hit.is_kept:
+                kept += count
             size = hit.packet_size
             asked_bytes += size * count
             self.sizes.counts[buckets[size]] += count
@@ -158,7 +163,8 @@ class Slots:
         self.replies.sum += replied_bytes
         if do:
             self.counters.values[self.do] += do
-        self.counters.values[self.hits] += answered
+        if kept:
+            self.counters.values[self.hits] += kept
         return strays
 
 

