@@ -10,9 +10,11 @@ import asyncio
 import base64
 import logging
 import random
+import socket
 import ssl
 import time
 import uuid
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +69,12 @@ class Lab:
         is_open: bool = False,
         bookmark_s: float = BOOKMARK_S,
         has_controllers: bool = True,
+        openings: Sequence[Callable[[], socket.socket]] = (),
     ) -> None:
+        """`openings` make bound sockets to serve on instead of host and port; the first is its."""
         self._host = host
         self._port = port
+        self._openings = openings
         self._tls = tls
         self._directory = Directory(data) if data else None
         self._has_controllers = has_controllers
@@ -119,12 +124,13 @@ class Lab:
         """The admin's."""
         return self.tokens.admin
 
-    def kubeconfig(self, path: Path, *, token: str = "") -> Path:
+    def kubeconfig(self, path: Path, *, token: str = "", server: str = "") -> Path:
         """Writes a kubeconfig, for the admin or for whoever has another token; gives its path."""
         token = token or self.token
-        cluster: dict[str, str] = {"server": self.url + BY_PATH + token}
+        server = server or self.url
+        cluster: dict[str, str] = {"server": server + BY_PATH + token}
         if self._tls:
-            cluster["server"] = self.url
+            cluster["server"] = server
             authority = Path(self._tls.ca).read_bytes()
             cluster["certificate-authority-data"] = base64.b64encode(authority).decode()
         name = "kdns-lab"
@@ -155,16 +161,16 @@ class Lab:
         server = web.Server(self._api.serve, handler_cancellation=True, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(
-            runner,
-            self._host,
-            self._port,
-            ssl_context=self._context(),
-            reuse_address=True,
-        )
-        await site.start()
-        self._port = runner.addresses[0][1]
         self._runner = runner
+        context = self._context()
+        sites: list[web.BaseSite] = [
+            web.SockSite(runner, opening(), ssl_context=context) for opening in self._openings
+        ]
+        for site in sites or [
+            web.TCPSite(runner, self._host, self._port, ssl_context=context, reuse_address=True)
+        ]:
+            await site.start()
+        self._port = runner.addresses[0][1]
 
     def snapshot(self) -> Snapshot:
         """What a backup would hold."""
