@@ -158,8 +158,8 @@ class ServerFact:
     is_kdns: bool = False
     has_synced: bool = True
     stale_s: float = 0.0
-    """How old its data is: the time since it last heard of the API server; 0 where that is fresh
-    or unknown."""
+    """How old its data is, once it has lost the API server or long heard nothing: the time since
+    it last did. 0 where its data is fresh, or of a snapshot, whose age is not known."""
     is_restored: bool = False
     """It serves a snapshot."""
     failure: str = ""

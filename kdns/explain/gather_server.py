@@ -324,15 +324,17 @@ def _owner(store: Store, address: str) -> str:
 
 def _server(plugin: Kubernetes, zones: tuple[str, ...], late: Iterable[str]) -> ServerFact:
     cluster = plugin.cluster
-    age = cluster.freshness.age()
+    freshness = cluster.freshness
+    age = freshness.age()
     is_old = age > QUIET_S
+    is_dated = freshness.is_whole and (is_old or bool(cluster.failure))
     view: View | None = plugin.site.beside.get("cluster")
     if view is not None and view.store is not cluster.store:
         view = None  # that of another kubernetes stanza in the block
     return ServerFact(
         is_kdns=True,
         has_synced=cluster.store.has_synced,
-        stale_s=age if is_old else 0.0,
+        stale_s=age if is_dated else 0.0,
         is_restored=cluster.is_restored,
         failure=cluster.failure,
         is_silent=is_old and not cluster.failure,

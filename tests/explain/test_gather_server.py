@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from kdns.cluster.objects import Pod
 from kdns.explain import gather_server
-from kdns.explain.gather_server import OfServer
+from kdns.explain.gather_server import QUIET_S, OfServer
 from kdns.lab.faults import Fault
 from kdns.lab.resources import CONFIGMAPS, NAMESPACES, SERVICES, SLICES
 from kdns.plugins.kubernetes import Kubernetes
@@ -185,10 +186,22 @@ async def test_with_the_api_server_gone_what_is_served_is_known_at_once(lab, of_
         facts = await of_server.facts(plugins, [WEB], "")
         took = time.monotonic() - began
     assert took < 3
+    assert 0 < facts.server.stale_s < QUIET_S
     assert set(facts.unknown) == {"selectors", "triggers", "pods", "policies"}
     assert facts.slices["shop/web"]
     assert facts.server.failure
     assert facts.server.behind == ()
+
+
+async def test_data_that_no_api_server_gave_has_no_age(lab, of_server):
+    async with serving(f"endpoint {lab.url}") as plugins:
+        await lab.stop_serving()
+        cluster = cluster_of(plugins)
+        await until(lambda: cluster.failure)
+        cluster.freshness.expect(Pod)  # as all kinds are after a start from a snapshot
+        facts = await of_server.facts(plugins, [WEB], "")
+    assert facts.server.failure
+    assert facts.server.stale_s == 0
 
 
 async def test_many_explanations_cost_one_request_a_kind(lab, of_server):
