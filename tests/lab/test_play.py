@@ -2,10 +2,10 @@
 
 import pytest
 
-from kdns.lab import play
 from kdns.lab.addresses import REST_S, Addresses
 from kdns.lab.controllers.bodies import is_ready
 from kdns.lab.errors import Obj
+from kdns.lab.kubelet import play
 from kdns.lab.resources import NODES, PODS
 from tests.lab.driven import Driven
 

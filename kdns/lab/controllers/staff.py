@@ -14,7 +14,7 @@ from kdns.lab.controllers.network import EndpointSlices, LegacyEndpoints, LoadBa
 from kdns.lab.controllers.replicasets import ReplicaSets
 from kdns.lab.controllers.statefulsets import StatefulSets
 from kdns.lab.controllers.work import Controller
-from kdns.lab.play import Play
+from kdns.lab.kubelet.play import Play
 from kdns.lab.storage import Storage
 
 EVERYBODY: tuple[type[Controller], ...] = (
