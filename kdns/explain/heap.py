@@ -82,6 +82,11 @@ class Heap:
         if len(self._skipped) < MOST_SKIPPED:
             self._skipped.append(line)
 
+    @property
+    def is_empty(self) -> bool:
+        """True where no object was put, and no list of a kind that is read."""
+        return not (self._facts or self._kinds)
+
     def facts(self) -> Facts:
         """What all that makes."""
         services = {f"{one.namespace}/{one.name}": one for one in self._of(ServiceFact)}

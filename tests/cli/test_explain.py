@@ -233,6 +233,18 @@ def test_a_running_server_explains_and_its_exit_code_is_the_same(
         assert "10.96.0.20" in said
 
 
+@pytest.mark.parametrize("content", ["kind: Service\n  bad: [", "{}", "\0"])
+def test_files_of_which_nothing_can_be_read_are_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(content)
+    assert main(["explain", "web.shop", "--manifests", str(broken)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"kdns explain: nothing there can be read: {broken}: document 1: ")
+
+
 def test_what_could_not_be_read_is_named(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = "".join(f"---\n{{kind: Service, apiVersion: v1, metadata: {n}}}\n" for n in range(5))
     cluster.write_text(CLUSTER + bad)
