@@ -228,7 +228,7 @@ async def _call(request: web.BaseRequest, aim: Target, user: User) -> Call:
         form = replace(form, rows_of=query["includeObject"])
     media = request.headers.get("Content-Type", "").partition(";")[0].strip()
     body = await _body(request) if request.method != "GET" else b""
-    return Call(verb, aim, form, query, user.name, media, body)
+    return Call(verb, aim, form, query, user.name, media, body, user.is_admin)
 
 
 def _token_and_path(path: str) -> tuple[str, str]:

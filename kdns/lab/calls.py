@@ -48,6 +48,7 @@ class Call:
     user: str = ""
     media: str = "application/json"
     body: bytes = b""
+    is_admin: bool = False
 
     @property
     def resource(self) -> Resource:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from kdns.lab import apply, bodies, errors, patch, schema
 from kdns.lab.calls import Call, selection
 from kdns.lab.errors import Cause, Obj
+from kdns.lab.rights.trust import marked
 from kdns.lab.storage import Deletion, Storage, timestamp
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -49,6 +50,7 @@ class Writer:
             metadata["name"] = self._name(call, metadata.get("generateName", ""))
         aim = call.target
         self._track(call, obj, None)
+        obj = marked(call, obj, None)
         new = self._storage.create(aim.resource, aim.namespace, obj, is_dry=_is_dry(call))
         return Written(201, new, not _is_dry(call), warnings)
 
@@ -115,6 +117,7 @@ class Writer:
         new["metadata"]["managedFields"] = apply.stamped(managed, old, now)
         if old is not None:
             return self._put(call, new, warnings, is_tracked=True)
+        new = marked(call, new, None)
         made = self._storage.create(aim.resource, aim.namespace, new, is_dry=_is_dry(call))
         return Written(201, made, not _is_dry(call), warnings)
 
@@ -135,9 +138,10 @@ class Writer:
     ) -> Written:
         aim = call.target
         part = aim.part if aim.part == "status" else ""
+        old = self._storage.get(aim.resource, aim.namespace, aim.name)
         if not is_tracked:
-            old = self._storage.get(aim.resource, aim.namespace, aim.name)
             self._track(call, obj, old)
+        obj = marked(call, obj, old)
         new = self._storage.update(
             aim.resource, aim.namespace, aim.name, obj, part=part, is_dry=_is_dry(call)
         )

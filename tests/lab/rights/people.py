@@ -1,0 +1,46 @@
+"""A lab with a ServiceAccount that may do everything, and yet is not the admin."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from kdns.lab.lab import Lab
+from kdns.lab.resources import CLUSTERROLEBINDINGS, ROLEBINDINGS, SERVICEACCOUNTS
+from tests.lab.serving import Client
+
+RBAC = "rbac.authorization.k8s.io"
+
+
+def account(lab: Lab, name: str, *, role: str = "", inside: str = "") -> str:
+    """The token of a new ServiceAccount in default, which has a ClusterRole, everywhere or in a
+    namespace."""
+    lab.storage.create(SERVICEACCOUNTS, "default", {"metadata": {"name": name}})
+    if role:
+        subject = {"kind": "ServiceAccount", "name": name, "namespace": "default"}
+        binding = {
+            "metadata": {"name": f"{name}-{role}"},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+            "subjects": [subject],
+        }
+        resource = ROLEBINDINGS if inside else CLUSTERROLEBINDINGS
+        lab.storage.create(resource, inside, binding)
+    return lab.tokens.issue("default", name, seconds=None)
+
+
+@asynccontextmanager
+async def asking(lab: Lab, token: str) -> AsyncIterator[Client]:
+    """Whoever has a token."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(lab.url, headers=headers) as session:
+        yield Client(lab, session)
+
+
+@asynccontextmanager
+async def two(**settings: Any) -> AsyncIterator[tuple[Client, Client]]:
+    """The admin, and somebody who may do as much."""
+    async with Lab(**settings) as lab:
+        token = account(lab, "bot", role="cluster-admin")
+        async with asking(lab, lab.token) as admin, asking(lab, token) as bot:
+            yield admin, bot
