@@ -97,6 +97,10 @@ class Ground(Protocol):
     def target(self, address: str, port: int) -> tuple[str, int]:
         """What to connect to for an address and port of the API's."""
 
+    def block(self, uid: str, targets: frozenset[tuple[str, int, Transport]]) -> bool:
+        """Drops what a pod sends to these addresses and ports, which programs beside the lab have
+        opened, and nothing else any more; False where nothing can be dropped."""
+
     async def enter(self, uid: str, entry: Entry, streams: Streams) -> asyncio.subprocess.Process:
         """Runs a command in the place of a pod, in a session of its own; raises OSError, and
         LookupError for a pod without a place."""
