@@ -1,0 +1,73 @@
+"""A set of addresses becomes a socket filter that drops what comes from them, as a firewall would.
+
+Classic BPF on a listening socket: the kernel runs it on each first packet, before it answers, so
+that whoever is kept away waits and is told nothing. It needs no rights. Octets are read from where
+the network header begins, IPv4 or IPv6.
+"""
+
+import ctypes
+import socket
+from collections.abc import Collection
+from contextlib import suppress
+from ipaddress import ip_address
+from struct import pack
+
+_ATTACH, _DETACH = 26, 27
+"""SO_ATTACH_FILTER, SO_DETACH_FILTER: asm-generic/socket.h."""
+_NETWORK = 0xFFF00000
+"""SKF_NET_OFF: the beginning of the network header."""
+_LOAD_BYTE, _LOAD_WORD, _AND, _JUMP, _EQUAL, _RETURN = 0x30, 0x20, 0x54, 0x05, 0x15, 0x06
+_ALL = 0xFFFFFFFF
+MOST = 4096
+"""Instructions in one filter: BPF_MAXINSNS."""
+
+
+def attach(listener: socket.socket, dropped: Collection[str]) -> None:
+    """Puts the filter for these addresses on a socket instead of the one it has."""
+    if not dropped:
+        with suppress(OSError):  # ENOENT: it has none
+            listener.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
+        return
+    code = program(dropped)
+    held = ctypes.create_string_buffer(code, len(code))
+    listener.setsockopt(
+        socket.SOL_SOCKET, _ATTACH, pack("HP", len(code) // _SIZE, ctypes.addressof(held))
+    )
+
+
+def program(dropped: Collection[str]) -> bytes:
+    """The filter that lets everything pass but what these addresses send."""
+    addresses = sorted((ip_address(one) for one in dropped), key=lambda one: (one.version, one))
+    four = [int(one) for one in addresses if one.version == 4]
+    six = [int(one) for one in addresses if one.version == 6]
+    # Jumps on a comparison reach 255 steps only: what does not match falls through to the next.
+    code = [
+        _step(_LOAD_BYTE, _NETWORK),
+        _step(_AND, 0xF0),
+        _step(_EQUAL, 0x40, 0, 1),
+        _step(_JUMP, 3),
+        _step(_EQUAL, 0x60, 0, 1),
+        _step(_JUMP, 3 + 2 * len(four)),
+        _PASS,
+        _step(_LOAD_WORD, _NETWORK + 12),  # RFC 791 §3.1: the source
+    ]
+    for one in four:
+        code += [_step(_EQUAL, one, 0, 1), _DROP]
+    code.append(_PASS)
+    for one in six:
+        for at in range(4):
+            code.append(_step(_LOAD_WORD, _NETWORK + 8 + 4 * at))  # RFC 8200 §3: the source
+            code.append(_step(_EQUAL, one >> 32 * (3 - at) & _ALL, 0, 7 - 2 * at))
+        code.append(_DROP)
+    code.append(_PASS)
+    if len(code) > MOST:
+        raise OSError(f"{len(dropped)} addresses are too many for one socket filter")
+    return b"".join(code)
+
+
+def _step(code: int, value: int, true: int = 0, false: int = 0) -> bytes:
+    return pack("HBBI", code, true, false, value)
+
+
+_PASS, _DROP = _step(_RETURN, _ALL), _step(_RETURN, 0)
+_SIZE = len(_PASS)
