@@ -25,6 +25,7 @@ from kdns.cli.terminal import columns, is_colored
 from kdns.client.search import parse_resolv
 from kdns.client.targets import parse_address
 from kdns.cluster.api.connection import Access
+from kdns.cluster.api.failures import SourceError
 from kdns.corefile.tree import ConfigError
 from kdns.explain import scenes, shapes, text
 from kdns.explain.answer import Question, QuestionError, Scene, explain
@@ -98,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _question(options: argparse.Namespace) -> Question:
     if options.kubeconfig:
-        _read(options.kubeconfig)  # now, not when a server in this process has waited for it
+        _check(options)
     resolv = _read(options.resolv_conf) if options.resolv_conf else ""
     if not options.name.strip():
         raise QuestionError("give a name, such as web.shop")
@@ -111,6 +112,16 @@ def _question(options: argparse.Namespace) -> Question:
     )
     _ = question.types  # raises where it is none
     return question
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Reads the kubeconfig now, not when a server in this process has waited for it."""
+    from kdns.cluster.api.kubeconfig import check  # noqa: PLC0415 - 20 MB and 0.3 s
+
+    try:
+        check(options.kubeconfig, options.context)
+    except SourceError as error:
+        raise QuestionError(str(error)) from error
 
 
 def _read(path: str) -> str:

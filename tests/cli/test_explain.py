@@ -49,6 +49,14 @@ COREFILE = """.:{port} {{
 }}
 """
 
+KUBECONFIG = b"""
+kind: Config
+current-context: ours
+contexts: [{name: ours, context: {cluster: gone, user: me}}]
+clusters: []
+users: [{name: me, user: {}}]
+"""
+
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -139,6 +147,32 @@ def test_what_cannot_be_asked_is_two_and_says_why(
     said = capsys.readouterr()
     assert why in said.err + said.out
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "why"),
+    [
+        (b"\xff\xfe\1", [], "config cannot be read: 'utf-8' codec"),
+        (b"hello", [], "config cannot be read: "),
+        (b"a: [", [], "config cannot be read: while parsing"),
+        (b"", [], "is empty"),
+        (b"{clusters: []}", [], "Expected key current-context"),
+        (KUBECONFIG, [], "Expected object with name gone in"),
+        (KUBECONFIG, ["--context", "other"], "Expected object with name other in"),
+    ],
+    ids=["octets", "word", "yaml", "empty", "clusters", "cluster", "context"],
+)
+def test_a_kubeconfig_that_names_no_cluster_is_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, more: list[str], why: str
+) -> None:
+    config = tmp_path / "config"
+    config.write_bytes(content)
+    assert main(["explain", "web.shop", "--kubeconfig", str(config), *more]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"kdns explain: kubeconfig {config}")
+    assert why in said.err
+    assert said.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(("broken", "code"), [("endpoints-late", 0), ("none-ready", 1)])

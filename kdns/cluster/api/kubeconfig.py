@@ -9,6 +9,8 @@ It would write the keys that stand in the file to a disk, and needs one: here th
 import os
 import time
 from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +25,13 @@ from kdns.cluster.api.credentials import EARLY_S, Secrets
 from kdns.cluster.api.failures import SourceError
 
 
+def check(name: str, context: str) -> None:
+    """Raises SourceError where the file, or its context, can name no cluster. Runs no plugin."""
+    with _told(name):
+        os.stat(name)  # the package takes a file that is not there for an empty one
+        _loader(name, context)
+
+
 class Kubeconfig:
     """A file and one of its contexts."""
 
@@ -35,20 +44,12 @@ class Kubeconfig:
 
     def read(self, refused: bool) -> Secrets:
         """Reads the file and all that it names, and runs its plugin if that is due."""
-        try:
+        with _told(self._name):
             found = os.stat(self._name)
             seen = (found.st_ino, found.st_size, found.st_mtime_ns)
             if self._last is not None and seen == self._seen and not refused and self._lasts():
                 return self._last
             secrets, has_plugin = self._load()
-        except OSError as error:
-            raise SourceError(f"kubeconfig {self._name}: {_said(error)}") from None
-        except ConfigException as error:
-            raise SourceError(f"kubeconfig {self._name}: {_line(str(error))}") from None
-        except Exception as error:  # the package meets a wrong file with any exception there is
-            raise SourceError(
-                f"kubeconfig {self._name} cannot be read: {_line(str(error))}"
-            ) from None
         self._seen, self._last = seen, secrets if has_plugin else None
         return secrets
 
@@ -59,11 +60,7 @@ class Kubeconfig:
         return not self._last.expires or time.time() < self._last.expires - EARLY_S
 
     def _load(self) -> tuple[Secrets, bool]:
-        loader = _Loader(
-            config_dict=KubeConfigMerger(self._name).config,
-            active_context=self._context or None,
-            config_base_path=None,
-        )
+        loader = _loader(self._name, self._context)
         found = Configuration()
         loader.load_and_set(found)
         pair = tls.read(
@@ -136,9 +133,28 @@ class _Loader(KubeConfigLoader):
 _PARTS = {"certificate-authority": "ca", "client-certificate": "cert", "client-key": "key"}
 
 
-def _said(error: OSError) -> str:
-    name = f"{error.filename}: " if error.filename else ""
-    return f"{name}{error.strerror or error}"
+def _loader(name: str, context: str) -> _Loader:
+    config = KubeConfigMerger(name).config
+    return _Loader(config_dict=config, active_context=context or None, config_base_path=None)
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Whatever is wrong with the file is a SourceError."""
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(f"kubeconfig {name}: {_said(error, name)}") from None
+    except ConfigException as error:
+        raise SourceError(f"kubeconfig {name}: {_line(str(error))}") from None
+    except Exception as error:  # the package meets a wrong file with any exception there is
+        raise SourceError(f"kubeconfig {name} cannot be read: {_line(str(error))}") from None
+
+
+def _said(error: OSError, name: str) -> str:
+    """What is wrong, with the file that is not this one."""
+    other = f"{error.filename}: " if error.filename and error.filename != name else ""
+    return f"{other}{error.strerror or error}"
 
 
 def _line(text: str) -> str:
