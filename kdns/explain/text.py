@@ -27,7 +27,9 @@ LONGEST: Final = 400
 """Characters of one piece of text."""
 GOOD: Final = frozenset({"resolves", "nothing-wrong"})
 """Reasons of names that can be used,"""
-MIXED: Final = frozenset({"search-wastes", "publishes-not-ready", "endpoints-late"})
+MIXED: Final = frozenset(
+    {"search-wastes", "publishes-not-ready", "endpoints-late", "headless-port"}
+)
 """and those beside which they can, too."""
 
 _RED, _GREEN, _YELLOW, _BOLD, _DIM, _OFF = (f"\033[{code}m" for code in (31, 32, 33, 1, 2, 0))

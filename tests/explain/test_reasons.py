@@ -648,3 +648,19 @@ def test_of_a_nameserver_that_was_not_asked_no_silence_is_claimed() -> None:
     assert found.id == "wrong-nameserver"
     assert "asks 192.0.2.1, and what that answers cannot be seen from here" in found.says
     assert "no-answer" not in ids(case(walk))
+
+
+@pytest.mark.parametrize(
+    ("target", "is_moved"),
+    [("8080", True), ("http", True), ("80", False), ("", False), ("rpc", False)],
+)
+def test_a_headless_service_leads_no_port_to_another(target: str, is_moved: bool) -> None:
+    service = replace(WEB, addresses=("None",), ports=(replace(HTTP, target=target),))
+    facts = replace(FACTS, services={**FACTS.services, "shop/web": service})
+    found = case(answered(address="10.244.1.5"), facts)
+    assert ("headless-port" in ids(found)) == is_moved
+    refused = Connection("10.244.1.5", 80, "TCP", "refused", False)
+    said = " ".join(one.says for one in diagnose(replace(found, connections=(refused,))))
+    assert ("headless, and its pods have that port as 8080" in said) == is_moved
+    reached = replace(found, connections=(replace(refused, is_open=True),))
+    assert "headless-port" not in ids(reached)

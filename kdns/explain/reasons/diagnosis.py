@@ -95,6 +95,7 @@ REACHED: Final[tuple[Judge, ...]] = (
     reach.connection_forbidden,
     reach.connection_failed,
     ports.target_port_undeclared,
+    ports.headless_port,
 )
 """Why a connection to it fails."""
 ODD: Final[tuple[Judge, ...]] = (

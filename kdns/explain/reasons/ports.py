@@ -105,6 +105,43 @@ def target_port_undeclared(case: Case) -> Reason | None:
     return None
 
 
+def headless_port(case: Case) -> Reason | None:
+    """A headless service has a port that its pods have under another number."""
+    found, service = moved(case), case.service
+    is_reached = any(one.is_open for one in case.connections)
+    if found is None or service is None or is_reached or not case.is_answered:
+        return None
+    port, number = found
+    key = case.subject.key
+    return Reason(
+        "headless-port",
+        f"service {key} is headless, so connections go to its pods themselves, where port "
+        f"{shown(port)} is port {number}",
+        (
+            "what leads a port to another one is the proxy of a ClusterIP; connect to port "
+            f"{number}, or make the service one with a ClusterIP",
+            f"pods: {listed((pod.name for pod in case.selected), 8)}",
+        ),
+        (kubectl(service.namespace, "get", "service", service.name, "-o", "yaml"),),
+    )
+
+
+def moved(case: Case) -> tuple[PortFact, int] | None:
+    """The port of a headless service that is another one in its pods, and which."""
+    service = case.service
+    if service is None or "None" not in service.addresses or not case.selected:
+        return None
+    if case.type == "SRV":
+        return None  # which tells the pods' port
+    there = [one for pod in case.selected for one in ports_of(pod)]
+    for port in service.ports:
+        named = [one.number for one in there if one.name and one.name == port.target]
+        number = named[0] if named else _number(port)
+        if number not in (0, port.number):
+            return port, number
+    return None
+
+
 def shown(port: PortFact) -> str:
     """`http 80/TCP`."""
     return f"{port.name} {port.number}/{port.protocol}".strip()

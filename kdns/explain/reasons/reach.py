@@ -4,7 +4,7 @@ from kdns.explain.facts import PodFact, PortFact
 from kdns.explain.reasons.case import Case
 from kdns.explain.reasons.dnsserver import ENFORCED
 from kdns.explain.reasons.netpolicy import Judgement, Peer, Port, judge
-from kdns.explain.reasons.ports import ports_of, shown
+from kdns.explain.reasons.ports import moved, ports_of, shown
 from kdns.explain.reasons.words import command, kubectl, listed, pairs
 from kdns.explain.said import Reason
 
@@ -55,6 +55,8 @@ def connection_failed(case: Case) -> Reason | None:
         why = ": nothing listens there"
         if is_virtual:
             why = ": kube-proxy has no endpoint for it, or nothing listens in the pods"
+        if (led := moved(case)) and led[0].number == one.port:
+            why = f": the service is headless, and its pods have that port as {led[1]}"
     return Reason(
         "connection-failed",
         f"{case.name} resolves, but the connection to {place} failed: {one.outcome}{why}",
