@@ -1,0 +1,211 @@
+"""Insides of played pods: each gets its environment when it starts, and files once one enters.
+
+What was there when the pod started stays: services that come later are found by DNS only. Files
+are written for those pods only in which a command runs, and none for a pod of which somebody else
+than the admin is the author: nothing runs there (rights/trust.py).
+"""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from kdns.lab.errors import ApiError, Obj
+from kdns.lab.ground.base import Entry, Ground
+from kdns.lab.history import Item
+from kdns.lab.inside import environ, files
+from kdns.lab.inside.environ import Around, container_of
+from kdns.lab.inside.links import MASTER, has_address, links
+from kdns.lab.resources import CONFIGMAPS, NODES, SECRETS, SERVICEACCOUNTS, SERVICES
+from kdns.lab.rights.trust import author, is_trusted
+from kdns.lab.storage import Storage
+from kdns.lab.tokens import Tokens
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+TOKEN_S = 365 * 24 * 3600
+"""How long a pod's token is good: as with a real server, which lengthens those of pods."""
+_REMEMBERED = 256
+"""Namespaces whose variables are kept."""
+
+
+@dataclass(slots=True)
+class _Inside:
+    """Of one pod."""
+
+    pod: Obj
+    """As it was when it started."""
+    links: dict[str, str]
+    environs: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By container, once all that it names was there."""
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Linked:
+    """The variables of services, and the services that they were made of."""
+
+    master: Obj | None
+    items: list[Item]
+    variables: dict[str, str]
+
+
+class Furnished:
+    """The Insides of a lab; `folder` is its own, `authority` the PEM of the API's CA, `tools` the
+    folder of the commands that kdns brings along."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        ground: Ground,
+        tokens: Tokens,
+        *,
+        folder: Path,
+        authority: bytes = b"",
+        tools: str = "",
+    ) -> None:
+        self._storage = storage
+        self._ground = ground
+        self._tokens = tokens
+        self._folder = folder
+        self._authority = authority
+        self._tools = tools
+        self._numbers = count(1)
+        self._found: dict[str, _Inside] = {}
+        self._linked: dict[tuple[str, bool], _Linked] = {}
+
+    def prepare(self, pod: Obj) -> None:
+        """Makes them for a pod that starts, or whose container starts again."""
+        uid = pod["metadata"]["uid"]
+        made = _Inside(pod, self._links(pod))
+        if before := self._found.get(uid):
+            made.folder = before.folder
+        self._found[uid] = made
+        if not is_trusted(pod):
+            return
+        for container in (pod.get("spec") or {}).get("containers") or ():
+            try:
+                made.environs[container["name"]] = self._own(made, container)
+            except LookupError:
+                continue  # `entry` says so, after another look
+
+    def drop(self, uid: str) -> None:
+        """Forgets them, and removes the files."""
+        gone = self._found.pop(uid, None)
+        if gone and gone.folder:
+            shutil.rmtree(gone.folder, ignore_errors=True)
+
+    def entry(self, pod: Obj, container: str, command: tuple[str, ...]) -> Entry:
+        """What runs a command in a container; raises LookupError with what is in the way."""
+        name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        if not is_trusted(pod):
+            raise LookupError(f"nothing runs in pod {name}, because {author(pod)} wrote its spec")
+        inside = self._found.get(pod["metadata"]["uid"])
+        if inside is None:
+            raise LookupError(f"pod {name} has not started")
+        asked = container_of(inside.pod, container)
+        own = inside.environs.get(asked["name"])
+        if own is None:
+            own = inside.environs[asked["name"]] = self._own(inside, asked)
+        shown = files.identity(inside.pod).shown
+        runtime = {"PATH": self._path(), "HOSTNAME": shown, "HOME": "/root"}
+        return Entry(command, runtime | own, shown, self._files(inside))
+
+    # The environment
+
+    def _links(self, pod: Obj) -> dict[str, str]:
+        """The variables of services; made once for all pods that start among the same ones."""
+        namespace = pod["metadata"]["namespace"]
+        has_links = (pod.get("spec") or {}).get("enableServiceLinks", True)
+        items = self._storage.items(SERVICES, namespace) if has_links else []
+        master = self._storage.find(SERVICES, "default", MASTER)
+        known = self._linked.get((namespace, has_links))
+        if known and known.master is master and known.items == items:
+            return known.variables
+        named = {MASTER: master} if master else {}
+        named |= {
+            item.object["metadata"]["name"]: item.object
+            for item in items
+            if has_address(item.object)
+        }
+        if len(self._linked) >= _REMEMBERED:
+            self._linked.clear()
+        made = _Linked(master, items, links(named.values(), self._ground.target))
+        self._linked[namespace, has_links] = made
+        return made.variables
+
+    def _own(self, inside: _Inside, container: Obj) -> dict[str, str]:
+        spec, namespace = inside.pod.get("spec") or {}, inside.pod["metadata"]["namespace"]
+        kinds = {"ConfigMap": CONFIGMAPS, "Secret": SECRETS}
+
+        def find(kind: str, name: str) -> Obj | None:
+            held = self._storage.find(kinds[kind], namespace, name)
+            if held and not is_trusted(held):
+                # What others write bends commands: BASH_ENV, LD_PRELOAD.
+                said = f'{kind.lower()} "{name}" goes into no environment'
+                raise LookupError(f"{said}, because {author(held)} wrote it")
+            return held
+
+        node = self._storage.find(NODES, "", spec.get("nodeName") or "")
+        return environ.own(inside.pod, container, inside.links, Around(find, node or {}))
+
+    def _path(self) -> str:
+        if not self._tools:
+            return PATH
+        return f"{PATH}:{self._tools}" if self._ground.has_spaces else f"{self._tools}:{PATH}"
+
+    # Files
+
+    def _files(self, inside: _Inside) -> dict[str, Path]:
+        """Where they are; written when they are first asked for."""
+        if inside.folder is None:
+            inside.folder = self._written(inside.pod)
+        found = {
+            "/etc/resolv.conf": inside.folder / "resolv.conf",
+            "/etc/hosts": inside.folder / "hosts",
+            "/etc/hostname": inside.folder / "hostname",
+            "/tmp": inside.folder / "tmp",  # noqa: S108  # the pod's own
+        }
+        account = inside.folder / "account"
+        if account.exists() or self._introduce(inside.pod, account):
+            found[ACCOUNT] = account
+        return found
+
+    def _written(self, pod: Obj) -> Path:
+        folder = self._folder / str(next(self._numbers))
+        folder.mkdir(mode=0o700)
+        (folder / "tmp").mkdir(mode=0o700)
+        _write(folder / "resolv.conf", files.resolv_conf(pod, self._ground.ranges.dns).encode())
+        _write(folder / "hosts", files.hosts(pod).encode())
+        _write(folder / "hostname", f"{files.identity(pod).shown}\n".encode())
+        return folder
+
+    def _introduce(self, pod: Obj, account: Path) -> bool:
+        """Writes the folder of the pod's ServiceAccount; False when it gets none."""
+        spec, namespace = pod.get("spec") or {}, pod["metadata"]["namespace"]
+        name = spec.get("serviceAccountName") or "default"
+        held = self._storage.find(SERVICEACCOUNTS, namespace, name)
+        wished = spec.get("automountServiceAccountToken")
+        if held is None or not (
+            held.get("automountServiceAccountToken", True) if wished is None else wished
+        ):
+            return False
+        try:
+            token = self._tokens.issue(namespace, name, seconds=TOKEN_S)
+        except ApiError:
+            return False
+        account.mkdir(mode=0o700)
+        _write(account / "token", token.encode())
+        _write(account / "ca.crt", self._authority)
+        _write(account / "namespace", namespace.encode())
+        return True
+
+
+def _write(path: Path, octets: bytes) -> None:
+    with open(path, "wb", opener=_private) as file:
+        file.write(octets)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
