@@ -1,0 +1,182 @@
+"""Runs the lab in namespaces of its own, with one process left outside that hands sockets in.
+
+The outer process's child makes the namespaces; its child is process 1 of the new PID namespace and
+reaps orphans; the lab is the child of that. Each dies with its parent, all others with process 1.
+Called before there are threads or loops: a fork and a user namespace want one thread.
+"""
+
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from kdns.lab.ground import inner, kernel
+from kdns.lab.ground.outside import Outside, serve
+
+_KINDS = (
+    kernel.NEWUSER | kernel.NEWNET | kernel.NEWNS | kernel.NEWPID | kernel.NEWUTS | kernel.NEWIPC
+)
+_TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_WATCHED = {*_TOLD, signal.SIGCHLD}
+_REASONS = (
+    ("kernel/apparmor_restrict_unprivileged_userns", "1"),
+    ("kernel/unprivileged_userns_clone", "0"),
+    ("user/max_user_namespaces", "0"),
+)
+
+
+def can_enter() -> str:
+    """Why there can be no namespaces here, in a sentence; "" where there can. It is tried."""
+    if sys.platform != "linux":
+        return "network namespaces are Linux's"
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os._exit(_try(writer))
+    os.close(writer)
+    with open(reader, "rb") as said:
+        reason = said.read().decode()
+    status = os.waitpid(child, 0)[1]
+    return reason or (status and "the kernel ended the attempt to make namespaces") or ""
+
+
+def inside(run: Callable[[Outside], int]) -> int:
+    """Runs the lab inside; gives its exit code. Returns outside only, when all has ended."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    before: set[int] = set(signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED))
+    me = os.pidfd_open(os.getpid())
+    child = os.fork()
+    if not child:
+        ours.close()
+        _leave(lambda: _between(run, theirs, me, before))
+    theirs.close()
+    os.close(me)
+    threading.Thread(target=serve, args=(ours,), daemon=True).start()
+    try:
+        return _watch_over(child)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _between(
+    run: Callable[[Outside], int], link: socket.socket, parent: int, mask: set[int]
+) -> int:
+    """Of the child that makes the namespaces, and waits."""
+    _unshare()
+    kernel.die_with(parent)
+    me = os.pidfd_open(os.getpid())
+    child = os.fork()
+    if not child:
+        _leave(lambda: _first(run, link, me, mask))
+    link.close()
+    return _watch_over(child)
+
+
+def _first(run: Callable[[Outside], int], link: socket.socket, parent: int, mask: set[int]) -> int:
+    """Of process 1."""
+    kernel.die_with(parent)
+    inner.prepare()
+    me = os.pidfd_open(os.getpid())
+    child = os.fork()
+    if not child:
+        _leave(lambda: _lab(run, link, me, mask))
+    link.close()
+    return _watch_over(child)
+
+
+def _lab(run: Callable[[Outside], int], link: socket.socket, parent: int, mask: set[int]) -> int:
+    kernel.die_with(parent)
+    os.close(parent)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # each pod takes one descriptor or more
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return run(Outside(link))
+
+
+def _unshare() -> None:
+    """Puts us in new namespaces, as root of the user namespace; the PID one is for children."""
+    user, group = os.geteuid(), os.getegid()
+    kernel.unshare(_KINDS)
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"0 {user} 1"),
+        ("gid_map", f"0 {group} 1"),
+    ):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+
+
+def _watch_over(child: int) -> int:
+    """Tells a child what we are told, and buries all that end, until it has: gives its exit code.
+
+    Signals are waited for, not handled, so that none can come between a look and a wait. What a
+    terminal sends, the kernel sends to the child too.
+    """
+    while True:
+        for pid, status in iter(_dead, (0, 0)):
+            if pid == child:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else 128 - code
+        told = signal.sigwaitinfo(_WATCHED)
+        if told.si_signo in _TOLD and told.si_code <= 0:  # SI_USER; SI_KERNEL is 128
+            with suppress(ProcessLookupError):
+                os.kill(child, told.si_signo)
+
+
+def _dead() -> tuple[int, int]:
+    try:
+        return os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return 0, 0
+
+
+def _leave(act: Callable[[], int]) -> NoReturn:
+    """Ends a forked process as its own program would: nothing of the parent's goes on in it."""
+    code = 3
+    try:
+        code = act()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except OSError as error:
+        sys.stderr.write(f"lab: {_reason(error)}\n")
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _try(writer: int) -> int:
+    """Goes all the way, in a child of its own."""
+    try:
+        _unshare()
+        child = os.fork()
+        if not child:
+            inner.prepare()
+            inner.rehearse()
+            os._exit(0)
+        return 1 if os.waitpid(child, 0)[1] else 0
+    except OSError as error:
+        os.write(writer, _reason(error).encode())
+        return 1
+
+
+def _reason(error: OSError) -> str:
+    for name, value in _REASONS:
+        with suppress(OSError), open(f"/proc/sys/{name}", encoding="ascii") as file:
+            if file.read().strip() == value:
+                said = name.replace("user/", "user.").removeprefix("kernel/")
+                return (
+                    f"this kernel lets ordinary users make no user namespaces ({said} is {value})"
+                )
+    return f"this kernel does not give us namespaces ({error.filename}: {error.strerror})"

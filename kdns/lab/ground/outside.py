@@ -1,0 +1,66 @@
+"""Sockets of the host for a lab in namespaces: asked for inside, opened outside, handed in.
+
+One packet asks (host, port, transport as JSON), one answers with the socket or with the errno. The
+outer side opens nothing but loopback addresses, whatever is asked.
+"""
+
+import json
+import os
+import socket
+
+from kdns.lab.ground.base import Transport
+
+_ALLOWED = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
+_KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
+_BACKLOG = 128
+_MOST = 512
+
+
+class Outside:
+    """The inner side."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+
+    def listen(self, host: str, port: int, transport: Transport) -> socket.socket:
+        """A socket on an address of the host, not blocking, TCP listening; raises its OSError."""
+        self._link.send(json.dumps([host, port, transport]).encode())
+        answer, descriptors, _, _ = socket.recv_fds(self._link, _MOST, 1)
+        where = f"{host}:{port}"
+        if not answer:
+            raise ConnectionResetError(f"{where}: the lab's outer process has ended")
+        number = json.loads(answer)
+        if number:
+            raise OSError(number, os.strerror(number), where)
+        made = socket.socket(fileno=descriptors[0])
+        made.set_inheritable(False)
+        made.setblocking(False)
+        return made
+
+
+def serve(link: socket.socket) -> None:
+    """The outer side: answers until the inner one has ended."""
+    with link:
+        while asked := link.recv(_MOST):
+            host, port, transport = json.loads(asked)
+            try:
+                with _open(host, port, transport) as made:
+                    socket.send_fds(link, [b"0"], [made.fileno()])
+            except OSError as error:
+                link.send(json.dumps(error.errno).encode())
+
+
+def _open(host: str, port: int, transport: Transport) -> socket.socket:
+    if host not in _ALLOWED:
+        raise PermissionError(1, "not a loopback address")
+    made = socket.socket(_ALLOWED[host], _KINDS[transport])
+    try:
+        if transport == "TCP":
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        if transport == "TCP":
+            made.listen(_BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made

@@ -1,0 +1,297 @@
+"""The ground with real addresses: each pod has a network namespace, joined by a veth pair.
+
+The lab's own namespace routes between them and has all addresses of services and nodes (`inner`).
+Sockets of pods are made by the lab in the pod's namespace, where its thread stands for that long.
+"""
+
+import asyncio
+import itertools
+import marshal
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from weakref import WeakSet
+
+from kdns.lab.ground import kernel, netlink
+from kdns.lab.ground.base import (
+    OF_CLUSTER,
+    Entry,
+    Listener,
+    Listeners,
+    Stand,
+    Streams,
+    Transport,
+)
+from kdns.lab.ground.netlink import Netlink
+from kdns.lab.ranges import USUAL, Ranges
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+_HERE = "/proc/thread-self/ns/net"
+_FIRST_LINK = 100
+_IN_POD = 2
+_EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
+_WILDCARD = {4: "0.0.0.0", 6: "::"}  # noqa: S104 (of a pod, in its own namespace)
+_BACKLOG = 128
+_SWEEPS = 20
+_BIND_WITHOUT_PORT = 24  # IP_BIND_ADDRESS_NO_PORT
+
+
+@dataclass(eq=False, slots=True)
+class _Space:
+    """Where a pod stands."""
+
+    stand: Stand
+    descriptor: int
+    """Of its network namespace; -1 for one on the host network."""
+    link: int = 0
+    """Of the lab's end of its veth pair."""
+    entered: set[int] | None = None
+    """The leaders of sessions begun there, or None when nobody came in."""
+    outgoing: WeakSet[socket.socket] = field(default_factory=WeakSet)
+
+
+class Spaces:
+    """A Ground of namespaces; made inside of `inner`."""
+
+    def __init__(self, ranges: Ranges = USUAL) -> None:
+        self.ranges = ranges
+        self.offset = 0
+        self.has_spaces = True
+        self.listeners = Listeners()
+        self._net = Netlink()
+        self._home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+        self._spaces: dict[str, _Space] = {}
+        self._by_address: dict[str, _Space] = {}
+        self._links = itertools.count(_FIRST_LINK)
+        self._own = (ranges.services, ranges.services6, ranges.nodes, ranges.outside)
+
+    def close(self) -> None:
+        """Takes all down."""
+        for uid in list(self._spaces):
+            self.take_down(uid)
+        self._net.close()
+        os.close(self._home)
+
+    # Places
+
+    def put_up(self, stand: Stand) -> None:
+        """Makes a pod's namespace, and the way there and back."""
+        self.take_down(stand.uid)
+        if stand.is_on_host:
+            self._spaces[stand.uid] = _Space(stand, -1)
+            return
+        space = self._put_up(stand)
+        self._spaces[stand.uid] = space
+        for address in stand.addresses:
+            self._by_address[address] = space
+
+    def _put_up(self, stand: Stand) -> _Space:
+        inner, descriptor = self._new_namespace()
+        link = next(self._links)
+        try:
+            with inner:
+                networks = [ip_network(one) for one in stand.addresses]
+                pair = netlink.veth(
+                    link_name(link), link, peer="eth0", peer_index=_IN_POD, space=descriptor
+                )
+                self._net.run(pair, *(netlink.route(one, link) for one in networks))
+                inner.run(
+                    netlink.link_up(netlink.LO),
+                    netlink.link_up(_IN_POD),
+                    *(netlink.address(str(one), _IN_POD) for one in networks),
+                    *(netlink.route(_EVERYTHING[one.version], _IN_POD) for one in networks),
+                )
+        except OSError:
+            with suppress(OSError):
+                self._net.run(netlink.delete_link(link))
+            os.close(descriptor)
+            raise
+        return _Space(stand, descriptor, link)
+
+    def _new_namespace(self) -> tuple[Netlink, int]:
+        kernel.unshare(kernel.NEWNET)
+        try:
+            return Netlink(), os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            kernel.setns(self._home, kernel.NEWNET)
+
+    def take_down(self, uid: str) -> None:
+        """Ends what runs in a pod's namespace, closes what listens there, and removes it."""
+        space = self._spaces.pop(uid, None)
+        if space is None:
+            return
+        for listener in [one for one in self.listeners.open if one.at == uid]:
+            self.listeners.close(listener)
+        _kill(space)
+        if space.descriptor < 0:
+            return
+        for one in space.outgoing:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for address in space.stand.addresses:
+            if self._by_address.get(address) is space:
+                del self._by_address[address]
+        with suppress(OSError):
+            networks = map(ip_network, space.stand.addresses)
+            self._net.run(*(netlink.delete_route(one, space.link) for one in networks))
+        # The kernel removes the pair with the namespace, in a moment of its own (45 ms for two
+        # hundred); to ask for it would hold the lab up for 30 ms each.
+        os.close(space.descriptor)
+
+    def stand_of(self, address: str) -> Stand | None:
+        """The pod that has an address of its own."""
+        space = self._by_address.get(address)
+        return space.stand if space else None
+
+    def link_of(self, uid: str) -> str:
+        """The lab's link to a pod, by which rules know what comes from it; "" without one."""
+        space = self._spaces.get(uid)
+        return link_name(space.link) if space and space.link else ""
+
+    # Sockets
+
+    def listen(
+        self, address: str, port: int, transport: Transport, *, at: str = OF_CLUSTER
+    ) -> Listener:
+        """In a pod on all of its addresses of that family, localhost too."""
+        space = self._spaces.get(at)
+        version = ip_address(address).version
+        is_in_pod = space is not None and space.descriptor >= 0
+        made = self._socket(space, version, transport)
+        try:
+            if transport == "TCP":
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((_WILDCARD[version] if is_in_pod else address, port))
+            port = made.getsockname()[1]
+            listener = self.listeners.add(Listener(made, address, port, transport, at))
+        except OSError:
+            made.close()
+            raise
+        if transport == "TCP":
+            self._begin(listener)
+        return listener
+
+    def _begin(self, listener: Listener) -> None:
+        """Listens only once all have been told: filters come before the first connection."""
+        try:
+            listener.socket.listen(_BACKLOG)
+        except OSError:
+            self.listeners.close(listener)
+            raise
+
+    def outgoing(self, address: str, transport: Transport, *, source: str = "") -> socket.socket:
+        """A socket of the pod whose address `source` is, or one of the lab's own that bears it."""
+        version = ip_address(address).version
+        space = self._by_address.get(source)
+        made = self._socket(space, version, transport)
+        is_ours = space is None and source and any(ip_address(source) in own for own in self._own)
+        if is_ours and ip_address(source).version == version:
+            made.setsockopt(socket.IPPROTO_IP, _BIND_WITHOUT_PORT, 1)
+            made.bind((source, 0))
+        if space:
+            space.outgoing.add(made)
+        return made
+
+    def target(self, address: str, port: int) -> tuple[str, int]:
+        """As the API has it."""
+        return address, port
+
+    def _socket(self, space: _Space | None, version: int, transport: Transport) -> socket.socket:
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        kind = socket.SOCK_STREAM if transport == "TCP" else socket.SOCK_DGRAM
+        with self._standing_in(space):
+            made = socket.socket(family, kind)
+        made.setblocking(False)
+        if version == 6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        return made
+
+    @contextmanager
+    def _standing_in(self, space: _Space | None) -> Iterator[None]:
+        if space is None or space.descriptor < 0:
+            yield
+            return
+        kernel.setns(space.descriptor, kernel.NEWNET)
+        try:
+            yield
+        finally:
+            kernel.setns(self._home, kernel.NEWNET)
+
+    # Processes
+
+    async def enter(self, uid: str, entry: Entry, streams: Streams) -> asyncio.subprocess.Process:
+        """By way of the launcher, which stands on its own."""
+        space = self._spaces[uid]
+        order = _order(space, entry, streams)
+        try:
+            given = [order] if space.descriptor < 0 else [order, space.descriptor]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-S", str(LAUNCHER), str(order),
+                stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr,
+                pass_fds=given, start_new_session=True, cwd="/",
+            )  # fmt: skip
+        finally:
+            os.close(order)
+        if space.entered is None:
+            space.entered = set()
+        space.entered.add(process.pid)
+        if self._spaces.get(uid) is not space:
+            _kill(space)
+        return process
+
+
+def link_name(link: int) -> str:
+    """What the lab's end of a pair is called."""
+    return f"pod{link}"
+
+
+def _order(space: _Space, entry: Entry, streams: Streams) -> int:
+    """What the launcher is to do, in a file in memory: arguments are seen by all, and bounded."""
+    order = {
+        "command": list(entry.command),
+        "environ": dict(entry.environ),
+        "hostname": entry.hostname,
+        "files": {path: str(source) for path, source in entry.files.items()},
+        "namespace": space.descriptor,
+        "is_terminal": streams.is_terminal,
+    }
+    made = os.memfd_create("order")
+    os.write(made, marshal.dumps(order))
+    os.lseek(made, 0, os.SEEK_SET)
+    return made
+
+
+def _kill(space: _Space) -> None:
+    """Kills whatever runs in a pod, also what has left the session that it was started in."""
+    if space.entered is None:
+        return
+    if space.descriptor < 0:
+        for leader in space.entered:
+            with suppress(ProcessLookupError):
+                os.killpg(leader, signal.SIGKILL)
+        return
+    there = os.fstat(space.descriptor)
+    for _ in range(_SWEEPS):  # what forks while it is looked for is found by the next
+        found = [pid for pid in _pids() if _stands(pid, there)]
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not found:
+            return
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _stands(pid: int, there: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), there)
+    except OSError:
+        return False
