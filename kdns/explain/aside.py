@@ -152,6 +152,7 @@ async def _ask(child: Process, found: Wanted) -> Facts:
         policies=part.policies,
         unknown=part.unknown,
         derived=part.derived,
+        is_of_files=True,
         skipped=part.skipped,
     )
 

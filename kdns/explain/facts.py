@@ -209,6 +209,8 @@ class Facts:
     derived: frozenset[str] = frozenset()
     """`namespace/service`s whose slices no control plane has made: they are computed of the pods,
     as the server does for manifests."""
+    is_of_files: bool = False
+    """No API server said it: what is unknown is not in the files."""
     skipped: tuple[str, ...] = ()
     """What could not be read of documents, a line each: `all.yaml: document 3: …`."""
     owner: Callable[[str], str] | None = field(default=None, compare=False)

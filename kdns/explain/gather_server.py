@@ -129,6 +129,7 @@ class OfServer:
             services=over.services,
             slices=over.slices,
             unknown=unknown,
+            is_of_files=said.is_file,
             owner=partial(_owner, store),
             server=_server(plugin, zones, over.behind),
         )

@@ -109,6 +109,7 @@ class Heap:
             unknown=self._unknown(has_slices=bool(derived)),
             only=self._only(services),
             derived=derived,
+            is_of_files=True,
             skipped=(
                 *self._skipped,
                 *([f"and {self._count - len(self._skipped)} more"] if more else ()),

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kdns.cli import explain
 from kdns.cli.main import main
@@ -265,6 +266,29 @@ def test_a_running_server_explains_and_its_exit_code_is_the_same(
             said.split()
         )
         assert "10.96.0.20" in said
+
+
+@pytest.mark.parametrize(
+    ("broken", "lacking", "reason"),
+    [
+        ("none-ready", "Pod", "endpoints-empty"),
+        ("no-such-service-here", "Service", "services-unknown"),
+    ],
+)
+def test_a_dump_that_lacks_a_kind_is_to_be_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str, lacking: str, reason: str
+) -> None:
+    folder = GOLDEN / broken
+    dumped = yaml.safe_load((folder / "cluster.yaml").read_text())
+    dumped["items"] = [one for one in dumped["items"] if one["kind"] != lacking]
+    part = tmp_path / "part.yaml"
+    part.write_text(yaml.safe_dump(dumped))
+    words = (folder / "ask.txt").read_text().split()
+    assert main(["explain", *words, "--manifests", str(part), "--json"]) == 1
+    first = json.loads(capsys.readouterr().out)["reasons"][0]
+    assert first["id"] == reason
+    assert "kubectl get svc,endpointslices,pods,ns,networkpolicies -A -o yaml" in first["next"]
+    assert not any("can-i" in one for one in first["next"])
 
 
 @pytest.mark.parametrize("content", ["kind: Service\n  bad: [", "{}", "\0"])

@@ -14,6 +14,8 @@ from kdns.explain.reasons.subject import Subject, subject
 from kdns.explain.reasons.words import command
 from kdns.explain.said import Connection, Trace
 
+DUMP = "kubectl get svc,endpointslices,pods,ns,networkpolicies -A -o yaml"
+"""All that an explanation reads, as one file."""
 OVER = ("Succeeded", "Failed")
 """Phases of pods that no endpoint is made of."""
 
@@ -130,6 +132,11 @@ class Case:
             for kind in kinds
             if kind in self.facts.unknown
         )
+
+
+def ask_for(case: Case, kind: str) -> str:
+    """The command for a kind that could not be read: may it be, or a dump that has it."""
+    return DUMP if case.facts.is_of_files else f"kubectl auth can-i list {kind} -A"
 
 
 def again(case: Case, name: str, *flags: str) -> str:

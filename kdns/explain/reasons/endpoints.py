@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from kdns.explain.facts import ConditionFact, ContainerFact, PodFact
-from kdns.explain.reasons.case import OVER, Case
+from kdns.explain.reasons.case import DUMP, OVER, Case, ask_for
 from kdns.explain.reasons.words import command, counted, kubectl, listed, nearest, pairs, since
 from kdns.explain.said import Reason
 
@@ -159,7 +159,7 @@ def endpoints_empty(case: Case) -> Reason | None:
         says,
         case.unread("pods"),
         (
-            "kubectl auth can-i list pods -A",
+            ask_for(case, "pods"),
             kubectl(service.namespace, "get", "pods", "-l", pairs(service.selector)),
         ),
     )
@@ -180,7 +180,7 @@ def endpoints_unknown(case: Case) -> Reason | None:
         (),
         (
             kubectl(service.namespace, "get", "pods", "-l", pairs(service.selector)),
-            command("kubectl", "get", "svc,endpointslices,pods,ns", "-A", "-o", "yaml"),
+            DUMP,
         ),
     )
 

@@ -1,6 +1,6 @@
 """How a look-up ended, where nothing else tells more: it resolves, no data, no such name."""
 
-from kdns.explain.reasons.case import Case, again
+from kdns.explain.reasons.case import Case, again, ask_for
 from kdns.explain.reasons.ports import shown
 from kdns.explain.reasons.serverside import evidence
 from kdns.explain.reasons.words import command, counted, kubectl, listed
@@ -63,7 +63,7 @@ def not_judged(case: Case) -> Reason | None:
         "services-unknown",
         f"{_heard(case)}; whether service {wanted.key} exists could not be checked: {why}",
         evidence(case.step, case.trace) if case.step else (),
-        ("kubectl auth can-i list services -A",
+        (ask_for(case, "services"),
          kubectl(wanted.namespace, "get", "service", wanted.service)),
     )  # fmt: skip
 
