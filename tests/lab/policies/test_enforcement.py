@@ -1,0 +1,160 @@
+"""What policies forbid waits in vain, on real sockets; all else, and what comes back, connects."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+import pytest
+
+from kdns.lab.errors import Obj
+from kdns.lab.ground.base import Listener, Stand, Transport
+from kdns.lab.ground.loopback import Loopback
+from kdns.lab.policies import filters
+from kdns.lab.policies.enforcement import Enforcement
+from kdns.lab.resources import NAMESPACES, PODS, POLICIES
+from kdns.lab.storage import Storage
+
+WEB, DB, NODE = "127.244.200.2", "127.244.200.3", "127.18.0.11"
+SERVICE = "127.96.200.7"
+PORT = 13306
+ONLY_WEB: Obj = {
+    "podSelector": {"matchLabels": {"app": "db"}},
+    "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}]}],
+}
+
+
+class Stood:
+    """Two pods, a service in front of one, and the policies in force."""
+
+    def __init__(self) -> None:
+        number = count(1)
+        self.storage = Storage(now=lambda: 1.7e9, uid=lambda: f"uid-{next(number)}")
+        self.ground = Loopback()
+        self.enforcement = Enforcement(self.storage, self.ground, self.behind)
+        self.storage.create(NAMESPACES, "", {"metadata": {"name": "shop"}})
+        for name, address in (("web", WEB), ("db", DB)):
+            self.pod(name, address)
+
+    def behind(self, address: str, port: int, transport: Transport) -> Sequence[tuple[str, int]]:
+        del port, transport
+        return [(DB, PORT)] if address == SERVICE else []
+
+    def pod(self, name: str, address: str) -> None:
+        containers = [{"name": "one", "image": "one"}]
+        made = self.storage.create(
+            PODS, "shop",
+            {"metadata": {"name": name, "labels": {"app": name}}, "spec": {"containers": containers}},
+        )  # fmt: skip
+        status = {**made["status"], "podIP": address, "podIPs": [{"ip": address}]}
+        self.storage.update(PODS, "shop", name, {**made, "status": status}, part="status")
+        self.ground.put_up(Stand(name, f"shop/{name}", (address,)))
+
+    def forbid(self, spec: Obj) -> None:
+        body = {"metadata": {"name": "one"}, "spec": spec}
+        self.storage.create(POLICIES, "shop", body)
+
+    def listen(self, address: str = DB, at: str = "db") -> Listener:
+        return self.ground.listen(address, PORT, "TCP", at=at)
+
+    async def connects(self, source: str, target: str = DB) -> bool:
+        one = socket.socket()
+        one.setblocking(False)
+        one.bind((source, 0))
+        try:
+            async with asyncio.timeout(0.3):
+                await asyncio.get_running_loop().sock_connect(one, (target, PORT))
+        except TimeoutError:
+            return False
+        finally:
+            one.close()
+        return True
+
+    async def becomes(self, wanted: bool, source: str, target: str = DB) -> bool:
+        for _ in range(20):
+            if await self.connects(source, target) is wanted:
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+
+@pytest.fixture
+async def stood() -> AsyncIterator[Stood]:
+    one = Stood()
+    running = asyncio.create_task(one.enforcement.run())
+    yield one
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    one.ground.close()
+
+
+async def test_a_policy_comes_and_goes(stood: Stood) -> None:
+    stood.listen()
+    assert await stood.connects(DB)
+    stood.forbid({"podSelector": {}, "ingress": []})
+    assert await stood.becomes(False, WEB)
+    assert await stood.connects(NODE)
+    stood.storage.delete(POLICIES, "shop", "one")
+    assert await stood.becomes(True, WEB)
+
+
+async def test_a_new_listener_is_never_open_to_all(stood: Stood) -> None:
+    stood.forbid({"podSelector": {}, "ingress": []})
+    listener = stood.listen()
+    assert not await stood.connects(WEB)
+    stood.ground.listeners.close(listener)
+    stood.pod("late", "127.244.200.9")
+    stood.ground.listen("127.244.200.9", PORT, "TCP", at="late")
+    assert not await stood.connects(WEB, "127.244.200.9")
+
+
+async def test_labels_decide_and_a_service_is_as_what_is_behind_it(stood: Stood) -> None:
+    stood.forbid(ONLY_WEB)
+    stood.listen()
+    stood.listen(SERVICE, "")
+    assert await stood.becomes(True, WEB)
+    assert await stood.connects(WEB, SERVICE)
+    web = stood.storage.get(PODS, "shop", "web")
+    other: dict[str, Any] = {**web, "metadata": {**web["metadata"], "labels": {"app": "x"}}}
+    stood.storage.update(PODS, "shop", "web", other)
+    assert await stood.becomes(False, WEB)
+    assert await stood.becomes(False, WEB, SERVICE)
+    assert await stood.connects(DB), "a pod reaches itself"
+
+
+async def test_egress_holds_for_what_is_no_pod(stood: Stood) -> None:
+    stood.forbid({"podSelector": {}, "policyTypes": ["Egress"], "egress": []})
+    stood.listen(SERVICE, "")
+    assert await stood.becomes(False, WEB, SERVICE)
+    assert await stood.connects(NODE, SERVICE)
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_filters_of_many_addresses_and_both_families(family: socket.AddressFamily) -> None:
+    host, other = ("127.0.0.1", "127.9.9.9") if family == socket.AF_INET else ("::1", "::1")
+    with socket.socket(family) as listener:
+        listener.bind((host, 0))
+        listener.listen()
+        many = [f"10.1.{at >> 8}.{at & 255}" for at in range(1500)]
+        filters.attach(listener, [*many, "fd00::1"])
+        assert _connects(listener, family, other)
+        filters.attach(listener, [*many, other])
+        assert not _connects(listener, family, other)
+        filters.attach(listener, [])
+        assert _connects(listener, family, other)
+        with pytest.raises(OSError, match="2100 addresses are too many"):
+            filters.attach(listener, [f"10.2.{at >> 8}.{at & 255}" for at in range(2100)])
+
+
+def _connects(listener: socket.socket, family: int, source: str) -> bool:
+    with socket.socket(family) as one:
+        one.settimeout(0.3)
+        one.bind((source, 0))
+        try:
+            one.connect(listener.getsockname())
+        except TimeoutError:
+            return False
+    return True
