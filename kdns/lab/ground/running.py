@@ -25,6 +25,7 @@ FILES = "KDNS_POD_FILES"
 """JSON: path in the pod to path on this machine."""
 ADDRESS = "KDNS_POD_ADDRESS"
 OFFSET = "KDNS_POD_OFFSET"
+_TMP = "/tmp"  # noqa: S108  # the pod's own
 _PR_SET_PDEATHSIG = 1
 _STOP_S = 2.0
 
@@ -33,8 +34,9 @@ def told(stand: Stand, entry: Entry, offset: int) -> dict[str, str]:
     """What the tools in a pod must know."""
     files = {name: str(path) for name, path in entry.files.items()}
     addresses = [one for one in stand.addresses if ":" not in one]
-    return {FILES: json.dumps(files), ADDRESS: addresses[0] if addresses else "",
+    told = {FILES: json.dumps(files), ADDRESS: addresses[0] if addresses else "",
             OFFSET: str(offset)}  # fmt: skip
+    return told | {"TMPDIR": files[_TMP]} if _TMP in files else told
 
 
 def found(command: str, environ: Mapping[str, str]) -> str:

@@ -79,8 +79,10 @@ class Furnished:
         """Makes them for a pod that starts, or whose container starts again."""
         uid = pod["metadata"]["uid"]
         made = _Inside(pod, self._links(pod))
-        if before := self._found.get(uid):
+        before = self._found.get(uid)
+        if before and before.folder:
             made.folder = before.folder
+            _empty(before.folder / "tmp")  # a container that starts again has new files
         self._found[uid] = made
         if not is_trusted(pod):
             return
@@ -200,6 +202,14 @@ class Furnished:
         _write(account / "ca.crt", self._authority)
         _write(account / "namespace", namespace.encode())
         return True
+
+
+def _empty(folder: Path) -> None:
+    for one in folder.iterdir():
+        if one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one, ignore_errors=True)
+        else:
+            one.unlink(missing_ok=True)
 
 
 def _write(path: Path, octets: bytes) -> None:
