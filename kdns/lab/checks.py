@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from kdns.lab.errors import Cause, Obj
+from kdns.lab.ranges import USUAL, Ranges
 
 Form = Callable[[str], list[str]]
 Value = Any  # any JSON value
@@ -270,9 +271,11 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         return _address(bare) if has_digits and bare != text else None
 
 
-def endpoint_address(field: str, text: str) -> list[Cause]:
+def endpoint_address(field: str, text: str, ranges: Ranges = USUAL) -> list[Cause]:
     """An address that something outside can be sent to."""
     found = address(text)
+    if ranges.is_loopback and found is not None and ranges.has_end(found):
+        return []
     why = NO_ADDRESS if found is None else _no_endpoint(found)
     return [invalid(field, text, why)] if why else []
 

@@ -5,7 +5,7 @@ says can be connected to: 10.96.0.10 is 127.96.0.10 there, 10.244.1.5 is 127.244
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,10 @@ class Ranges:
     def is_loopback(self) -> bool:
         """True where addresses are those of this machine."""
         return self.services.is_loopback
+
+    def has_end(self, address: IPv4Address | IPv6Address) -> bool:
+        """True for addresses that pods, nodes and load balancers have: a connection ends there."""
+        return any(address in network for network in (self.pods, self.nodes, self.outside))
 
     def moved(self, text: str) -> str:
         """An address of the usual ranges as it is here; all others stay as they are."""

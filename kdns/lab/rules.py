@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kdns.lab.errors import Cause, Obj
+from kdns.lab.ranges import USUAL, Ranges
 
 if TYPE_CHECKING:
     from kdns.lab.storage import Storage
@@ -47,9 +48,9 @@ class Rules:
     def prepare(self, obj: Obj, old: Obj | None, storage: "Storage") -> None:
         """Sets, in place, what a writer cannot: carries over what stays, drops what is not his."""
 
-    def validate(self, obj: Obj, old: Obj | None) -> list[Cause]:
+    def validate(self, obj: Obj, old: Obj | None, ranges: Ranges = USUAL) -> list[Cause]:
         """Everything that is wrong; old is None on create."""
-        del obj, old
+        del obj, old, ranges
         return []
 
     def allocate(self, obj: Obj, old: Obj | None, storage: "Storage") -> None:

@@ -15,6 +15,7 @@ from kdns.lab import errors
 from kdns.lab.errors import Cause, Obj
 from kdns.lab.history import Event, History, Item, Watch
 from kdns.lab.metadata import born, carried, changes, has_new_spec
+from kdns.lab.ranges import USUAL, Ranges
 from kdns.lab.resources import NAMESPACES, RESOURCES, Resource
 
 Objects = list[Obj]
@@ -61,10 +62,16 @@ class Storage:
     """All objects, one version counter, and a history per kind."""
 
     def __init__(
-        self, *, now: Callable[[], float], uid: Callable[[], str], version: int = 1
+        self,
+        *,
+        now: Callable[[], float],
+        uid: Callable[[], str],
+        version: int = 1,
+        ranges: Ranges = USUAL,
     ) -> None:
         self.now = now
         self.uid = uid
+        self.ranges = ranges
         self.version = version
         self._tables = {resource: _Table(version) for resource in RESOURCES}
 
@@ -254,7 +261,7 @@ class Storage:
         rules = resource.rules
         rules.default(new)
         rules.prepare(new, old, self)
-        causes = rules.validate(new, old)
+        causes = rules.validate(new, old, self.ranges)
         if causes:
             name = new["metadata"].get("name", "")
             raise errors.invalid(resource.kind, name, causes, resource.group)

@@ -6,6 +6,7 @@ from random import Random
 from kdns.lab.controllers.staff import Staff
 from kdns.lab.controllers.work import Agenda, Controller
 from kdns.lab.errors import ApiError, Obj
+from kdns.lab.ranges import USUAL, Ranges
 from kdns.lab.resources import (
     DEPLOYMENTS,
     EVENTS,
@@ -23,10 +24,12 @@ EPOCH = 1_700_000_000.0
 class Driven:
     """A cluster whose controllers act in `pass_s` only."""
 
-    def __init__(self) -> None:
+    def __init__(self, ranges: Ranges = USUAL) -> None:
         self.clock = EPOCH
         number = count(1)
-        self.storage = Storage(now=lambda: self.clock, uid=lambda: f"uid-{next(number)}")
+        self.storage = Storage(
+            now=lambda: self.clock, uid=lambda: f"uid-{next(number)}", ranges=ranges
+        )
         chance = Random(7)
         for name in ("default", "kube-system"):
             self.storage.create(NAMESPACES, "", {"metadata": {"name": name}})

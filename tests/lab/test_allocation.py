@@ -3,6 +3,8 @@
 import gc
 import itertools
 import weakref
+from dataclasses import replace
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from kdns.lab import resources
 from kdns.lab.errors import ApiError
 from kdns.lab.kinds import allocation
+from kdns.lab.ranges import USUAL
 from kdns.lab.storage import Storage
 
 
@@ -63,9 +66,9 @@ def test_all_services_have_addresses_of_their_own(storage: Storage) -> None:
     assert len(set(addresses)) == 600
 
 
-def test_a_full_range_says_so(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = allocation.ip_network("10.96.0.0/23")
-    monkeypatch.setitem(allocation.NETWORKS, "IPv4", network)
+def test_a_full_range_says_so(storage: Storage) -> None:
+    network = IPv4Network("10.96.0.0/23")
+    storage.ranges = replace(USUAL, services=network)
     room = network.num_addresses - 256 - 1
     for number in range(room):
         make(storage, f"s{number}")

@@ -29,8 +29,6 @@ from kdns.lab.resources import ENDPOINTS, NODES, PODS, SERVICES, SLICES, Resourc
 from kdns.lab.storage import Key
 
 MANAGER = "endpointslice-controller.k8s.io"
-OUTSIDE = IPv4Network("198.51.100.0/24")
-"""Where load balancers of the lab have their addresses: a range for documentation."""
 
 
 def services_of(desk: Desk, event: Event) -> Iterable[Key]:
@@ -271,7 +269,9 @@ class LoadBalancers(Controller):
         has = bool((status.get("loadBalancer") or {}).get("ingress"))
         is_wanted = spec_of(service).get("type") == "LoadBalancer"
         if is_wanted and not has:
-            address = free_address(desk.storage.list(SERVICES), spec_of(service))
+            address = free_address(
+                desk.storage.list(SERVICES), spec_of(service), desk.storage.ranges.outside
+            )
             point = {"ip": address, "ipMode": "VIP"}
             desk.set_status(service, {**status, "loadBalancer": {"ingress": [point]}})
             said = f"Ensured load balancer, its address is {address}"
@@ -281,7 +281,7 @@ class LoadBalancers(Controller):
         return None
 
 
-def free_address(services: Iterable[Obj], spec: Obj) -> str:
+def free_address(services: Iterable[Obj], spec: Obj, outside: IPv4Network) -> str:
     """The address that is asked for, or the first that nobody has."""
     if spec.get("loadBalancerIP"):
         return str(spec["loadBalancerIP"])
@@ -290,7 +290,7 @@ def free_address(services: Iterable[Obj], spec: Obj) -> str:
         for service in services
         for point in (status_of(service).get("loadBalancer") or {}).get("ingress") or ()
     }
-    for address in OUTSIDE.hosts():
+    for address in outside.hosts():
         if str(address) not in taken:
             return str(address)
-    raise ValueError(f"all addresses of {OUTSIDE} are taken")
+    raise ValueError(f"all addresses of {outside} are taken")

@@ -3,24 +3,24 @@
 from kdns.lab.controllers.desk import Desk
 from kdns.lab.controllers.slices import SERVICE_NAME
 from kdns.lab.errors import Obj
+from kdns.lab.ranges import Ranges
 from kdns.lab.resources import ENDPOINTS, NAMESPACES, NODES, SERVICES, SLICES, Resource
 
 SPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 ZONES = ("a", "b", "c")
-API_ADDRESS = "172.18.0.2"
-"""Where the nodes reach the API; nothing listens there, for a loopback address is no endpoint."""
 API_PORT = 6443
 VERSION = "v1.34.0"
 
 
 def furnish(desk: Desk) -> None:
     """Makes what is missing of it."""
+    ranges = desk.storage.ranges
     for resource, obj in [
         *((NAMESPACES, space(name)) for name in SPACES),
-        *((NODES, node(at, zone, desk.now())) for at, zone in enumerate(ZONES, 1)),
-        (SERVICES, service()),
-        (ENDPOINTS, endpoints()),
-        (SLICES, slice_()),
+        *((NODES, node(at, zone, desk.now(), ranges)) for at, zone in enumerate(ZONES, 1)),
+        (SERVICES, service(str(ranges.services[1]))),
+        (ENDPOINTS, endpoints(ranges.api)),
+        (SLICES, slice_(ranges.api)),
     ]:
         _ensure(desk, resource, obj)
 
@@ -42,9 +42,10 @@ def space(name: str) -> Obj:
     }
 
 
-def node(number: int, zone: str, now: str) -> Obj:
-    """A node that is ready, with 10.244.N.0/24 for its pods."""
-    name, address = f"node-{zone}", f"172.18.0.{10 + number}"
+def node(number: int, zone: str, now: str, ranges: Ranges) -> Obj:
+    """A node that is ready, with the Nth of the ranges for its pods."""
+    name, address = f"node-{zone}", str(ranges.nodes[10 + number])
+    pods = ranges.pod_ranges(number)
     capacity = {"cpu": "4", "memory": "8Gi", "pods": "250"}
     kept = {"lastHeartbeatTime": now, "lastTransitionTime": now}
     return {
@@ -59,10 +60,7 @@ def node(number: int, zone: str, now: str) -> Obj:
                 "topology.kubernetes.io/zone": zone,
             },
         },
-        "spec": {
-            "podCIDR": f"10.244.{number}.0/24",
-            "podCIDRs": [f"10.244.{number}.0/24", f"fd00:10:244:{number}::/64"],
-        },
+        "spec": {"podCIDR": pods[0], "podCIDRs": pods},
         "status": {
             "addresses": [
                 {"type": "InternalIP", "address": address},
@@ -98,7 +96,7 @@ def node(number: int, zone: str, now: str) -> Obj:
 _KUBERNETES: dict[str, str] = {"namespace": "default", "name": "kubernetes"}
 
 
-def service() -> Obj:
+def service(address: str) -> Obj:
     """The API server's own service."""
     return {
         "apiVersion": "v1",
@@ -108,13 +106,13 @@ def service() -> Obj:
             "labels": {"component": "apiserver", "provider": "kubernetes"},
         },
         "spec": {
-            "clusterIP": "10.96.0.1",
+            "clusterIP": address,
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": API_PORT}],
         },
     }
 
 
-def endpoints() -> Obj:
+def endpoints(address: str) -> Obj:
     """Its Endpoints, which nobody mirrors: the API server writes the slice too."""
     return {
         "apiVersion": "v1",
@@ -125,14 +123,14 @@ def endpoints() -> Obj:
         },
         "subsets": [
             {
-                "addresses": [{"ip": API_ADDRESS}],
+                "addresses": [{"ip": address}],
                 "ports": [{"name": "https", "port": API_PORT, "protocol": "TCP"}],
             }
         ],
     }
 
 
-def slice_() -> Obj:
+def slice_(address: str) -> Obj:
     """Its slice."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
@@ -144,6 +142,6 @@ def slice_() -> Obj:
             },
         },
         "addressType": "IPv4",
-        "endpoints": [{"addresses": [API_ADDRESS], "conditions": {"ready": True}}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
         "ports": [{"name": "https", "port": API_PORT, "protocol": "TCP"}],
     }

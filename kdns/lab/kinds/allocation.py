@@ -7,18 +7,18 @@ history of the Services, a change at a time.
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from kdns.lab import checks
 from kdns.lab.errors import ApiError, Cause, Obj, invalid
+from kdns.lab.ranges import Ranges
 
 if TYPE_CHECKING:
     from kdns.lab.history import Watch
     from kdns.lab.storage import Storage
 
-NETWORKS = {"IPv4": ip_network("10.96.0.0/12"), "IPv6": ip_network("fd00:10:96::/112")}
 NODE_PORTS = range(30000, 32768)
 _LOW = 256
 """Addresses of a range that are given only to those who ask for them."""
@@ -40,7 +40,7 @@ class Allocations:
             ledger = self._ledgers[storage] = Ledger()
         ledger.catch_up(storage)
         held = set(taken_by(old)) if old else set()
-        _give_addresses(obj, ledger, held)
+        _give_addresses(obj, ledger, held, storage.ranges)
         _give_node_ports(obj, ledger, held)
 
 
@@ -97,7 +97,7 @@ def _canonical(text: str) -> str:
     return str(checks.address(text) or text)
 
 
-def _give_addresses(obj: Obj, ledger: Ledger, held: set[Taken]) -> None:
+def _give_addresses(obj: Obj, ledger: Ledger, held: set[Taken], ranges: Ranges) -> None:
     spec = obj["spec"]
     if spec["type"] == "ExternalName":
         return
@@ -106,18 +106,22 @@ def _give_addresses(obj: Obj, ledger: Ledger, held: set[Taken]) -> None:
         return
     for text in addresses:
         if _canonical(text) not in held:
-            _require(obj, text, addresses, ledger)
+            _require(obj, text, addresses, ledger, ranges)
     lacking = spec["ipFamilies"][len(addresses) :]
-    addresses += [_next_address(obj, family, ledger) for family in lacking]
+    addresses += [_next_address(obj, _network(ranges, family), ledger) for family in lacking]
     count = 1 if spec["ipFamilyPolicy"] == "SingleStack" else 2
     spec["clusterIPs"] = addresses[:count]
     spec["clusterIP"] = addresses[0]
     spec["ipFamilies"] = spec["ipFamilies"][:count]
 
 
-def _require(obj: Obj, text: str, addresses: list[str], ledger: Ledger) -> None:
+def _network(ranges: Ranges, family: str) -> IPv4Network | IPv6Network:
+    return ranges.services6 if family == "IPv6" else ranges.services
+
+
+def _require(obj: Obj, text: str, addresses: list[str], ledger: Ledger, ranges: Ranges) -> None:
     address = ip_address(_canonical(text))
-    network = NETWORKS["IPv6" if address.version == 6 else "IPv4"]
+    network = _network(ranges, f"IPv{address.version}")
     if address not in network:
         why = (
             f"the provided IP ({text}) is not in the valid range. "
@@ -131,8 +135,7 @@ def _require(obj: Obj, text: str, addresses: list[str], ledger: Ledger) -> None:
     raise _refused(obj, cause)
 
 
-def _next_address(obj: Obj, family: str, ledger: Ledger) -> str:
-    network = NETWORKS[family]
+def _next_address(obj: Obj, network: IPv4Network | IPv6Network, ledger: Ledger) -> str:
     room = network.num_addresses - _LOW - 1
     start = _hash(obj) % room
     for step in range(room):

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdns.lab import checks, tables
 from kdns.lab.errors import Cause, Obj
 from kdns.lab.kinds.kind import Kind
+from kdns.lab.ranges import Ranges
 from kdns.lab.rules import Column
+
+if TYPE_CHECKING:
+    from kdns.lab.storage import Storage
 
 _MOST_ENDPOINTS = 1000
 _MOST_PORTS = 100
@@ -34,7 +38,16 @@ class Endpoints(Kind):
             for port in subset.get("ports") or []:
                 port.setdefault("protocol", "TCP")
 
-    def check(self, obj: Obj) -> Iterable[Cause]:
+    def prepare(self, obj: Obj, old: Obj | None, storage: "Storage") -> None:
+        """Addresses of the usual ranges are where the lab has them."""
+        del old
+        if storage.ranges.is_loopback:
+            for subset in obj.get("subsets") or []:
+                for name in ("addresses", "notReadyAddresses"):
+                    for address in subset.get(name) or []:
+                        address["ip"] = storage.ranges.moved(address.get("ip", ""))
+
+    def check_within(self, obj: Obj, ranges: Ranges) -> Iterable[Cause]:
         """Addresses and ports."""
         for place, subset in enumerate(obj.get("subsets") or []):
             at = f"subsets[{place}]"
@@ -42,13 +55,13 @@ class Endpoints(Kind):
                 yield checks.required(at, "must specify `addresses` or `notReadyAddresses`")
             for name in ("addresses", "notReadyAddresses"):
                 for number, address in enumerate(subset.get(name) or []):
-                    yield from _check_address(address, f"{at}.{name}[{number}]")
+                    yield from _check_address(address, f"{at}.{name}[{number}]", ranges)
             ports = subset.get("ports") or []
             for number, port in enumerate(ports):
                 yield from _check_port(port, f"{at}.ports[{number}]", needs_name=len(ports) > 1)
 
 
-def _check_address(address: Obj, at: str) -> Iterable[Cause]:
+def _check_address(address: Obj, at: str, ranges: Ranges) -> Iterable[Cause]:
     text = address.get("ip", "")
     is_address = checks.address(text) is not None
     if not is_address:
@@ -58,7 +71,7 @@ def _check_address(address: Obj, at: str) -> Iterable[Cause]:
     if address.get("nodeName"):
         yield from checks.text_of(f"{at}.nodeName", address["nodeName"], checks.subdomain)
     if is_address:
-        yield from checks.endpoint_address(f"{at}.ip", text)
+        yield from checks.endpoint_address(f"{at}.ip", text, ranges)
     else:  # servers say it twice
         yield checks.invalid(f"{at}.ip", text, "must be a valid IP address")
 
@@ -127,7 +140,15 @@ class EndpointSlices(Kind):
         obj["endpoints"] = obj.get("endpoints") or None
         obj["ports"] = obj.get("ports") or None
 
-    def check(self, obj: Obj) -> Iterable[Cause]:
+    def prepare(self, obj: Obj, old: Obj | None, storage: "Storage") -> None:
+        """Addresses of the usual ranges are where the lab has them."""
+        del old
+        if storage.ranges.is_loopback:
+            for endpoint in obj["endpoints"] or []:
+                found = endpoint.get("addresses") or []
+                endpoint["addresses"] = [storage.ranges.moved(text) for text in found]
+
+    def check_within(self, obj: Obj, ranges: Ranges) -> Iterable[Cause]:
         """Type, endpoints and ports."""
         kind = obj.get("addressType")
         if not kind:
@@ -141,7 +162,7 @@ class EndpointSlices(Kind):
             yield _too_many("endpoints", len(endpoints), _MOST_ENDPOINTS)
         else:
             for place, endpoint in enumerate(endpoints):
-                yield from _check_endpoint(endpoint, kind, f"endpoints[{place}]")
+                yield from _check_endpoint(endpoint, kind, f"endpoints[{place}]", ranges)
         ports = obj.get("ports") or []
         if len(ports) > _MOST_PORTS:
             yield _too_many("ports", len(ports), _MOST_PORTS)
@@ -158,7 +179,7 @@ def _too_many(field: str, count: int, most: int) -> Cause:
     return Cause(field, "FieldValueTooMany", message)
 
 
-def _check_endpoint(endpoint: Obj, kind: str, at: str) -> Iterable[Cause]:
+def _check_endpoint(endpoint: Obj, kind: str, at: str, ranges: Ranges) -> Iterable[Cause]:
     addresses = endpoint.get("addresses") or []
     if not addresses:
         yield checks.required(f"{at}.addresses", "must contain at least 1 address")
@@ -175,7 +196,7 @@ def _check_endpoint(endpoint: Obj, kind: str, at: str) -> Iterable[Cause]:
         if found is not None and f"IPv{found.version}" != kind:
             yield checks.invalid(f"{at}.addresses", text, f"must be an {kind} address")
         else:
-            yield from checks.endpoint_address(field, text)
+            yield from checks.endpoint_address(field, text, ranges)
     if endpoint.get("hostname"):
         yield from checks.text_of(f"{at}.hostname", endpoint["hostname"], checks.label)
     if endpoint.get("nodeName"):

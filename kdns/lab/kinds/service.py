@@ -7,6 +7,7 @@ from kdns.lab import checks, tables
 from kdns.lab.errors import Cause, Obj
 from kdns.lab.kinds.allocation import Allocations
 from kdns.lab.kinds.kind import Kind
+from kdns.lab.ranges import Ranges
 from kdns.lab.rules import Column
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ class Services(Kind):
 
     def prepare(self, obj: Obj, old: Obj | None, storage: "Storage") -> None:
         """Carries over what a writer left out, drops what the former type had, sets families."""
-        del storage
         spec = obj["spec"]
+        if storage.ranges.is_loopback:
+            _move(obj, storage.ranges)
         if old is not None:
             _carry(spec, old["spec"])
         if spec.get("clusterIP") and not spec.get("clusterIPs"):
@@ -87,7 +89,7 @@ class Services(Kind):
         _set_families(spec)
         obj.setdefault("status", {"loadBalancer": {}})
 
-    def check(self, obj: Obj) -> Iterable[Cause]:
+    def check_within(self, obj: Obj, ranges: Ranges) -> Iterable[Cause]:
         """Everything about the spec."""
         spec = obj["spec"]
         kind = spec["type"]
@@ -106,7 +108,7 @@ class Services(Kind):
         )
         yield from _affinity(spec)
         for place, address in enumerate(spec.get("externalIPs") or []):
-            yield from checks.endpoint_address(f"spec.externalIPs[{place}]", address)
+            yield from checks.endpoint_address(f"spec.externalIPs[{place}]", address, ranges)
         yield from checks.one_of("spec.type", kind, TYPES)
         yield from _policies(spec, kind)
         if kind in TYPES and kind != "ExternalName":
@@ -124,6 +126,21 @@ class Services(Kind):
     def allocate(self, obj: Obj, old: Obj | None, storage: "Storage") -> None:
         """Addresses and node ports that nobody else has."""
         self._allocations.allocate(obj, old, storage)
+
+
+def _move(obj: Obj, ranges: Ranges) -> None:
+    """Addresses of the usual ranges are where the lab has them."""
+    spec = obj["spec"]
+    for name in ("clusterIP", "loadBalancerIP"):
+        if spec.get(name):
+            spec[name] = ranges.moved(spec[name])
+    for name in ("clusterIPs", "externalIPs"):
+        if spec.get(name):
+            spec[name] = [ranges.moved(text) for text in spec[name]]
+    status = obj.get("status") or {}
+    for point in (status.get("loadBalancer") or {}).get("ingress") or []:
+        if point.get("ip"):
+            point["ip"] = ranges.moved(point["ip"])
 
 
 def _carry(spec: Obj, before: Obj) -> None:

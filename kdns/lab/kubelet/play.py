@@ -250,7 +250,9 @@ class Play(Controller):
         """The addresses that the pod brings along: those annotated, or its node's."""
         if spec_of(pod).get("hostNetwork"):
             return [inside]
-        given = [str(ip_address(one.strip())) for one in wish(pod, "address").split(",") if one]
+        moved = self.desk.storage.ranges.moved
+        asked = wish(pod, "address").split(",")
+        given = [moved(str(ip_address(one.strip()))) for one in asked if one]
         for one in given:
             self._addresses.take(one)
         return given
