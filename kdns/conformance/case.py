@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from kdns.client.line import strerror
 from kdns.conformance.clauses import Evidence, Failed
 from kdns.conformance.packets import Edns, Reply, query, read
 from kdns.conformance.target import Target
@@ -42,7 +43,7 @@ class Connection:
         except TimeoutError:
             raise Failed("a message on the connection", "it went quiet") from None
         except (asyncio.IncompleteReadError, OSError) as error:
-            raise Failed("a message on the connection", f"it was closed ({error})") from None
+            raise Failed("a message on the connection", f"it was closed ({_said(error)})") from None
 
     def finish(self) -> None:
         """Closes our side: nothing more will be asked."""
@@ -113,8 +114,9 @@ class Case:
                 self._keep(packet, None, loop.time() - began, transport)
                 continue
             except (OSError, asyncio.IncompleteReadError) as error:
-                self._keep(packet, None, loop.time() - began, f"{transport}, {error}")
-                raise Failed(f"a reply over {transport}", str(error)) from None
+                said = _said(error)
+                self._keep(packet, None, loop.time() - began, f"{transport}, {said}")
+                raise Failed(f"a reply over {transport}", said) from None
             took = loop.time() - began
             self._keep(packet, came, took, transport)
             return came, took
@@ -146,7 +148,7 @@ class Case:
             async with asyncio.timeout(PATIENCE_S * 2):
                 reader, writer = await asyncio.open_connection(self.target.host, self.target.port)
         except (OSError, TimeoutError) as error:
-            raise Failed("a TCP connection", str(error) or "none in time") from None
+            raise Failed("a TCP connection", _said(error) or "none in time") from None
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             yield Connection(reader, writer)
@@ -191,3 +193,7 @@ class Case:
     def _keep(self, packet: bytes, came: bytes | None, took_s: float, transport: str) -> None:
         self.evidence.append(Evidence(packet, came, took_s, transport))
         del self.evidence[:-_KEPT]
+
+
+def _said(error: OSError | asyncio.IncompleteReadError) -> str:
+    return strerror(error) if isinstance(error, OSError) else str(error)
