@@ -25,9 +25,12 @@ from kdns.lab import (
     watching,
 )
 from kdns.lab.calls import Call, Target
+from kdns.lab.doors import admission
 from kdns.lab.errors import ApiError
 from kdns.lab.faults import Faults, Subject, What
 from kdns.lab.history import Item
+from kdns.lab.resources import PODS
+from kdns.lab.stage import Stage
 from kdns.lab.storage import Storage
 from kdns.lab.tokens import ANYBODY, Tokens, User
 from kdns.lab.watching import Broken, Pace, Stream
@@ -41,6 +44,7 @@ LARGEST = 3 * 1024 * 1024
 _HEALTH = {"/healthz", "/livez", "/readyz"}
 _BODIES: tuple[What, ...] = ("slow", "cut", "garble")
 _READS = {"get", "list", "watch"}
+_PLAYED = {"log", "exec", "attach"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,14 @@ class Api:
         *,
         pace: Pace,
         chance: Callable[[int], int],
+        stage: Stage | None = None,
     ) -> None:
         self._storage = storage
         self._access = access
         self._faults = faults
         self._pace = pace
         self._writer = Writer(storage, chance)
+        self._stage = stage
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """The reply to one request; failures that nobody foresaw are a 500 and one log line."""
@@ -117,6 +123,8 @@ class Api:
             return await self._watch(request, call)
         if call.verb == "list":
             return await self._list(request, call)
+        if self._stage and call.resource is PODS and call.target.part in _PLAYED:
+            return await _played(self._stage, request, call, user)
         return await self._single(request, call)
 
     async def _suffer(self, request: web.BaseRequest, call: Call) -> None:
@@ -218,6 +226,16 @@ class Api:
             return await replies.broken(request, response, end.fault)
         await response.write_eof()
         return response
+
+
+async def _played(
+    stage: Stage, request: web.BaseRequest, call: Call, user: User
+) -> web.StreamResponse:
+    """What only a pod that is played has: its log, and commands in it."""
+    if call.target.part == "log":
+        return await stage.logs.reply(request, call)
+    admission.check(request, user)
+    return await stage.doors.reply(request, call)
 
 
 async def _call(request: web.BaseRequest, aim: Target, user: User) -> Call:

@@ -10,11 +10,9 @@ import asyncio
 import base64
 import logging
 import random
-import socket
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +25,9 @@ from kdns.lab.api import BY_PATH, Access, Api
 from kdns.lab.controllers.staff import Staff
 from kdns.lab.faults import Faults
 from kdns.lab.keeping import Directory, replace
+from kdns.lab.kubelet.play import Play
 from kdns.lab.resources import NAMESPACES, Resource
+from kdns.lab.stage import Staging
 from kdns.lab.storage import Storage
 from kdns.lab.tokens import Tokens
 from kdns.lab.watching import BOOKMARK_S, Pace
@@ -69,12 +69,11 @@ class Lab:
         is_open: bool = False,
         bookmark_s: float = BOOKMARK_S,
         has_controllers: bool = True,
-        openings: Sequence[Callable[[], socket.socket]] = (),
+        staging: Staging | None = None,
     ) -> None:
-        """`openings` make bound sockets to serve on instead of host and port; the first is its."""
         self._host = host
         self._port = port
-        self._openings = openings
+        self._openings = staging.openings if staging else ()
         self._tls = tls
         self._directory = Directory(data) if data else None
         self._has_controllers = has_controllers
@@ -86,7 +85,10 @@ class Lab:
         self.faults = Faults()
         pace = Pace(bookmark_s=bookmark_s)
         access = Access(self.tokens, is_open)
-        self._api = Api(self.storage, access, self.faults, pace=pace, chance=random.randrange)
+        self._stage = staging.stage(self.storage, self.tokens) if staging else None
+        self._api = Api(
+            self.storage, access, self.faults, pace=pace, chance=random.randrange, stage=self._stage
+        )
 
     async def __aenter__(self) -> Self:
         if self._directory:
@@ -193,7 +195,9 @@ class Lab:
         self._tasks.append(asyncio.create_task(self.tokens.fill()))
         self._tasks.append(asyncio.create_task(self._forget()))
         if self._has_controllers:
-            self._tasks.append(asyncio.create_task(Staff(self.storage).run()))
+            kubelet = self._stage.kubelet if self._stage else Play
+            staff = Staff(self.storage, kubelet=kubelet)
+            self._tasks.append(asyncio.create_task(staff.run()))
         if self._directory:
             self._tasks.append(asyncio.create_task(self._directory.keep(self.storage)))
         for task in self._tasks:

@@ -5,14 +5,20 @@ kubelet for the place and the inside of a pod, the proxy for its ground and whet
 be made.
 """
 
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
 
 from kdns.lab.calls import Call
+from kdns.lab.controllers.desk import Desk
+from kdns.lab.controllers.work import Controller
 from kdns.lab.errors import Obj
 from kdns.lab.ground.base import Entry, Ground, Transport
+from kdns.lab.storage import Storage
+from kdns.lab.tokens import Tokens
 
 ADMIN_ONLY = "commands run in pods for the admin of the lab only"
 
@@ -68,4 +74,15 @@ class Stage:
     insides: Insides
     logs: Logs
     doors: Doors
+    kubelet: Callable[[Desk], Controller]
+    """Makes who plays the pods, again when the lab is restored."""
     policies: Policies = field(default_factory=_Open)
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """How a lab comes to be played."""
+
+    stage: Callable[[Storage, Tokens], Stage]
+    openings: Sequence[Callable[[], socket.socket]]
+    """Each makes a listening socket for the API, the first the one that its url names."""

@@ -17,9 +17,8 @@ from kdns.lab.controllers.work import Controller
 from kdns.lab.kubelet.play import Play
 from kdns.lab.storage import Storage
 
-EVERYBODY: tuple[type[Controller], ...] = (
+EVERYBODY: tuple[Callable[[Desk], Controller], ...] = (
     Namespaces,
-    Play,
     ReplicaSets,
     Deployments,
     StatefulSets,
@@ -33,12 +32,18 @@ EVERYBODY: tuple[type[Controller], ...] = (
 
 
 class Staff:
-    """The control plane behind a Storage."""
+    """The control plane behind a Storage; `kubelet` makes who plays the pods."""
 
-    def __init__(self, storage: Storage, chance: Callable[[int], int] = randrange) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        chance: Callable[[int], int] = randrange,
+        *,
+        kubelet: Callable[[Desk], Controller] = Play,
+    ) -> None:
         self.desk = Desk(storage, chance)
         start.furnish(self.desk)
-        self.controllers = [one(self.desk) for one in EVERYBODY]
+        self.controllers = [one(self.desk) for one in (kubelet, *EVERYBODY)]
 
     async def run(self) -> None:
         """Does everybody's duty."""
