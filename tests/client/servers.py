@@ -1,15 +1,13 @@
 """Real servers as upstreams: Unbound, dnsdist and Knot DNS on ports of their own, ended by pid."""
 
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.child import listening
 from tests.running import free_port
 from tests.secure import write
 
@@ -32,38 +30,6 @@ def program(name: str, package: str) -> str:
 
 
 @contextmanager
-def running(command: list[str], folder: Path, ports: list[int]) -> Iterator[None]:
-    """A process that listens on TCP ports, until the block ends."""
-    log = folder / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
-    try:
-        for port in ports:
-            _wait(process, port, log)
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    for _ in range(250):
-        if process.poll() is not None:
-            break
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise AssertionError(f"nobody listens on {port}: {log.read_text()[-2000:]}")
-
-
-@contextmanager
 def unbound(folder: Path) -> Iterator[dict[str, int]]:
     """Unbound with the zone as its own data: DNS, DNS over TLS and over HTTPS."""
     path = program("unbound", "unbound")
@@ -79,7 +45,7 @@ def unbound(folder: Path) -> Iterator[dict[str, int]]:
         f" do-not-query-localhost: no\n local-zone: example. static\n{data}\n"
         "remote-control:\n control-enable: no\n"
     )
-    with running([path, "-d", "-c", str(config)], folder, list(ports.values())):
+    with listening([path, "-d", "-c", str(config)], folder, *ports.values()):
         yield ports
 
 
@@ -102,7 +68,7 @@ def dnsdist(folder: Path, behind: int) -> Iterator[dict[str, int]]:
         'setACL({"127.0.0.0/8"})\n'
     )
     command = [path, "--supervised", "--disable-syslog", "-C", str(config)]
-    with running(command, folder, list(ports.values())):
+    with listening(command, folder, *ports.values()):
         yield ports
 
 
@@ -118,5 +84,5 @@ def knot(folder: Path) -> Iterator[dict[str, int]]:
         f"zone:\n - domain: example\n   storage: {folder}\n   file: example.zone\n"
         "   journal-content: none\n   zonefile-sync: -1\n   zonefile-load: whole\n"
     )
-    with running([path, "-c", str(config)], folder, [port]):
+    with listening([path, "-c", str(config)], folder, port):
         yield {"dns": port}

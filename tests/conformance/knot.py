@@ -1,15 +1,14 @@
 """Knot DNS as a child process on a free loopback port, with the zones a test gives it."""
 
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.child import listening
 from tests.running import free_port
 
 KNOTD = shutil.which("knotd") or shutil.which("knotd", path="/usr/sbin")
@@ -35,30 +34,8 @@ def serving(
             (folder / f"{at}.zone").write_text(text)
             lines.append(f"    file: {at}.zone")
     (folder / "knot.conf").write_text("\n".join(lines) + "\n")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(KNOTD), "-c", str(folder / "knot.conf")], stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        wait(process, port, folder)
+    with listening([str(KNOTD), "-c", str(folder / "knot.conf")], folder, port):
         yield port
-    finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def wait(process: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
-    """Returns when the server takes connections."""
-    for _ in range(200):
-        assert process.poll() is None, (folder / "log").read_text()
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):
-            return
-        time.sleep(0.05)
-    raise AssertionError((folder / "log").read_text())
 
 
 def control(folder: Path, *words: str) -> None:

@@ -1,14 +1,13 @@
 """NSD as a child process on a free loopback port, with the zones a test gives it."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.knot import wait
+from tests.child import listening
 from tests.running import free_port
 
 NSD = shutil.which("nsd") or shutil.which("nsd", path="/usr/sbin")
@@ -30,17 +29,5 @@ def serving(folder: Path, zones: dict[str, str]) -> Iterator[int]:
         (folder / f"{at}.zone").write_text(text)
         lines += ["zone:", f"  name: {name}", f"  zonefile: {at}.zone"]
     (folder / "nsd.conf").write_text("\n".join(lines) + "\n")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(NSD), "-d", "-c", str(folder / "nsd.conf")], stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        wait(process, port, folder)
+    with listening([str(NSD), "-d", "-c", str(folder / "nsd.conf")], folder, port):
         yield port
-    finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

@@ -1,14 +1,13 @@
 """Unbound as a child process on a free loopback port, with authority for the zones a test gives."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.knot import wait
+from tests.child import listening
 from tests.running import free_port
 
 UNBOUND = shutil.which("unbound") or shutil.which("unbound", path="/usr/sbin")
@@ -30,18 +29,5 @@ def serving(folder: Path, zones: dict[str, str]) -> Iterator[int]:
         lines += ["auth-zone:", f"  name: {name}", f"  zonefile: {folder / f'{at}.zone'}"]
         lines += ["  for-downstream: yes", "  for-upstream: no", "  fallback-enabled: no"]
     (folder / "unbound.conf").write_text("\n".join(lines) + "\n")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(UNBOUND), "-d", "-c", str(folder / "unbound.conf")],
-            stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        wait(process, port, folder)
+    with listening([str(UNBOUND), "-d", "-c", str(folder / "unbound.conf")], folder, port):
         yield port
-    finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
