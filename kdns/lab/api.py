@@ -1,7 +1,8 @@
 """The lab's HTTP API: a request becomes a Call, the storage answers, and the reply is JSON.
 
 A call goes through the same steps each time: who asks, what for, which fault is set for it, then
-the verb. This module, `replies` and `lab` are the only ones of kdns that use aiohttp's server.
+the verb. This module, `replies`, `lab`, `kubelet.logs` and those of `doors` are the only ones of
+kdns that use aiohttp's server.
 """
 
 import asyncio

@@ -133,7 +133,7 @@ class Furnished:
         }
         if len(self._linked) >= _REMEMBERED:
             self._linked.clear()
-        made = _Linked(master, items, links(named.values(), self._ground.target))
+        made = _Linked(master, items, links(named.values(), self._ground.offset))
         self._linked[namespace, has_links] = made
         return made.variables
 

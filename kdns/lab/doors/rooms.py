@@ -1,0 +1,207 @@
+"""`kubectl exec` and `attach`: a WebSocket becomes the streams of a command in a pod.
+
+Who may ask has been looked at (`admission`). What flows is held back on both sides when the other
+does not take it. A client that goes ends what was run for it; what it was attached to lives on.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import suppress
+
+from aiohttp import WSMsgType, web
+
+from kdns.lab import errors
+from kdns.lab.calls import Call
+from kdns.lab.doors import asked as asking
+from kdns.lab.doors import channels
+from kdns.lab.doors.asked import Asked
+from kdns.lab.doors.command import Command
+from kdns.lab.doors.consoles import Console, Consoles
+from kdns.lab.ground.base import Entry, Ground
+from kdns.lab.resources import PODS
+from kdns.lab.stage import Insides
+from kdns.lab.storage import Storage
+
+MOST = 100
+"""Clients at once."""
+PULSE_S = 10.0
+"""kubectl leaves when it hears nothing for a minute, also while nothing of its input is taken."""
+LEAVE_S = 2.0
+"""For the client to close after us."""
+LARGEST = 1 << 20
+"""Of a message; kubectl's have 32 KiB."""
+Outputs = Iterable[AsyncIterator[tuple[int, bytes]]]
+
+
+class Rooms:
+    """The Doors of a lab."""
+
+    def __init__(
+        self, storage: Storage, ground: Ground, insides: Insides, consoles: Consoles
+    ) -> None:
+        self._storage = storage
+        self._ground = ground
+        self._insides = insides
+        self._consoles = consoles
+        self._open = 0
+        self._left: set[Command] = set()
+        """Those that have been asked to end."""
+
+    def end(self) -> None:
+        """Kills what has been asked to end, and has not."""
+        for command in self._left:
+            command.kill()
+        self._left.clear()
+
+    async def reply(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
+        """Runs a command, or attaches to one; raises ApiError."""
+        aim = call.target
+        asked = asking.read(request, call, self._storage.get(PODS, aim.namespace, aim.name))
+        asking.check_protocol(request)
+        if self._open >= MOST:
+            raise asking.too_many(MOST)
+        self._open += 1
+        try:
+            if aim.part == "attach":
+                return await self._attach(request, asked)
+            return await self._exec(request, asked)
+        finally:
+            self._open -= 1
+
+    async def _exec(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
+        try:
+            entry = self._insides.entry(asked.pod, asked.container["name"], asked.command)
+        except LookupError as error:
+            raise errors.bad_request(str(error.args[0])) from None
+        socket = await _upgraded(request)
+        try:
+            command = await self._start(asked, entry)
+        except (OSError, LookupError) as error:
+            return await _closed(socket, channels.failure(_why(error, asked.command[0])))
+        has_ended = False
+        try:
+            code = await _talk(socket, command, command.outputs(), asked)
+            has_ended = code is not None
+            return await _closed(socket, b"" if code is None else channels.outcome(code))
+        finally:
+            if not has_ended:
+                self._left.add(command)
+                command.hang_up(lambda: self._left.discard(command))
+            command.close()
+
+    async def _start(self, asked: Asked, entry: Entry) -> Command:
+        if asked.wanted.is_terminal:
+            environ = {"TERM": "xterm", **entry.environ}
+            entry = Entry(entry.command, environ, entry.hostname, entry.files)
+        return await Command.start(self._ground, asked.uid, entry, asked.wanted)
+
+    async def _attach(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
+        name = asked.container["name"]
+        console = self._consoles.find(asked.uid, name)
+        if console is None:
+            raise errors.bad_request(
+                f"container {name} plays a program that is part of the lab: nothing can be "
+                "attached to it; run a command in it (kubectl exec)"
+            )
+        socket = await _upgraded(request)
+        has_input = asked.wanted.stdin and console.has_input
+        try:
+            code = await _talk(socket, console, [console.follow()], asked)
+        finally:
+            if has_input and asked.container.get("stdinOnce"):
+                console.end_input()
+        return await _closed(socket, b"" if code is None else channels.outcome(0))
+
+
+def _why(error: OSError | LookupError, command: str) -> str:
+    """What keeps a command from running, in the words of its ground or of the kernel."""
+    if isinstance(error, OSError) and error.strerror:
+        return f'exec: "{command}": {error.strerror.lower()}'
+    return str(error.args[0])
+
+
+async def _upgraded(request: web.BaseRequest) -> web.WebSocketResponse:
+    socket = web.WebSocketResponse(
+        protocols=channels.PROTOCOLS, timeout=LEAVE_S, max_msg_size=LARGEST, compress=False
+    )
+    await socket.prepare(request)
+    await socket.send_bytes(bytes([channels.STDOUT]))  # as real servers do: the client may begin
+    return socket
+
+
+async def _closed(socket: web.WebSocketResponse, last: bytes) -> web.WebSocketResponse:
+    """Says the last word, if there is one, and closes."""
+    with suppress(ConnectionError):
+        if last:
+            await socket.send_bytes(last)
+        await socket.close()
+    return socket
+
+
+async def _talk(
+    socket: web.WebSocketResponse, partner: Command | Console, outputs: Outputs, asked: Asked
+) -> int | None:
+    """Carries both ways until the command ends, with its exit code, or the client goes: None."""
+    hearing = asyncio.ensure_future(_hear(socket, partner, asked))
+    saying = asyncio.ensure_future(_say(socket, partner, outputs, asked))
+    beating = asyncio.ensure_future(_beat(socket))
+    try:
+        await asyncio.wait((hearing, saying), return_when=asyncio.FIRST_COMPLETED)
+        return saying.result() if saying.done() else None
+    finally:
+        await _stopped(hearing, saying, beating)
+
+
+async def _stopped(*tasks: "asyncio.Future[int] | asyncio.Future[None]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _hear(socket: web.WebSocketResponse, partner: Command | Console, asked: Asked) -> None:
+    """Input and sizes, until the client goes."""
+    is_open = asked.wanted.stdin
+    async for message in socket:
+        if message.type is not WSMsgType.BINARY or not message.data:
+            continue
+        channel, octets = message.data[0], message.data[1:]
+        if channel == channels.STDIN and is_open and octets:
+            is_open = await _took(partner.write(octets))
+        elif channel == channels.CLOSE and octets[:1] == bytes([channels.STDIN]) and is_open:
+            partner.end_input()
+            is_open = False
+        elif channel == channels.RESIZE and (size := channels.size(octets)):
+            partner.resize(*size)
+
+
+async def _took(writing: Awaitable[None]) -> bool:
+    """False when nobody reads what is written."""
+    try:
+        await writing
+    except BrokenPipeError:
+        return False
+    return True
+
+
+async def _say(
+    socket: web.WebSocketResponse, partner: Command | Console, outputs: Outputs, asked: Asked
+) -> int:
+    """All output, and then the exit code."""
+    wanted = {channels.STDOUT: asked.wanted.stdout, channels.STDERR: asked.wanted.stderr}
+
+    async def carry(output: AsyncIterator[tuple[int, bytes]]) -> None:
+        with suppress(ConnectionError):  # the client has gone, which `_hear` sees
+            async for channel, octets in output:
+                if wanted[channel]:
+                    await socket.send_bytes(bytes([channel]) + octets)
+
+    async with asyncio.TaskGroup() as group:
+        for output in outputs:
+            group.create_task(carry(output))
+    return await partner.ended()
+
+
+async def _beat(socket: web.WebSocketResponse) -> None:
+    while True:
+        await asyncio.sleep(PULSE_S)
+        await socket.pong()
