@@ -26,6 +26,7 @@ from kdns.lab.controllers.staff import Staff
 from kdns.lab.faults import Faults
 from kdns.lab.keeping import Directory, replace
 from kdns.lab.kubelet.play import Play
+from kdns.lab.ranges import USUAL
 from kdns.lab.resources import NAMESPACES, Resource
 from kdns.lab.stage import Staging
 from kdns.lab.storage import Storage
@@ -79,7 +80,8 @@ class Lab:
         self._has_controllers = has_controllers
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.ServerRunner | None = None
-        self.storage = Storage(now=time.time, uid=lambda: str(uuid.uuid4()))
+        ranges = staging.ranges if staging else USUAL
+        self.storage = Storage(now=time.time, uid=lambda: str(uuid.uuid4()), ranges=ranges)
         secret = self._directory.secret() if self._directory else uuid.uuid4().bytes
         self.tokens = Tokens(secret, self.storage)
         self.faults = Faults()

@@ -17,6 +17,7 @@ from kdns.lab.controllers.desk import Desk
 from kdns.lab.controllers.work import Controller
 from kdns.lab.errors import Obj
 from kdns.lab.ground.base import Entry, Ground, Transport
+from kdns.lab.ranges import USUAL, Ranges
 from kdns.lab.storage import Storage
 from kdns.lab.tokens import Tokens
 
@@ -86,3 +87,4 @@ class Staging:
     stage: Callable[[Storage, Tokens], Stage]
     openings: Sequence[Callable[[], socket.socket]]
     """Each makes a listening socket for the API, the first the one that its url names."""
+    ranges: Ranges = USUAL
