@@ -1,0 +1,265 @@
+"""The played kube-proxy: follows the storage, and listens where the rules say, by difference.
+
+Events are read in turns of a few milliseconds, and all at once by whoever must choose an endpoint
+now. What cannot be listened on is told once, with what to do, and tried again after changes.
+"""
+
+import asyncio
+import errno
+import os
+import resource
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+
+from kdns.lab.controllers.bodies import annotations_of, name_of
+from kdns.lab.errors import ApiError, Obj
+from kdns.lab.ground.base import Ground, Transport
+from kdns.lab.history import Event, Watch
+from kdns.lab.proxy.board import Board, Room, log
+from kdns.lab.proxy.dial import Dial
+from kdns.lab.proxy.ingress import IngressFront
+from kdns.lab.proxy.rules import Place, Rule, key_of
+from kdns.lab.proxy.table import Table
+from kdns.lab.proxy.tcp import TcpFront
+from kdns.lab.proxy.udp import UdpFront
+from kdns.lab.resources import INGRESSES, NODES, SERVICES, SLICES, Resource
+from kdns.lab.stage import Policies
+from kdns.lab.storage import Storage
+
+OFFSET = "lab.kdns.io/port-offset"
+"""On a node: what must be added to ports below 1024 to reach them."""
+TURN_S = 0.004
+RETRY_S = 1.0
+_FOLLOWED = (NODES, SERVICES, SLICES, INGRESSES)
+_MOST = 4096
+_NONSENSE = (LookupError, TypeError, ValueError, AttributeError)
+
+Front = TcpFront | UdpFront
+
+
+class Proxy:
+    """All listeners of services; `kept` are places that somebody else serves."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        ground: Ground,
+        policies: Policies,
+        *,
+        kept: set[tuple[str, int, str]] | None = None,
+    ) -> None:
+        self._storage = storage
+        self._ground = ground
+        self._kept = {Place(address, port, _protocol(name)) for address, port, name in kept or ()}
+        most = _most()
+        self.board = Board(
+            Dial(ground),
+            policies,
+            self.catch_up,
+            Room("connections to services", most),
+            Room("connections that a policy forbids", most // 4),
+            Room("UDP flows to services", most),
+        )
+        self._fronts: dict[Place, Front] = {}
+        self._failed: dict[Place, str] = {}
+        self._told: set[tuple[str, Place]] = set()
+        self._closed: set[TcpFront] = set()
+        self._watches: dict[Resource, Watch] = {}
+        self._events: deque[tuple[Resource, Event]] = deque()
+        self._ingress = IngressFront(self.board, storage)
+        self._is_due = True
+
+    @property
+    def table(self) -> Table:
+        """The rules."""
+        return self.board.table
+
+    async def run(self) -> None:
+        """Does its duty until it is cancelled; all listeners and connections end with it."""
+        self._follow()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for resource_ in _FOLLOWED:
+                    group.create_task(self._wake(resource_))
+                group.create_task(self._retry())
+        finally:
+            await self._end()
+
+    def catch_up(self) -> None:
+        """Reads all that the storage has."""
+        self._read()
+        while self._events:
+            self._apply()
+
+    # Following
+
+    def _follow(self) -> None:
+        """Begins anew, with nothing but what is stored now."""
+        self._events.clear()
+        self._watches = {one: self._storage.watch(one) for one in _FOLLOWED}
+        old, self.board.table = self.board.table, Table()
+        self._ingress.clear()
+        self.catch_up()
+        self._settle(set(old.places()) | set(self._fronts) | set(self.table.places()))
+
+    async def _wake(self, followed: Resource) -> None:
+        while True:
+            self._read()
+            start = time.monotonic()
+            while self._events:
+                self._apply()
+                if time.monotonic() - start > TURN_S:
+                    await asyncio.sleep(0)
+                    start = time.monotonic()
+            await self._watches[followed].wait(RETRY_S * 60)
+
+    def _read(self) -> None:
+        for followed, watch in self._watches.items():
+            try:
+                self._events.extend((followed, event) for event in watch.taken())
+            except ApiError:  # the history was cut, or replaced
+                self._follow()
+                return
+
+    def _apply(self) -> None:
+        followed, event = self._events.popleft()
+        try:
+            self._settle(self._changed(followed, event))
+        except _NONSENSE as error:
+            words = "kube-proxy: %s %s makes no sense (%s: %s); left alone until it changes"
+            name = name_of(event.object)
+            log.warning(words, followed.singular, name, type(error).__name__, error)
+
+    def _changed(self, followed: Resource, event: Event) -> set[Place]:
+        table, is_gone = self.table, event.type == "DELETED"
+        if followed is INGRESSES:
+            self._ingress.change(event)
+            return set()
+        actions: Mapping[Resource, tuple[Callable[[Obj], set[Place]], ...]] = {
+            SERVICES: (table.set_service, table.drop_service),
+            SLICES: (table.set_slice, table.drop_slice),
+            NODES: (table.set_node, table.drop_node),
+        }
+        changed = actions[followed][is_gone](event.object)
+        if followed is SERVICES:
+            self._tell_losers(event.object)
+            if is_gone:
+                self.board.forget(key_of(event.object))
+        elif followed is NODES and not is_gone:
+            self._mark(event.object)
+        return changed
+
+    def _tell_losers(self, service: Obj) -> None:
+        key = key_of(service)
+        for rule in self.table.rules(key):
+            winner = self.table.rule_at(rule.place)
+            if winner and winner.service != key and (key, rule.place) not in self._told:
+                self._told.add((key, rule.place))
+                words = "kube-proxy: %s is not served at %s: %s, which is older, has it"
+                log.warning(words, key, _words(rule.place), winner.service)
+
+    def _mark(self, node: Obj) -> None:
+        """Leaves on a node what `kdns lab rules` must know of this ground."""
+        offset = str(self._ground.offset)
+        if annotations_of(node).get(OFFSET, "0") == offset:
+            return
+        annotations = {**annotations_of(node), OFFSET: offset}
+        changed = {**node, "metadata": {**node["metadata"], "annotations": annotations}}
+        changed["metadata"].pop("resourceVersion", None)
+        with suppress(ApiError):
+            self._storage.update(NODES, "", name_of(node), changed)
+
+    # Listening
+
+    def _settle(self, places: Iterable[Place]) -> None:
+        """Brings listeners in line with the rules; first what closes, which may make room."""
+        opening = []
+        for place in places:
+            self._is_due = True
+            rule, front = self.table.rule_at(place), self._fronts.get(place)
+            is_wanted = rule is not None and bool(rule.members) and place not in self._kept
+            if not is_wanted:
+                self._failed.pop(place, None)
+                if front:
+                    self._close(place, front)
+            elif front and rule:
+                front.update(rule)
+            elif rule:
+                opening.append(rule)
+        for rule in opening:
+            self._open(rule)
+
+    def _open(self, rule: Rule) -> None:
+        place = rule.place
+        try:
+            self.board.dial.require_inside(place.address)
+            listener = self._ground.listen(place.address, place.port, place.protocol)
+        except OSError as error:
+            why = _remedy(error, rule, self._ground)
+            if self._failed.get(place) != why:
+                log.warning("kube-proxy: %s: nothing listens on %s: %s",
+                            rule.service, _words(place), why)  # fmt: skip
+            self._failed[place] = why
+            return
+        self._failed.pop(place, None)
+        made = TcpFront if place.protocol == "TCP" else UdpFront
+        self._fronts[place] = made(self.board, rule, listener)
+
+    def _close(self, place: Place, front: Front) -> None:
+        del self._fronts[place]
+        front.close()
+        if isinstance(front, TcpFront):
+            self._closed.add(front)
+
+    async def _retry(self) -> None:
+        """Tries again what could not be listened on, when something has changed."""
+        while True:
+            await asyncio.sleep(RETRY_S)
+            self._closed = {front for front in self._closed if front.is_busy}
+            if self._is_due:
+                self._is_due = False
+                rules = [self.table.rule_at(place) for place in list(self._failed)]
+                for rule in filter(None, rules):
+                    self._open(rule)
+            self._ingress.settle()
+
+    async def _end(self) -> None:
+        self._watches.clear()
+        for place, front in list(self._fronts.items()):
+            self._close(place, front)
+        for front in self._closed:
+            await front.end()
+        await self._ingress.end()
+
+
+def _remedy(error: OSError, rule: Rule, ground: Ground) -> str:
+    """Why an address cannot be listened on, and what to do."""
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "another program has that address and port; end it, or choose another port"
+        case errno.ENETUNREACH | errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
+            field = "spec.externalIPs" if rule.kind == "ExternalIP" else "its address"
+            outside = ground.ranges.outside
+            return f"it is no address of this lab; for {field} take one of {outside}"
+        case errno.EACCES:
+            return f"this process may not listen on port {rule.place.port}; take one from 1024 on"
+        case errno.EMFILE | errno.ENFILE:
+            return "too many files are open; raise the limit (ulimit -n) or have fewer services"
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def _most() -> int:
+    """Connections that may be open: two files each, and half of all files for the rest."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(_MOST, limit // 4) if limit > 0 else _MOST
+
+
+def _protocol(name: str) -> Transport:
+    return "UDP" if name == "UDP" else "TCP"
+
+
+def _words(place: Place) -> str:
+    host = f"[{place.address}]" if ":" in place.address else place.address
+    return f"{host}:{place.port}/{place.protocol}"

@@ -1,0 +1,174 @@
+"""Services, slices and nodes by events become the rule of each place, and which places changed.
+
+Pure: the same objects in any order give the same rules. A change costs what it concerns: one
+service, or (of nodes) those with node ports. Of two services that want one place the older has it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
+
+from kdns.lab.controllers.bodies import name_of, namespace_of, spec_of
+from kdns.lab.errors import Obj
+from kdns.lab.proxy.rules import (
+    NodeAddress,
+    Place,
+    Rule,
+    addresses_of,
+    key_of,
+    rules_of,
+    service_of,
+)
+
+
+class Claim(NamedTuple):
+    """Who wants a place; the least has it."""
+
+    created: str
+    service: str
+    nth: int
+
+    @property
+    def is_first(self) -> bool:
+        """False for a service that names one place twice."""
+        return not self.nth
+
+
+class Table:
+    """All rules."""
+
+    def __init__(self) -> None:
+        self.services: dict[str, Obj] = {}
+        self._slices: defaultdict[str, dict[tuple[str, str], Obj]] = defaultdict(dict)
+        self._homes: dict[tuple[str, str], str] = {}
+        self._nodes: dict[str, Obj] = {}
+        self._addresses: tuple[NodeAddress, ...] = ()
+        self._node_of: dict[str, str] = {}
+        self._networks: list[tuple[IPv4Network | IPv6Network, str]] = []
+        self._claims: defaultdict[Place, dict[Claim, Rule]] = defaultdict(dict)
+        self._claimed: dict[str, list[tuple[Place, Claim]]] = {}
+
+    # What happens; each gives the places that may have changed
+
+    def set_service(self, service: Obj) -> set[Place]:
+        """A service is new or changed."""
+        self.services[key_of(service)] = service
+        return self._recompute(key_of(service))
+
+    def drop_service(self, service: Obj) -> set[Place]:
+        """A service is gone."""
+        self.services.pop(key_of(service), None)
+        return self._recompute(key_of(service))
+
+    def set_slice(self, one: Obj) -> set[Place]:
+        """A slice is new or changed."""
+        key, home = (namespace_of(one), name_of(one)), service_of(one)
+        before = self._homes.get(key, "")
+        changed = self.drop_slice(one) if before and before != home else set()
+        if not home:
+            return changed
+        self._homes[key] = home
+        self._slices[home][key] = one
+        return changed | self._recompute(home)
+
+    def drop_slice(self, one: Obj) -> set[Place]:
+        """A slice is gone."""
+        key = namespace_of(one), name_of(one)
+        home = self._homes.pop(key, "")
+        if not home:
+            return set()
+        del self._slices[home][key]
+        if not self._slices[home]:
+            del self._slices[home]
+        return self._recompute(home)
+
+    def set_node(self, node: Obj) -> set[Place]:
+        """A node is new or changed."""
+        self._nodes[name_of(node)] = node
+        return self._place_nodes()
+
+    def drop_node(self, node: Obj) -> set[Place]:
+        """A node is gone."""
+        self._nodes.pop(name_of(node), None)
+        return self._place_nodes()
+
+    # What holds
+
+    def rule_at(self, place: Place) -> Rule | None:
+        """The rule of a place."""
+        claims = self._claims.get(place)
+        return claims[min(claims)] if claims else None
+
+    def losers_at(self, place: Place) -> list[str]:
+        """The services that want a place which another has."""
+        claims = sorted(self._claims.get(place, ()))
+        first = [claim.service for claim in claims if claim.is_first]
+        return first[1:]
+
+    def rules(self, service: str) -> list[Rule]:
+        """What a service wants, whether it has it or not."""
+        return [self._claims[place][claim] for place, claim in self._claimed.get(service, ())]
+
+    def places(self) -> Iterator[Place]:
+        """All places with rules."""
+        return iter(self._claims)
+
+    def slices_of(self, service: str) -> list[Obj]:
+        """The slices of a service, by name."""
+        found = self._slices.get(service, {})
+        return [found[key] for key in sorted(found)]
+
+    def node_at(self, address: str) -> str:
+        """The node on which a pod or a node's own program has an address; empty for others."""
+        if found := self._node_of.get(address):
+            return found
+        asked = ip_address(address)
+        return next((name for network, name in self._networks if asked in network), "")
+
+    # Private
+
+    def _place_nodes(self) -> set[Place]:
+        nodes = [self._nodes[name] for name in sorted(self._nodes)]
+        self._networks = list(_networks(nodes))
+        found = addresses_of(nodes)
+        if found == self._addresses:
+            return set()
+        self._addresses = found
+        self._node_of = {one.address: one.node for one in found}
+        changed: set[Place] = set()
+        for key, service in self.services.items():
+            if any(port.get("nodePort") for port in spec_of(service).get("ports") or ()):
+                changed |= self._recompute(key)
+        return changed
+
+    def _recompute(self, key: str) -> set[Place]:
+        service = self.services.get(key)
+        made = rules_of(service, self.slices_of(key), self._addresses) if service else []
+        before = {place: self.rule_at(place) for place, _ in self._claimed.get(key, ())}
+        before |= {rule.place: self.rule_at(rule.place) for rule in made}
+        for place, claim in self._claimed.pop(key, ()):
+            del self._claims[place][claim]
+        created = str((service or {"metadata": {}})["metadata"].get("creationTimestamp") or "")
+        claimed: list[tuple[Place, Claim]] = []
+        seen: Counter[Place] = Counter()
+        for rule in made:
+            claim = Claim(created, key, seen[rule.place])
+            seen[rule.place] += 1
+            self._claims[rule.place][claim] = rule
+            claimed.append((rule.place, claim))
+        if claimed:
+            self._claimed[key] = claimed
+        for place in before:
+            if not self._claims[place]:
+                del self._claims[place]
+        return {place for place, rule in before.items() if self.rule_at(place) != rule}
+
+
+def _networks(nodes: Iterable[Obj]) -> Iterator[tuple[IPv4Network | IPv6Network, str]]:
+    for node in nodes:
+        for text in spec_of(node).get("podCIDRs") or ():
+            try:
+                yield ip_network(text, strict=False), name_of(node)
+            except ValueError:
+                continue

@@ -1,0 +1,320 @@
+"""Connections to services, over real sockets."""
+
+import asyncio
+import socket
+
+from kdns.lab.resources import SERVICES
+from tests.lab.proxy.scene import (
+    PORT,
+    REFUSED,
+    RESET,
+    SILENT,
+    endpoint,
+    played,
+    pod_ip,
+    until,
+)
+
+
+async def test_connections_go_round_over_ready_endpoints() -> None:
+    async with played() as (scene, _):
+        address = scene.service()
+        pods = [await scene.speaker(word) for word in "abc"]
+        scene.slice(pods[0], pods[1], endpoint(pods[2], ready=False))
+        await asyncio.sleep(0)
+        said = [await scene.ask(address) for _ in range(6)]
+        assert sorted(said) == ["a"] * 3 + ["b"] * 3
+        assert said[0] != said[1]
+
+
+async def test_the_endpoint_sees_who_asks() -> None:
+    async with played() as (scene, _):
+        address, source = scene.service(), pod_ip()
+        scene.slice(await scene.speaker("a"))
+        await asyncio.sleep(0)
+        assert await scene.ask(address, source=source) == "a"
+        assert scene.seen == [source]
+
+
+async def test_a_service_without_endpoints_refuses_and_serves_once_it_has_one() -> None:
+    async with played() as (scene, _):
+        address = scene.service()
+        scene.slice()
+        await asyncio.sleep(0)
+        assert await scene.ask(address) == REFUSED
+        pod = await scene.speaker("a")
+        scene.slice(pod)
+        await asyncio.sleep(0.01)
+        assert await scene.ask(address) == "a"
+        scene.slice(endpoint(pod, ready=False))
+        await asyncio.sleep(0.01)
+        assert await scene.ask(address) == REFUSED
+
+
+async def test_who_was_accepted_before_the_last_endpoint_left_is_reset() -> None:
+    async with played() as (scene, _):
+        address = scene.service()
+        scene.slice(await scene.speaker("a"))
+        await asyncio.sleep(0.01)
+        with socket.socket() as client:  # in the kernel's backlog, before the loop turns
+            client.connect(scene.place(address, PORT))
+            scene.slice()
+            client.setblocking(False)
+            try:
+                got = await asyncio.get_running_loop().sock_recv(client, 1)
+            except ConnectionResetError:
+                got = None
+        assert got is None
+        assert scene.seen == []
+
+
+async def test_what_left_the_storage_gets_nothing_even_if_no_event_was_read() -> None:
+    async with played() as (scene, _):
+        address = scene.service()
+        first, second = await scene.speaker("a"), await scene.speaker("b")
+        scene.slice(first, second)
+        await asyncio.sleep(0.01)
+        for _ in range(4):
+            with socket.socket() as client:
+                client.connect(scene.place(address, PORT))
+                scene.slice(second)  # the accept is yet to come
+                client.setblocking(False)
+                assert await asyncio.get_running_loop().sock_recv(client, 2) == b"b\n"
+            scene.slice(first, second)
+
+
+async def test_bytes_pass_both_ways_with_half_closes() -> None:
+    async with played() as (scene, _):
+        address = scene.service()
+        scene.slice(await scene.speaker("a"))
+        await asyncio.sleep(0.01)
+        reader, writer = await scene.connect(address)
+        sent = bytes(range(256)) * 8192
+        writing = asyncio.ensure_future(_write(writer, sent))
+        got = await reader.read(-1)
+        await writing
+        writer.close()
+        assert got == b"a\n" + sent
+
+
+async def _write(writer: asyncio.StreamWriter, sent: bytes) -> None:
+    writer.write(sent)
+    await writer.drain()
+    writer.write_eof()
+
+
+async def test_a_side_that_does_not_read_holds_the_other_up() -> None:
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del reader
+        try:
+            for _ in range(1000):
+                writer.write(bytes(65536))
+                await writer.drain()
+                written.append(65536)
+        except OSError:
+            pass
+
+    written: list[int] = []
+    async with played() as (scene, _):
+        address = scene.service()
+        scene.slice(await scene.speaker("a", speaks=flood))
+        await asyncio.sleep(0.01)
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            client.connect(scene.place(address, PORT))
+            await until(lambda: len(written) > 10)
+            before = -1
+            while before != len(written):
+                before = len(written)
+                await asyncio.sleep(0.2)
+            assert len(written) < 900
+
+
+async def test_resets_are_passed_on() -> None:
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
+        )
+        writer.transport.abort()
+
+    async with played() as (scene, _):
+        address = scene.service()
+        scene.slice(await scene.speaker("a", speaks=break_off))
+        await asyncio.sleep(0.01)
+        reader, writer = await scene.connect(address)
+        writer.write(b"x")
+        try:
+            got = await reader.read(1)
+        except ConnectionResetError:
+            got = b"reset"
+        writer.close()
+        assert got == b"reset"
+
+
+async def test_an_endpoint_that_does_not_listen_is_followed_by_the_next() -> None:
+    async with played() as (scene, proxy):
+        address = scene.service()
+        scene.slice(pod_ip(2), pod_ip(2), await scene.speaker("a"))
+        await asyncio.sleep(0.01)
+        assert [await scene.ask(address) for _ in range(4)] == ["a"] * 4
+        assert proxy.board.connections_of == {"default/web": 4}
+        assert not proxy.board.failures_of
+
+
+async def test_an_endpoint_outside_of_the_lab_is_unreachable_at_once() -> None:
+    async with played() as (scene, proxy):
+        address = scene.service()
+        scene.slice("1.1.1.1")
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(2):
+            assert await scene.ask(address) == RESET
+        assert proxy.board.failures_of == {"default/web": 1}
+
+
+async def test_affinity_keeps_a_client_with_its_endpoint_while_it_is_there() -> None:
+    async with played() as (scene, _):
+        address = scene.service(sessionAffinity="ClientIP")
+        first, second = await scene.speaker("a"), await scene.speaker("b")
+        scene.slice(first, second)
+        await asyncio.sleep(0.01)
+        one, other = pod_ip(3), pod_ip(4)
+        mine = await scene.ask(address, source=one)
+        its = await scene.ask(address, source=other)
+        assert {mine, its} == {"a", "b"}
+        for _ in range(4):
+            assert await scene.ask(address, source=one) == mine
+        scene.slice(second if mine == "a" else first)
+        assert await scene.ask(address, source=one) == its
+        scene.slice(first, second)
+        assert await scene.ask(address, source=one) == its
+
+
+async def test_what_a_policy_forbids_hangs_until_the_client_gives_up() -> None:
+    async with played() as (scene, proxy):
+        address, source = scene.service(), pod_ip()
+        pod = await scene.speaker("a")
+        scene.slice(pod)
+        scene.policy.forbidden = {(source, pod)}
+        await asyncio.sleep(0.01)
+        assert await scene.ask(address) == "a"
+        assert await scene.ask(address, source=source) == SILENT
+        await until(lambda: proxy.board.held.taken == 0)
+        await until(lambda: proxy.board.connections.taken == 0)
+
+
+async def test_a_connection_goes_on_when_its_endpoint_leaves_and_the_listener_closes() -> None:
+    async with played() as (scene, _):
+        address = scene.service()
+        scene.slice(await scene.speaker("a"))
+        await asyncio.sleep(0.01)
+        reader, writer = await scene.connect(address)
+        assert await reader.readline() == b"a\n"
+        scene.slice()
+        await asyncio.sleep(0.01)
+        assert await scene.ask(address) == REFUSED
+        writer.write(b"still here\n")
+        assert await reader.readline() == b"still here\n"
+        writer.close()
+
+
+async def test_more_connections_than_may_be_open_are_refused_with_a_line(caplog) -> None:
+    async with played() as (scene, proxy):
+        proxy.board.connections.most = 1
+        address = scene.service()
+        scene.slice(await scene.speaker("a"))
+        await asyncio.sleep(0.01)
+        reader, writer = await scene.connect(address)
+        assert await reader.readline() == b"a\n"
+        assert await scene.ask(address) == RESET
+        assert await scene.ask(address) == RESET
+        writer.close()
+        await until(lambda: proxy.board.connections.taken == 0)
+        assert await scene.ask(address) == "a"
+    assert len([one for one in caplog.messages if "which is the most" in one]) == 1
+
+
+async def test_none_fails_and_none_goes_astray_while_two_stay() -> None:
+    """A loop of connections, through endpoints that come, stop listening and leave."""
+    async with played() as (scene, _):
+        address = scene.service()
+        stable = [await scene.speaker("a"), await scene.speaker("b")]
+        scene.slice(*stable)
+        await asyncio.sleep(0.01)
+        said: list[str] = []
+
+        async def ask() -> None:
+            while not done:
+                said.append(await scene.ask(address))
+
+        done: list[bool] = []
+        asking = [asyncio.ensure_future(ask()) for _ in range(4)]
+        for turn in range(30):
+            word = f"c{turn}"
+            extra = await scene.speaker(word)
+            scene.slice(*stable, extra)
+            await asyncio.sleep(0.01)
+            scene.kill(word)  # killed before its slice says so
+            await asyncio.sleep(0.005)
+            scene.slice(*stable)
+        done.append(True)
+        await asyncio.gather(*asking)
+        assert {REFUSED, SILENT} & set(said) == set()
+        broken = said.count(RESET)  # had been accepted by what was killed
+        assert broken <= 30
+        assert len(said) > 100
+
+
+async def test_two_services_on_one_address_the_older_has_it(caplog) -> None:
+    async with played() as (scene, _):
+        inside = str(scene.ground.ranges.outside[7])
+        scene.service("old", externalIPs=[inside])
+        scene.service("new", externalIPs=[inside])
+        scene.slice(await scene.speaker("a"), service="old")
+        scene.slice(await scene.speaker("b"), service="new")
+        await asyncio.sleep(0.01)
+        assert await scene.ask(inside) == "a"
+        scene.storage.delete(SERVICES, "default", "old")
+        await asyncio.sleep(0.01)
+        assert await scene.ask(inside) == "b"
+    told = [one for one in caplog.messages if "default/old, which is older" in one]
+    assert len(told) == 1
+
+
+async def test_an_address_that_is_not_the_labs_is_told_of_once(caplog) -> None:
+    async with played() as (scene, _):
+        address = scene.service(externalIPs=["1.1.1.1"])
+        pod = await scene.speaker("a")
+        for _ in range(3):
+            scene.slice(pod)
+            scene.slice(pod, pod_ip())
+            await asyncio.sleep(0.01)
+        assert await scene.ask(address) == "a"
+    told = [one for one in caplog.messages if "1.1.1.1:8080/TCP" in one]
+    assert len(told) == 1
+    assert "for spec.externalIPs take one of 127." in told[0]
+
+
+async def test_a_place_that_another_program_has_is_told_of_and_tried_again(caplog) -> None:
+    async with played() as (scene, proxy):
+        inside = str(scene.ground.ranges.outside[9])
+        with socket.socket() as other:
+            other.bind((inside, PORT))
+            scene.service(externalIPs=[inside])
+            scene.slice(await scene.speaker("a"))
+            await asyncio.sleep(0.01)
+            assert any("another program has that address" in one for one in caplog.messages)
+        scene.service("other")
+        await until(lambda: not proxy._failed)
+        assert await scene.ask(inside) == "a"
+
+
+async def test_what_the_dns_server_has_is_left_to_it() -> None:
+    kept: set[tuple[str, int, str]] = set()
+    async with played(kept=kept) as (scene, proxy):
+        address = scene.service(ports=[{"port": 53, "protocol": "UDP"}])
+        proxy._kept = {(address, 53, "UDP")}
+        scene.slice("127.244.1.1", ports=[{"port": 53, "protocol": "UDP", "name": ""}])
+        await asyncio.sleep(0.01)
+        assert proxy.table.rules("default/web")
+        assert not proxy._fronts
