@@ -12,7 +12,7 @@ from collections.abc import Callable
 from kdns.lab.controllers.bodies import name_of, namespace_of, spec_of, status_of
 from kdns.lab.errors import ApiError, Obj
 from kdns.lab.ground.base import Ground, Transport
-from kdns.lab.ground.relay import carry
+from kdns.lab.ground.relay import Target, carry
 from kdns.lab.history import Event
 from kdns.lab.resources import NODES, SERVICES
 from kdns.lab.storage import Key, Storage
@@ -82,7 +82,7 @@ class Porch:
             _LOG.warning(words, port, "/".join(key), HERE, error.strerror)
             return
         _LOG.info("lab: %s:%d leads to node port %d of %s", HERE, port, port, "/".join(key))
-        self._open[door] = group.create_task(carry(outside, self._ground, node, port))
+        self._open[door] = group.create_task(carry(outside, Target(self._ground, node, port)))
 
     def _node(self) -> str:
         for node in self._storage.list(NODES):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from kdns.lab.ground.base import Ground
+from kdns.lab.ground.base import Ground, Transport
 from kdns.lab.ground.splice import reset, splice
 
 _LOG = logging.getLogger("kdns.lab")
@@ -26,43 +26,59 @@ _LARGEST = 65_535
 _Asker = tuple[object, ...]
 
 
-async def carry(outside: socket.socket, ground: Ground, address: str, port: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where it leads to; with `is_open` the target sees the asker's address, not ours."""
+
+    ground: Ground
+    address: str
+    port: int
+    is_open: bool = False
+
+    def socket(self, transport: Transport, asker: _Asker) -> socket.socket:
+        """For one asker, not yet connected; raises OSError."""
+        source = str(asker[0]) if self.is_open else ""
+        return self.ground.outgoing(self.address, transport, source=source)
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What to connect to; raises OSError."""
+        return self.ground.target(self.address, self.port)
+
+
+async def carry(outside: socket.socket, target: Target) -> None:
     """Serves a socket (UDP, or TCP and listening) until it is cancelled; closes all it opened."""
     with outside:
         if outside.type == socket.SOCK_DGRAM:
-            await _Datagrams(outside, ground, address, port).run()
+            await _Datagrams(outside, target).run()
         else:
-            await _carry_connections(outside, ground, address, port)
+            await _carry_connections(outside, target)
 
 
 # TCP
 
 
-async def _carry_connections(
-    outside: socket.socket, ground: Ground, address: str, port: int
-) -> None:
+async def _carry_connections(outside: socket.socket, target: Target) -> None:
     loop = asyncio.get_running_loop()
     free = asyncio.Semaphore(MOST_CONNECTIONS)  # at the limit others wait in the kernel's queue
     async with asyncio.TaskGroup() as carried:
         while True:
             await free.acquire()
             try:
-                accepted, _ = await loop.sock_accept(outside)
+                accepted, asker = await loop.sock_accept(outside)
             except OSError as error:  # the client has gone, or there are no descriptors left
                 free.release()
-                _LOG.debug("a relay to %s could not accept: %s", address, error)
+                _LOG.debug("a relay to %s could not accept: %s", target.address, error)
                 await asyncio.sleep(_REST_S)
                 continue
-            task = carried.create_task(_carry_connection(accepted, ground, address, port))
+            task = carried.create_task(_carry_connection(accepted, asker, target))
             task.add_done_callback(lambda _: free.release())
 
 
-async def _carry_connection(
-    accepted: socket.socket, ground: Ground, address: str, port: int
-) -> None:
+async def _carry_connection(accepted: socket.socket, asker: _Asker, target: Target) -> None:
     accepted.setblocking(False)
     try:
-        onward = await _connect(ground, address, port)
+        onward = await _connect(asker, target)
     except (OSError, TimeoutError):
         reset(accepted)
         return
@@ -72,12 +88,11 @@ async def _carry_connection(
     await splice(accepted, onward)
 
 
-async def _connect(ground: Ground, address: str, port: int) -> socket.socket:
-    onward = ground.outgoing(address, "TCP")
+async def _connect(asker: _Asker, target: Target) -> socket.socket:
+    onward = target.socket("TCP", asker)
     try:
         async with asyncio.timeout(_CONNECT_S):
-            target = ground.target(address, port)
-            await asyncio.get_running_loop().sock_connect(onward, target)
+            await asyncio.get_running_loop().sock_connect(onward, target.place)
     except BaseException:
         onward.close()
         raise
@@ -98,9 +113,7 @@ class _Way:
 @dataclass(eq=False, slots=True)
 class _Datagrams:
     outside: socket.socket
-    ground: Ground
-    address: str
-    port: int
+    target: Target
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     ways: dict[_Asker, _Way] = field(default_factory=dict)
     """The longest silent comes first."""
@@ -134,7 +147,7 @@ class _Datagrams:
             try:
                 self._way(asker).socket.send(packet)
             except OSError as error:  # nobody listens there, now
-                _LOG.debug("a relay to %s lost a datagram: %s", self.address, error)
+                _LOG.debug("a relay to %s lost a datagram: %s", self.target.address, error)
 
     def _way(self, asker: _Asker) -> _Way:
         way = self.ways.pop(asker, None) or self._new_way(asker)
@@ -145,9 +158,9 @@ class _Datagrams:
     def _new_way(self, asker: _Asker) -> _Way:
         if len(self.ways) >= MOST_ASKERS:
             self._drop(next(iter(self.ways)))
-        made = self.ground.outgoing(self.address, "UDP")
+        made = self.target.socket("UDP", asker)
         try:
-            made.connect(self.ground.target(self.address, self.port))
+            made.connect(self.target.place)
             self.loop.add_reader(made.fileno(), self._give_back(made, asker))
         except OSError:
             made.close()
