@@ -1,0 +1,71 @@
+"""One question to one nameserver over plain sockets, from the pod's own address.
+
+What BIND's tools do with it, server after server and name after name, is in `bind`; what libcs do
+is kdns.client.search, which is given `Asker.heard`.
+"""
+
+import asyncio
+import socket
+import time
+from dataclasses import dataclass
+
+from kdns.client.search_terms import Failure, Heard
+from kdns.lab.tools.pod import Pod
+
+_LARGEST = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Asks for one pod."""
+
+    pod: Pod
+    within_s: float = 5.0
+
+    def ask(self, server: tuple[str, int], packet: bytes, transport: str = "udp") -> bytes:
+        """The reply under the packet's id; raises OSError (TimeoutError when nothing came)."""
+        place = self.pod.place(*server)
+        kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
+        with self.pod.socket(place, kind) as one:
+            one.settimeout(self.within_s)
+            one.connect(place)
+            if transport == "tcp":
+                return _over_stream(one, packet)
+            one.send(packet)
+            end = time.monotonic() + self.within_s
+            while (left := end - time.monotonic()) > 0:
+                one.settimeout(left)
+                reply = one.recv(_LARGEST)
+                if reply[:2] == packet[:2]:
+                    return reply
+        raise TimeoutError
+
+    async def heard(self, server: tuple[str, int], packet: bytes, transport: str) -> Heard:
+        """The same for a walk."""
+        try:
+            reply = await asyncio.to_thread(self.ask, server, packet, transport)
+        except OSError as error:
+            return Heard(error=str(error), transport=transport, failure=_failure(error))
+        return Heard(reply, transport=transport)
+
+
+def _failure(error: OSError) -> Failure:
+    if isinstance(error, TimeoutError):
+        return "silent"
+    return "cut" if isinstance(error, ConnectionResetError) else "refused"
+
+
+def _over_stream(one: socket.socket, packet: bytes) -> bytes:
+    one.sendall(len(packet).to_bytes(2, "big") + packet)
+    size = int.from_bytes(_exactly(one, 2), "big")
+    return _exactly(one, size)
+
+
+def _exactly(one: socket.socket, size: int) -> bytes:
+    found = b""
+    while len(found) < size:
+        more = one.recv(size - len(found))
+        if not more:
+            raise ConnectionResetError("the server closed the connection")
+        found += more
+    return found
