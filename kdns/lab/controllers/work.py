@@ -73,6 +73,7 @@ class Controller:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.agenda = Agenda()
 
     def keys(self, resource: Resource, event: Event) -> Iterable[Key]:
         """What has to be put in order after an event."""
@@ -87,14 +88,13 @@ class Controller:
 
     async def run(self) -> None:
         """Does its duty until it is cancelled."""
-        agenda = Agenda()
         self.begin()
         async with asyncio.TaskGroup() as group:
             for resource in self.watches:
-                group.create_task(self._follow(resource, agenda))
-            group.create_task(self._work(agenda))
+                group.create_task(self._follow(resource))
+            group.create_task(self._work())
 
-    async def _follow(self, resource: Resource, agenda: Agenda) -> None:
+    async def _follow(self, resource: Resource) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             watch = self.desk.storage.watch(resource)
@@ -103,13 +103,14 @@ class Controller:
                     for event in await watch.batch():
                         try:
                             for key in self.keys(resource, event):
-                                agenda.add(key, clock())
+                                self.agenda.add(key, clock())
                         except _NONSENSE as error:
                             self._leave(event.object["metadata"]["name"], error)
             except ApiError as error:
                 log.debug("%s: %s: %s; it looks at all again", self.name, resource.plural, error)
 
-    async def _work(self, agenda: Agenda) -> None:
+    async def _work(self) -> None:
+        agenda = self.agenda
         clock: Callable[[], float] = asyncio.get_running_loop().time
         failures: dict[Key, int] = {}
         while True:

@@ -2,7 +2,8 @@
 
 Annotations on a pod say otherwise, at any time (`kubectl annotate pod … --overwrite`):
 `lab.kdns.io/ready: "false"`, `ready-after: 3s` (as a readiness probe's initialDelaySeconds),
-`phase: Succeeded|Failed`, `crash: "true"`, and before it has started `address: 10.244.1.77`.
+`phase: Succeeded|Failed`, `crash: "true"`, `stop-after: 5s` (within its grace period), and before
+it has started `address: 10.244.1.77`.
 """
 
 from collections import Counter
@@ -171,6 +172,7 @@ class Play(Controller):
             return [_key(pod) for pod in found if not spec_of(pod).get("nodeName")]
         if event.type == "DELETED":
             self._scenes.pop(uid_of(event.object), None)
+            self._end(uid_of(event.object))
             for one in status_of(event.object).get("podIPs") or ():
                 self._addresses.free(one["ip"])
         return (_key(event.object),)
@@ -232,6 +234,10 @@ class Play(Controller):
         inside = _inside(node)
         if not inside:
             raise ValueError(f"the node {name_of(node)} has no address")
+        return self._open(self._addressed(pod, node, inside))
+
+    def _addressed(self, pod: Obj, node: Obj, inside: str) -> Obj:
+        """The pod with its addresses, and those of its node."""
         found = self._given(pod, inside) or self._addresses.next_of(spec_of(node)["podCIDRs"])
         status = {
             **status_of(pod),
@@ -239,10 +245,14 @@ class Play(Controller):
             "hostIPs": [{"ip": inside}],
             "podIP": found[0],
             "podIPs": [{"ip": one} for one in found],
-            "startTime": status_of(pod).get("startTime") or desk.now(),
+            "startTime": status_of(pod).get("startTime") or self.desk.now(),
         }
-        started = {**pod, "status": status}
-        desk.set_status(pod, played(started, is_ready=False, now=desk.now()))
+        return {**pod, "status": status}
+
+    def _open(self, pod: Obj) -> float | None:
+        """Starts a pod that has just been given its addresses."""
+        desk = self.desk
+        desk.set_status(pod, played(pod, is_ready=False, now=desk.now()))
         desk.tell(pod, "Started", "Started the pod's containers (played)", source=self.name)
         return 0.0
 
@@ -256,6 +266,10 @@ class Play(Controller):
         for one in given:
             self._addresses.take(one)
         return given
+
+    def _meant(self, address: str) -> str:
+        """An address that somebody has written, as it is in this lab."""
+        return address
 
     def _run(self, pod: Obj) -> float | None:
         """Makes a pod ready, or not, or lets it finish."""
@@ -275,13 +289,19 @@ class Play(Controller):
 
     def _stop(self, pod: Obj) -> float | None:
         """Lets a pod that is being deleted go, once it has been seen to leave."""
-        least = min(STOP_S, float(pod["metadata"].get("deletionGracePeriodSeconds", 0)))
+        asked = wish(pod, "stop-after")
+        least = max(STOP_S, seconds(asked)) if asked else STOP_S
+        least = min(least, float(pod["metadata"].get("deletionGracePeriodSeconds", 0)))
         if "ending" not in self._scenes.get(uid_of(pod), {}):
             self.desk.tell(pod, "Killing", "Stopping the pod's containers", source=self.name)
         if (wait := least - self._elapsed(pod, "ending")) > 0:
             return wait
+        self._end(uid_of(pod))
         self.desk.delete(pod, Deletion(uid=uid_of(pod), grace_s=0))
         return None
+
+    def _end(self, uid: str) -> None:
+        """A pod is over: here nothing has to be ended."""
 
 
 def _key(pod: Obj) -> Key:

@@ -1,0 +1,77 @@
+"""A container's annotations, image and ports say which programs play it, and on which ports."""
+
+from collections.abc import Iterator
+
+from kdns.lab.controllers.bodies import annotations_of
+from kdns.lab.errors import Obj
+from kdns.lab.ground.base import Transport
+from kdns.lab.kubelet.programs import images
+from kdns.lab.kubelet.programs.base import PREFIX, Program, Role
+from kdns.lab.kubelet.programs.greeter import Greeter, Packets
+from kdns.lab.kubelet.programs.http import Http
+from kdns.lab.kubelet.programs.images import Kind
+from kdns.lab.kubelet.programs.relaying import DEFAULTS, Relay
+
+_PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+
+
+def kind_of(pod: Obj, container: Obj) -> Kind:
+    """The kind of program that plays a container."""
+    found = annotations_of(pod)
+    for word in (f"{PREFIX}program.{container['name']}", f"{PREFIX}program"):
+        asked = found.get(word)
+        for kind in images.KINDS:
+            if asked == kind:
+                return kind
+    return images.cast_of(str(container.get("image", ""))).kind
+
+
+def programs_of(pod: Obj, role: Role) -> list[Program]:
+    """What serves the ports of a container; nothing for shells, which are run elsewhere."""
+    kind = kind_of(pod, role.container)
+    if kind in {"none", "shell"}:
+        return []
+    declared = list(_declared(role.container))
+    if kind == "dns":
+        return [Relay(role, declared or DEFAULTS)]
+    packets = [port for port, transport in declared if transport == "UDP"]
+    ports = [port for port, transport in declared if transport == "TCP"]
+    ports = _with_defaults(role, ports, has_packets=bool(packets))
+    pages = [port for port in ports if kind == "http" or port in images.WEB_PORTS]
+    others = [port for port in ports if port not in pages]
+    made: list[Program] = []
+    if pages:
+        made.append(Http(role, pages))
+    if others:
+        made.append(Greeter(role, others))
+    if packets:
+        made.append(Packets(role, packets))
+    return made
+
+
+def _declared(container: Obj) -> Iterator[tuple[int, Transport]]:
+    seen = set()
+    for one in container.get("ports") or ():
+        transport: Transport = "UDP" if one.get("protocol") == "UDP" else "TCP"
+        place = (int(one["containerPort"]), transport)
+        if place not in seen and one.get("protocol") != "SCTP":
+            seen.add(place)
+            yield place
+
+
+def _with_defaults(role: Role, ports: list[int], *, has_packets: bool) -> list[int]:
+    """The ports of an image that declares none; those that are probed of an unknown one."""
+    cast = images.cast_of(str(role.container.get("image", "")))
+    if cast is images.UNKNOWN:
+        probes = [role.container.get(name) or {} for name in _PROBES]
+        ports = list(dict.fromkeys([*ports, *(port for one in probes for port in _probed(one))]))
+    if ports or has_packets:
+        return ports
+    return list(cast.ports) or ([80] if role.wish("program") == "http" else [])
+
+
+def _probed(probe: Obj) -> Iterator[int]:
+    for way in ("httpGet", "tcpSocket"):
+        port = (probe.get(way) or {}).get("port")
+        if isinstance(port, int):
+            yield port
