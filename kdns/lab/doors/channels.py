@@ -65,14 +65,6 @@ def _said(status: Mapping[str, object]) -> bytes:
     return bytes([ERROR]) + msgspec.json.encode({"metadata": {}, **status})
 
 
-def ending(octets: bytes) -> Obj:
-    """The Status that such a message holds; raises ValueError."""
-    found = msgspec.json.decode(octets)
-    if not isinstance(found, dict):
-        raise ValueError("the outcome is no Status")  # noqa: TRY004  # it is the other side's
-    return found
-
-
 def exit_code(status: Obj) -> int:
     """Of a Status: 0, that of the command, or 1 when it has none."""
     if status.get("status") == "Success":

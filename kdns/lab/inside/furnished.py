@@ -106,6 +106,9 @@ class Furnished:
         inside = self._found.get(pod["metadata"]["uid"])
         if inside is None:
             raise LookupError(f"pod {name} has not started")
+        if not is_trusted(inside.pod):  # the admin has written it anew since it started
+            self.prepare(pod)
+            inside = self._found[pod["metadata"]["uid"]]
         asked = container_of(inside.pod, container)
         own = inside.environs.get(asked["name"])
         if own is None:
