@@ -128,9 +128,11 @@ class Scene:
 
         async def serve(made: socket.socket) -> None:
             reader, writer = await asyncio.open_connection(sock=made)
-            with suppress(OSError):
-                await begin(reader, writer)
-            writer.close()
+            try:
+                with suppress(OSError, EOFError):
+                    await begin(reader, writer)
+            finally:
+                writer.close()
 
         def accept() -> None:
             with suppress(BlockingIOError):
