@@ -31,6 +31,8 @@ from kdns.lab.errors import ApiError
 from kdns.lab.faults import Faults, Subject, What
 from kdns.lab.history import Item
 from kdns.lab.resources import PODS
+from kdns.lab.rights import door
+from kdns.lab.rights.rbac import Rights
 from kdns.lab.stage import Stage
 from kdns.lab.storage import Storage
 from kdns.lab.tokens import ANYBODY, Tokens, User
@@ -44,7 +46,6 @@ LARGEST = 3 * 1024 * 1024
 """Of a body, as on a real server."""
 _HEALTH = {"/healthz", "/livez", "/readyz"}
 _BODIES: tuple[What, ...] = ("slow", "cut", "garble")
-_READS = {"get", "list", "watch"}
 _PLAYED = {"log", "exec", "attach"}
 
 
@@ -80,7 +81,8 @@ class Api:
         self._access = access
         self._faults = faults
         self._pace = pace
-        self._writer = Writer(storage, chance)
+        self._rights = Rights(storage)
+        self._writer = Writer(storage, self._rights, chance)
         self._stage = stage
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -108,17 +110,18 @@ class Api:
         user = self._access.user(header)
         if user is None:
             raise errors.unauthorized()
+        user = door.speaker(user, request.headers, request.headers.getall("Impersonate-Group", []))
         aim = calls.target(path)
-        if aim is None and request.method == "POST":
+        if aim is None and request.method == "POST" and reviews.is_one(path):
             media = request.headers.get("Content-Type", "")
-            review = reviews.reply(path, media, await _body(request), user)
+            body = await _body(request)
+            review = reviews.reply(path, media, body, user, self._rights, self._access.tokens)
             return replies.plain(review, code=201)
         if aim is None:
+            door.check_path(self._rights, user, request.method, path)
             return _document(path, request.headers.get("Accept", ""))
         call = await _call(request, aim, user)
-        if user is ANYBODY and call.verb not in _READS:
-            why = f'User "{user.name}" cannot {call.verb} resource "{aim.resource.plural}"'
-            raise errors.forbidden(aim.resource.plural, aim.name, why, aim.resource.group)
+        door.check(self._rights, self._storage, call)
         await self._suffer(request, call)
         if call.verb == "watch":
             return await self._watch(request, call)
@@ -247,7 +250,7 @@ async def _call(request: web.BaseRequest, aim: Target, user: User) -> Call:
         form = replace(form, rows_of=query["includeObject"])
     media = request.headers.get("Content-Type", "").partition(";")[0].strip()
     body = await _body(request) if request.method != "GET" else b""
-    return Call(verb, aim, form, query, user.name, media, body, user.is_admin)
+    return Call(verb, aim, form, query, user, media, body)
 
 
 def _token_and_path(path: str) -> tuple[str, str]:

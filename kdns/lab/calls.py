@@ -11,6 +11,7 @@ from kdns.lab import errors
 from kdns.lab.errors import Cause
 from kdns.lab.forms import Form, accepted
 from kdns.lab.resources import NAMESPACES, Resource, find
+from kdns.lab.tokens import ANYBODY, User
 
 _VERBS = {
     ("GET", True): "get",
@@ -45,10 +46,19 @@ class Call:
     target: Target
     form: Form
     query: Mapping[str, str] = field(default_factory=dict)
-    user: str = ""
+    by: User = ANYBODY
     media: str = "application/json"
     body: bytes = b""
-    is_admin: bool = False
+
+    @property
+    def user(self) -> str:
+        """The name of whoever calls."""
+        return self.by.name
+
+    @property
+    def is_admin(self) -> bool:
+        """True for the admin's own calls."""
+        return self.by.is_admin
 
     @property
     def resource(self) -> Resource:

@@ -98,7 +98,13 @@ def _token(call: Call, storage: Storage, tokens: Tokens) -> Obj:
         words = f"Invalid value: {seconds}: may not specify a duration {bound}"
         cause = Cause("spec.expirationSeconds", "FieldValueInvalid", words)
         raise errors.invalid("TokenRequest", "", [cause], "authentication.k8s.io")
-    token = tokens.issue(aim.namespace, aim.name, seconds=seconds)
+    token = tokens.issue(
+        aim.namespace,
+        aim.name,
+        seconds=seconds,
+        pod=_bound_pod(spec.get("boundObjectRef"), call, storage),
+        audiences=spec.get("audiences") or (),
+    )
     now = storage.now()
     return {
         "kind": "TokenRequest",
@@ -115,6 +121,25 @@ def _token(call: Call, storage: Storage, tokens: Tokens) -> Obj:
         },
         "status": {"token": token, "expirationTimestamp": timestamp(now + seconds)},
     }
+
+
+def _bound_pod(reference: Obj | None, call: Call, storage: Storage) -> Obj | None:
+    """The pod that a token is to end with."""
+    if not reference:
+        return None
+    kind, name, aim = reference.get("kind", ""), reference.get("name", ""), call.target
+    if kind != "Pod":
+        raise errors.bad_request(f"cannot bind token to object of kind {kind}: the lab knows Pod")
+    pod = storage.get(PODS, aim.namespace, name)
+    if reference.get("uid") not in {None, "", pod["metadata"]["uid"]}:
+        why = "the UID in the bound object reference does not match the UID in record"
+        raise errors.conflict(PODS.plural, name, why=why)
+    if (pod["spec"].get("serviceAccountName") or "default") != aim.name:
+        raise errors.bad_request(
+            f'cannot bind token for serviceaccount "{aim.name}" to pod running with different '
+            "serviceaccount name."
+        )
+    return pod
 
 
 def _evict(call: Call, storage: Storage) -> Obj:

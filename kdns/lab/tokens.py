@@ -1,20 +1,22 @@
 """Who a bearer token is: the lab's admin, or a ServiceAccount by a token signed with the lab's key.
 
 Tokens of ServiceAccounts are JSON Web Tokens (RFC 7519, HS256), because clients look into them for
-the time they end; they are good for as long as their account exists with the same uid.
+the time they end; they are good for as long as their account exists with the same uid, and the pod
+that they are bound to, for those whom they name as their audience.
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 
 from kdns.lab.errors import ApiError, Obj
-from kdns.lab.resources import SECRETS, SERVICEACCOUNTS
+from kdns.lab.resources import PODS, SECRETS, SERVICEACCOUNTS, Resource
 from kdns.lab.storage import Storage
 
 ADMIN = "kubernetes-admin"
@@ -46,17 +48,28 @@ class Tokens:
         self._storage = storage
         self.admin = hashlib.sha256(b"admin" + secret).hexdigest()[:40]
 
-    def issue(self, namespace: str, name: str, *, seconds: int | None) -> str:
-        """A token of an existing ServiceAccount; None: one without an end."""
+    def issue(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        seconds: int | None,
+        pod: Obj | None = None,
+        audiences: Sequence[str] = (),
+    ) -> str:
+        """A token of an existing ServiceAccount; None: one without an end. With a pod, it is good
+        for as long as that pod is there; without audiences, it is for the API."""
         account = self._storage.get(SERVICEACCOUNTS, namespace, name)
+        bound = {"pod": _named(pod)} if pod else {}
         now = int(self._storage.now())
         claims = {
-            "aud": [ISSUER],
+            "aud": list(audiences) or [ISSUER],
             "iat": now,
             "iss": ISSUER,
             "kubernetes.io": {
                 "namespace": namespace,
-                "serviceaccount": {"name": name, "uid": account["metadata"]["uid"]},
+                **bound,
+                "serviceaccount": _named(account),
             },
             "nbf": now,
             "sub": f"system:serviceaccount:{namespace}:{name}",
@@ -89,8 +102,9 @@ class Tokens:
         new = secret | {"data": secret.get("data", {}) | data}
         self._storage.update(SECRETS, namespace, name, new)
 
-    def user(self, token: str) -> User | None:
-        """Who has this token; None when it is not ours, has ended, or its account is gone."""
+    def user(self, token: str, audiences: Sequence[str] = (ISSUER,)) -> User | None:
+        """Who has this token; None when it is not ours, for somebody else, has ended, or its
+        account or pod is gone."""
         if not token.isascii():
             return None
         if hmac.compare_digest(token.encode(), self.admin.encode()):
@@ -102,18 +116,29 @@ class Tokens:
             claims = msgspec.json.decode(_bare(body.partition(".")[2]))
         except (ValueError, binascii.Error):
             return None
-        if claims.get("exp", float("inf")) < self._storage.now():
+        is_over = claims.get("exp", float("inf")) < self._storage.now()
+        if is_over or not set(claims["aud"]) & set(audiences):
             return None
         inside = claims["kubernetes.io"]
-        namespace, named = inside["namespace"], inside["serviceaccount"]
-        account = self._storage.find(SERVICEACCOUNTS, namespace, named["name"])
-        if account is None or account["metadata"]["uid"] != named["uid"]:
+        namespace = inside["namespace"]
+        if not self._is_there(SERVICEACCOUNTS, namespace, inside["serviceaccount"]):
+            return None
+        if "pod" in inside and not self._is_there(PODS, namespace, inside["pod"]):
             return None
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
         return User(claims["sub"], (*groups, "system:authenticated"))
 
+    def _is_there(self, resource: Resource, namespace: str, named: Obj) -> bool:
+        """True while that very object is."""
+        found = self._storage.find(resource, namespace, named["name"])
+        return found is not None and found["metadata"]["uid"] == named["uid"]
+
     def _signature(self, body: str) -> bytes:
         return hmac.digest(self._key, body.encode(), "sha256")
+
+
+def _named(obj: Obj) -> Obj:
+    return {key: obj["metadata"][key] for key in ("name", "uid")}
 
 
 def _armour(data: bytes) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from kdns.lab import apply, bodies, errors, patch, schema
 from kdns.lab.calls import Call, selection
 from kdns.lab.errors import Cause, Obj
+from kdns.lab.rights import grants
+from kdns.lab.rights.rbac import Rights
 from kdns.lab.rights.trust import marked
 from kdns.lab.storage import Deletion, Storage, timestamp
 
@@ -36,8 +38,9 @@ class Written:
 class Writer:
     """Writes on behalf of API calls; `chance` picks a number below its argument."""
 
-    def __init__(self, storage: Storage, chance: Callable[[int], int]) -> None:
+    def __init__(self, storage: Storage, rights: Rights, chance: Callable[[int], int]) -> None:
         self._storage = storage
+        self._rights = rights
         self._chance = chance
 
     def create(self, call: Call) -> Written:
@@ -50,7 +53,7 @@ class Writer:
             metadata["name"] = self._name(call, metadata.get("generateName", ""))
         aim = call.target
         self._track(call, obj, None)
-        obj = marked(call, obj, None)
+        obj = self._admitted(call, obj, None)
         new = self._storage.create(aim.resource, aim.namespace, obj, is_dry=_is_dry(call))
         return Written(201, new, not _is_dry(call), warnings)
 
@@ -117,9 +120,14 @@ class Writer:
         new["metadata"]["managedFields"] = apply.stamped(managed, old, now)
         if old is not None:
             return self._put(call, new, warnings, is_tracked=True)
-        new = marked(call, new, None)
+        new = self._admitted(call, new, None)
         made = self._storage.create(aim.resource, aim.namespace, new, is_dry=_is_dry(call))
         return Written(201, made, not _is_dry(call), warnings)
+
+    def _admitted(self, call: Call, obj: Obj, old: Obj | None) -> Obj:
+        """What may be stored of it: marked with who wrote it, granting no more than he has."""
+        grants.check(self._rights, self._storage, call, obj, old)
+        return marked(call, obj, old)
 
     def _track(self, call: Call, obj: Obj, old: Obj | None) -> None:
         """Notes who set which field, for writers that say who they are."""
@@ -141,7 +149,7 @@ class Writer:
         old = self._storage.get(aim.resource, aim.namespace, aim.name)
         if not is_tracked:
             self._track(call, obj, old)
-        obj = marked(call, obj, old)
+        obj = self._admitted(call, obj, old)
         new = self._storage.update(
             aim.resource, aim.namespace, aim.name, obj, part=part, is_dry=_is_dry(call)
         )

@@ -17,6 +17,8 @@ import trustme
 
 from kdns.lab.lab import Lab, Tls
 from kdns.lab.resources import CONFIGMAPS, RESOURCES, SERVICEACCOUNTS
+from kdns.lab.rights import defaults
+from tests.lab.rights.people import bind
 from tests.lab.serving import MAPS, PARTIAL, Client, change, make, remove, served
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
@@ -122,7 +124,7 @@ async def test_a_body_may_be_yaml_and_unknown_fields_are_warned_of(api: Client) 
         ("POST", f"{ACCOUNT}/token", {"spec": "x"}, "application/json", 400),
         ("POST", f"{ACCOUNT}/token", {"spec": {"expirationSeconds": 1 << 33}}, "application/json", 422),
         ("POST", ACCESS, {"spec": "x"}, "application/json", 400),
-        ("POST", ACCESS, {"spec": {}, "x": "y" * 2_000_000}, "application/json", 201),
+        ("POST", ACCESS, {"spec": {}, "x": "y" * 2_000_000}, "application/json", 422),
         ("GET", f"{MAPS}?resourceVersion={'9' * 5000}", None, "application/json", 400),
     ],
 )  # fmt: skip
@@ -314,8 +316,10 @@ async def test_only_who_has_a_token_gets_in(api: Client) -> None:
     claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
     assert (code, claims["exp"] - claims["iat"]) == (201, 1200)
     assert claims["sub"] == "system:serviceaccount:default:bot"
-    good = await api.ask("GET", MAPS, Authorization=f"Bearer {token}")
-    assert good[0] == 200
+    assert (await api.ask("GET", MAPS, Authorization=f"Bearer {token}"))[0] == 403
+    defaults.furnish(api.lab.storage)
+    bind(api.lab, "bot", "view", inside="default")
+    assert (await api.ask("GET", MAPS, Authorization=f"Bearer {token}"))[0] == 200
     for header in ["", "Bearer nonsense", f"Bearer {token}x", f"Basic {token}"]:
         code, status = await api.ask("GET", MAPS, Authorization=header)
         assert (code, status["reason"]) == (401, "Unauthorized"), header
@@ -338,7 +342,8 @@ async def test_a_secret_made_for_a_token_gets_one(api: Client) -> None:
         while "token" not in data:
             data = (await lines.next())["object"].get("data", {})
     token = base64.b64decode(data["token"]).decode()
-    assert (await api.ask("GET", MAPS, Authorization=f"Bearer {token}"))[0] == 200
+    code, status = await api.ask("GET", MAPS, Authorization=f"Bearer {token}")
+    assert (code, "default:bot" in status["message"]) == (403, True)
 
 
 async def test_an_open_lab_lets_everybody_read_and_nobody_write() -> None:

@@ -15,6 +15,7 @@ from kdns.lab.controllers.replicasets import ReplicaSets
 from kdns.lab.controllers.statefulsets import StatefulSets
 from kdns.lab.controllers.work import Controller
 from kdns.lab.kubelet.play import Play
+from kdns.lab.rights.aggregation import Aggregation
 from kdns.lab.storage import Storage
 
 EVERYBODY: tuple[Callable[[Desk], Controller], ...] = (
@@ -28,6 +29,7 @@ EVERYBODY: tuple[Callable[[Desk], Controller], ...] = (
     Mirroring,
     LoadBalancers,
     Garbage,
+    Aggregation,
 )
 
 

@@ -5,6 +5,7 @@ from kdns.lab.controllers.slices import SERVICE_NAME
 from kdns.lab.errors import Obj
 from kdns.lab.ranges import Ranges
 from kdns.lab.resources import ENDPOINTS, NAMESPACES, NODES, SERVICES, SLICES, Resource
+from kdns.lab.rights import defaults
 
 SPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 ZONES = ("a", "b", "c")
@@ -23,6 +24,7 @@ def furnish(desk: Desk) -> None:
         (SLICES, slice_(ranges.api)),
     ]:
         _ensure(desk, resource, obj)
+    defaults.furnish(desk.storage)
 
 
 def _ensure(desk: Desk, resource: Resource, obj: Obj) -> None:

@@ -1,4 +1,4 @@
-"""Roles and bindings. The lab keeps them and enforces nothing: whoever asks may do everything."""
+"""Roles and bindings: what may stand in them. Who may what by them is for `kdns.lab.rights`."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -8,6 +8,7 @@ import aiohttp
 
 from kdns.lab.lab import Lab
 from kdns.lab.resources import CLUSTERROLEBINDINGS, ROLEBINDINGS, SERVICEACCOUNTS
+from kdns.lab.rights import defaults
 from tests.lab.serving import Client
 
 RBAC = "rbac.authorization.k8s.io"
@@ -18,15 +19,18 @@ def account(lab: Lab, name: str, *, role: str = "", inside: str = "") -> str:
     namespace."""
     lab.storage.create(SERVICEACCOUNTS, "default", {"metadata": {"name": name}})
     if role:
-        subject = {"kind": "ServiceAccount", "name": name, "namespace": "default"}
-        binding = {
-            "metadata": {"name": f"{name}-{role}"},
-            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
-            "subjects": [subject],
-        }
-        resource = ROLEBINDINGS if inside else CLUSTERROLEBINDINGS
-        lab.storage.create(resource, inside, binding)
+        bind(lab, name, role, inside=inside)
     return lab.tokens.issue("default", name, seconds=None)
+
+
+def bind(lab: Lab, name: str, role: str, *, inside: str = "") -> None:
+    """Gives a ServiceAccount of default a ClusterRole."""
+    binding = {
+        "metadata": {"name": f"{name}-{role}"},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
+    }
+    lab.storage.create(ROLEBINDINGS if inside else CLUSTERROLEBINDINGS, inside, binding)
 
 
 @asynccontextmanager
@@ -41,6 +45,7 @@ async def asking(lab: Lab, token: str) -> AsyncIterator[Client]:
 async def two(**settings: Any) -> AsyncIterator[tuple[Client, Client]]:
     """The admin, and somebody who may do as much."""
     async with Lab(**settings) as lab:
+        defaults.furnish(lab.storage)
         token = account(lab, "bot", role="cluster-admin")
         async with asking(lab, lab.token) as admin, asking(lab, token) as bot:
             yield admin, bot
