@@ -10,8 +10,8 @@ import os
 import resource
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from kdns.lab.controllers.bodies import annotations_of, name_of
 from kdns.lab.errors import ApiError, Obj
@@ -28,10 +28,14 @@ from kdns.lab.resources import INGRESSES, NODES, SERVICES, SLICES, Resource
 from kdns.lab.stage import Policies
 from kdns.lab.storage import Storage
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 OFFSET = "lab.kdns.io/port-offset"
 """On a node: what must be added to ports below 1024 to reach them."""
-TURN_S = 0.004
+TURN_S = 0.002
 RETRY_S = 1.0
+LONG_S = 60.0
 _FOLLOWED = (NODES, SERVICES, SLICES, INGRESSES)
 _MOST = 4096
 _NONSENSE = (LookupError, TypeError, ValueError, AttributeError)
@@ -70,6 +74,10 @@ class Proxy:
         self._events: deque[tuple[Resource, Event]] = deque()
         self._ingress = IngressFront(self.board, storage)
         self._is_due = True
+        self._is_catching_up = False
+        self._touched: set[Place] = set()
+        self.changed: list[Callable[[], None]] = []
+        """Called after rules have changed."""
 
     @property
     def table(self) -> Table:
@@ -78,31 +86,37 @@ class Proxy:
 
     async def run(self) -> None:
         """Does its duty until it is cancelled; all listeners and connections end with it."""
-        self._follow()
+        self._watches = self._watching()
         try:
             async with asyncio.TaskGroup() as group:
-                for resource_ in _FOLLOWED:
-                    group.create_task(self._wake(resource_))
+                for followed in _FOLLOWED:
+                    group.create_task(self._wake(followed))
                 group.create_task(self._retry())
         finally:
             await self._end()
 
     def catch_up(self) -> None:
         """Reads all that the storage has."""
-        self._read()
-        while self._events:
-            self._apply()
+        if self._is_catching_up:  # whoever looks at a new listener may ask what is behind it
+            return
+        self._is_catching_up = True
+        try:
+            self._read()
+            while self._events:
+                self._apply()
+            self._settle()
+        finally:
+            self._is_catching_up = False
+
+    def behind(self, address: str, port: int, transport: Transport) -> list[tuple[str, int]]:
+        """The endpoints that connections to a place may go to, as far as events were read."""
+        rule = self.table.rule_at(Place(address, port, transport))
+        return [one.place for one in rule.endpoints] if rule else []
 
     # Following
 
-    def _follow(self) -> None:
-        """Begins anew, with nothing but what is stored now."""
-        self._events.clear()
-        self._watches = {one: self._storage.watch(one) for one in _FOLLOWED}
-        old, self.board.table = self.board.table, Table()
-        self._ingress.clear()
-        self.catch_up()
-        self._settle(set(old.places()) | set(self._fronts) | set(self.table.places()))
+    def _watching(self) -> dict[Resource, Watch]:
+        return {one: self._storage.watch(one) for one in _FOLLOWED}
 
     async def _wake(self, followed: Resource) -> None:
         while True:
@@ -111,22 +125,35 @@ class Proxy:
             while self._events:
                 self._apply()
                 if time.monotonic() - start > TURN_S:
+                    self._settle()
                     await asyncio.sleep(0)
                     start = time.monotonic()
-            await self._watches[followed].wait(RETRY_S * 60)
+            self._settle()
+            await self._watches[followed].wait(LONG_S)
 
     def _read(self) -> None:
-        for followed, watch in self._watches.items():
-            try:
+        try:
+            for followed, watch in self._watches.items():
                 self._events.extend((followed, event) for event in watch.taken())
-            except ApiError:  # the history was cut, or replaced
-                self._follow()
-                return
+        except ApiError:  # the history was cut, or replaced
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Forgets everything but the listeners, and reads all that is stored now."""
+        self._touched |= {*self.table.places(), *self._fronts}
+        self.board.table = Table()
+        self._ingress.clear()
+        self._watches = self._watching()
+        self._events.clear()
+        for followed, watch in self._watches.items():
+            self._events.extend((followed, event) for event in watch.taken())
+        while self._events:
+            self._apply()
 
     def _apply(self) -> None:
         followed, event = self._events.popleft()
         try:
-            self._settle(self._changed(followed, event))
+            self._touched |= self._changed(followed, event)
         except _NONSENSE as error:
             words = "kube-proxy: %s %s makes no sense (%s: %s); left alone until it changes"
             name = name_of(event.object)
@@ -146,7 +173,9 @@ class Proxy:
         if followed is SERVICES:
             self._tell_losers(event.object)
             if is_gone:
-                self.board.forget(key_of(event.object))
+                key = key_of(event.object)
+                self.board.forget(key)
+                self._told = {one for one in self._told if one[0] != key}
         elif followed is NODES and not is_gone:
             self._mark(event.object)
         return changed
@@ -173,11 +202,11 @@ class Proxy:
 
     # Listening
 
-    def _settle(self, places: Iterable[Place]) -> None:
+    def _settle(self) -> None:
         """Brings listeners in line with the rules; first what closes, which may make room."""
         opening = []
-        for place in places:
-            self._is_due = True
+        touched, self._touched = self._touched, set()
+        for place in touched:
             rule, front = self.table.rule_at(place), self._fronts.get(place)
             is_wanted = rule is not None and bool(rule.members) and place not in self._kept
             if not is_wanted:
@@ -190,6 +219,10 @@ class Proxy:
                 opening.append(rule)
         for rule in opening:
             self._open(rule)
+        if touched:
+            self._is_due = True
+            for tell in self.changed:
+                tell()
 
     def _open(self, rule: Rule) -> None:
         place = rule.place

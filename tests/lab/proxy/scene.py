@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
@@ -19,6 +19,7 @@ from kdns.lab.storage import Storage
 
 CHANCE = SystemRandom()
 PORT = 8080
+TCP: tuple[Obj, ...] = ({"port": PORT, "protocol": "TCP", "name": ""},)
 REFUSED = "refused"
 RESET = "reset"
 SILENT = "silent"
@@ -77,7 +78,7 @@ class Scene:
     policy: Policy = field(default_factory=Policy)
     kept: set[tuple[str, int, str]] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _closing: dict[str, Callable[[], None]] = field(default_factory=dict)
+    _closing: dict[str, Callable[[], object]] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -91,10 +92,11 @@ class Scene:
         self.storage.create(SERVICES, "default", {"metadata": {"name": name}, "spec": body})
         return address
 
-    def slice(self, *endpoints: Obj | str, service: str = "web", **ports: Obj) -> None:
+    def slice(
+        self, *endpoints: Obj | str, service: str = "web", ports: Sequence[Obj] = TCP
+    ) -> None:
         """Makes the one slice of a service hold these endpoints."""
         made = [one if isinstance(one, dict) else endpoint(one) for one in endpoints]
-        named = [{"port": PORT, "protocol": "TCP", "name": ""}]
         body = {
             "metadata": {
                 "name": service,
@@ -102,7 +104,7 @@ class Scene:
             },
             "addressType": "IPv4",
             "endpoints": made,
-            "ports": ports.get("ports", named),
+            "ports": list(ports),
         }
         if self.storage.find(SLICES, "default", service):
             self.storage.update(SLICES, "default", service, body)

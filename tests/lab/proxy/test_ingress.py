@@ -11,7 +11,8 @@ from kdns.lab.errors import Obj
 from kdns.lab.resources import INGRESSES
 from tests.lab.proxy.scene import Scene, played, until
 
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Reader = asyncio.StreamReader
+Writer = asyncio.StreamWriter
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -78,7 +79,12 @@ def get(path: str = "/", host: str = "shop.test", *fields: str, ends: bool = Tru
 async def test_a_request_goes_to_the_service_of_its_host_with_who_asks() -> None:
     told = Told(OK + b"Content-Length: 2\r\n\r\nhi")
     async with front(told) as (scene, address):
-        fields = ("X-Forwarded-For: 6.6.6.6", "X-Mine: yes", "Connection: x-mine-not", "X-Mine-Not: 1")
+        fields = (
+            "X-Forwarded-For: 6.6.6.6",
+            "X-Mine: yes",
+            "Connection: x-mine-not",
+            "X-Mine-Not: 1",
+        )
         said = await say(scene, address, get("/a?b=c", "shop.test:80", *fields))
         assert said.endswith(b"\r\n\r\nhi")
         assert said.startswith(OK)

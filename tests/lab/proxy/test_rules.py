@@ -31,7 +31,11 @@ def slice_(*endpoints: Obj, name: str = "web-1", of: str = "web", **words: Any) 
 
 
 def end(address: str, node: str = "", **conditions: bool) -> Obj:
-    return {"addresses": [address], "conditions": conditions, **({"nodeName": node} if node else {})}
+    return {
+        "addresses": [address],
+        "conditions": conditions,
+        **({"nodeName": node} if node else {}),
+    }
 
 
 def shown(rules: list[Rule]) -> list[str]:
@@ -244,7 +248,11 @@ def ingress(name: str, *rules: tuple[str, str, str, str], default: str = "") -> 
         spec["rules"].append({**({"host": host} if host else {}), "http": {"paths": paths}})
     if default:
         spec["defaultBackend"] = {"service": {"name": default, "port": {"name": "http"}}}
-    metadata = {"namespace": "shop", "name": name, "creationTimestamp": f"2026-01-01T00:00:0{name}Z"}
+    metadata = {
+        "namespace": "shop",
+        "name": name,
+        "creationTimestamp": f"2026-01-01T00:00:0{name}Z",
+    }
     return {"metadata": metadata, "spec": spec}
 
 

@@ -3,12 +3,16 @@
 import asyncio
 import socket
 
+import pytest
+
 from kdns.lab.resources import SERVICES
 from tests.lab.proxy.scene import (
+    CHANCE,
     PORT,
     REFUSED,
     RESET,
     SILENT,
+    cluster_ip,
     endpoint,
     played,
     pod_ip,
@@ -218,7 +222,9 @@ async def test_a_connection_goes_on_when_its_endpoint_leaves_and_the_listener_cl
         writer.close()
 
 
-async def test_more_connections_than_may_be_open_are_refused_with_a_line(caplog) -> None:
+async def test_more_connections_than_may_be_open_are_refused_with_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with played() as (scene, proxy):
         proxy.board.connections.most = 1
         address = scene.service()
@@ -265,7 +271,9 @@ async def test_none_fails_and_none_goes_astray_while_two_stay() -> None:
         assert len(said) > 100
 
 
-async def test_two_services_on_one_address_the_older_has_it(caplog) -> None:
+async def test_two_services_on_one_address_the_older_has_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with played() as (scene, _):
         inside = str(scene.ground.ranges.outside[7])
         scene.service("old", externalIPs=[inside])
@@ -281,7 +289,9 @@ async def test_two_services_on_one_address_the_older_has_it(caplog) -> None:
     assert len(told) == 1
 
 
-async def test_an_address_that_is_not_the_labs_is_told_of_once(caplog) -> None:
+async def test_an_address_that_is_not_the_labs_is_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with played() as (scene, _):
         address = scene.service(externalIPs=["1.1.1.1"])
         pod = await scene.speaker("a")
@@ -295,7 +305,9 @@ async def test_an_address_that_is_not_the_labs_is_told_of_once(caplog) -> None:
     assert "for spec.externalIPs take one of 127." in told[0]
 
 
-async def test_a_place_that_another_program_has_is_told_of_and_tried_again(caplog) -> None:
+async def test_a_place_that_another_program_has_is_told_of_and_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with played() as (scene, proxy):
         inside = str(scene.ground.ranges.outside[9])
         with socket.socket() as other:
@@ -310,11 +322,71 @@ async def test_a_place_that_another_program_has_is_told_of_and_tried_again(caplo
 
 
 async def test_what_the_dns_server_has_is_left_to_it() -> None:
-    kept: set[tuple[str, int, str]] = set()
-    async with played(kept=kept) as (scene, proxy):
-        address = scene.service(ports=[{"port": 53, "protocol": "UDP"}])
-        proxy._kept = {(address, 53, "UDP")}
+    address = cluster_ip()
+    async with played(kept={(address, 53, "UDP")}) as (scene, proxy):
+        scene.service(clusterIP=address, ports=[{"port": 53, "protocol": "UDP"}])
         scene.slice("127.244.1.1", ports=[{"port": 53, "protocol": "UDP", "name": ""}])
         await asyncio.sleep(0.01)
-        assert proxy.table.rules("default/web")
-        assert not proxy._fronts
+        assert proxy.behind(address, 53, "UDP") == [("127.244.1.1", 53)]
+        assert not scene.ground.listeners.open
+
+
+async def test_whoever_wants_is_told_of_changes_and_of_what_is_behind() -> None:
+    async with played() as (scene, proxy):
+        told: list[list[tuple[str, int]]] = []
+        proxy.changed.append(lambda: told.append(proxy.behind(address, PORT, "TCP")))
+        address = scene.service()
+        scene.slice("127.244.1.1")
+        await asyncio.sleep(0.01)
+        scene.slice()
+        await asyncio.sleep(0.01)
+        assert [("127.244.1.1", PORT)] in told
+        assert told[-1] == []
+
+
+async def test_another_past_is_taken_for_what_it_is() -> None:
+    async with played() as (scene, _):
+        address = scene.service()
+        before, version = scene.storage.dump(), scene.storage.version
+        scene.slice(await scene.speaker("a"))
+        await asyncio.sleep(0.01)
+        assert await scene.ask(address) == "a"
+        scene.storage.load([(one, item.object) for one, item in before], version)
+        await asyncio.sleep(0.01)
+        assert await scene.ask(address) == REFUSED
+        scene.slice(await scene.speaker("b"))
+        await asyncio.sleep(0.01)
+        assert await scene.ask(address) == "b"
+
+
+async def test_a_load_balancer_may_be_for_some_networks_only() -> None:
+    async with played() as (scene, proxy):
+        inside = str(scene.ground.ranges.outside[5])
+        scene.service(type="LoadBalancer", loadBalancerSourceRanges=["127.244.5.0/24", "odd"])
+        found = scene.storage.get(SERVICES, "default", "web")
+        status = {"loadBalancer": {"ingress": [{"ip": inside}]}}
+        scene.storage.update(SERVICES, "default", "web", {**found, "status": status}, part="status")
+        scene.slice(await scene.speaker("a"))
+        await asyncio.sleep(0.01)
+        assert await scene.ask(inside, source=pod_ip(5)) == "a"
+        stranger = pod_ip(6)
+        scene.policy.forbidden = {(stranger, "")}  # so that the client does not wait for long
+        assert await scene.ask(inside, source=stranger) == SILENT
+        assert proxy.board.connections_of["default/web"] == 2
+
+
+async def test_a_node_port_with_a_local_policy_serves_what_is_on_the_node() -> None:
+    async with played() as (scene, _):
+        nodes = {name: f"127.18.{CHANCE.randrange(1, 255)}.{at}" for at, name in enumerate("ab", 1)}
+        for at, (name, address) in enumerate(nodes.items(), 1):
+            scene.node(name, address, f"127.244.{at}.0/24")
+        ports = [{"port": PORT, "protocol": "TCP", "nodePort": 30080}]
+        scene.service(type="NodePort", ports=ports, externalTrafficPolicy="Local")
+        one = await scene.speaker("one", node=1)
+        scene.slice(endpoint(one, ready=True, node="a"))
+        await asyncio.sleep(0.01)
+        assert await scene.ask(nodes["a"], 30080) == "one"
+        assert await scene.ask(nodes["b"], 30080, source=pod_ip(1)) == "one", "a pod"
+        stranger = str(scene.ground.ranges.outside[3])
+        scene.policy.forbidden = {(stranger, "")}
+        assert await scene.ask(nodes["b"], 30080, source=stranger) == SILENT

@@ -3,6 +3,8 @@
 import asyncio
 import socket
 
+import pytest
+
 from kdns.lab.errors import Obj
 from kdns.lab.proxy import udp
 from tests.lab.proxy.scene import Scene, endpoint, played, pod_ip, until
@@ -94,7 +96,7 @@ async def test_affinity_is_of_the_clients_address() -> None:
             one.close()
 
 
-async def test_silent_flows_end(monkeypatch) -> None:
+async def test_silent_flows_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(udp, "SWEEP_S", 0.01)
     monkeypatch.setattr(udp, "STREAM_S", 0.02)
     async with played() as (scene, proxy):
@@ -108,7 +110,9 @@ async def test_silent_flows_end(monkeypatch) -> None:
         asker.close()
 
 
-async def test_what_a_policy_forbids_and_what_is_too_much_is_dropped(caplog) -> None:
+async def test_what_a_policy_forbids_and_what_is_too_much_is_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with played() as (scene, proxy):
         address, source = scene.service(ports=PORTS), pod_ip(9)
         pod = scene.answerer("a", PORT)
