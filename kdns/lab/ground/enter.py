@@ -37,7 +37,7 @@ def can_enter() -> str:
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        os._exit(_try(writer))
+        _leave(lambda: _try(writer))
     os.close(writer)
     with open(reader, "rb") as said:
         reason = said.read().decode()
@@ -93,7 +93,6 @@ def _first(run: Callable[[Outside], int], link: socket.socket, parent: int, mask
 
 def _lab(run: Callable[[Outside], int], link: socket.socket, parent: int, mask: set[int]) -> int:
     kernel.die_with(parent)
-    os.close(parent)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # each pod takes one descriptor or more
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -157,18 +156,26 @@ def _leave(act: Callable[[], int]) -> NoReturn:
 
 
 def _try(writer: int) -> int:
-    """Goes all the way, in a child of its own."""
+    """Goes all the way, in children of its own."""
     try:
         _unshare()
         child = os.fork()
         if not child:
-            inner.prepare()
-            inner.rehearse()
-            os._exit(0)
-        return 1 if os.waitpid(child, 0)[1] else 0
+            _leave(lambda: _rehearse(writer))
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     except OSError as error:
         os.write(writer, _reason(error).encode())
         return 1
+
+
+def _rehearse(writer: int) -> int:
+    try:
+        inner.prepare()
+        inner.rehearse()
+    except OSError as error:
+        os.write(writer, _reason(error).encode())
+        return 1
+    return 0
 
 
 def _reason(error: OSError) -> str:

@@ -41,10 +41,14 @@ def mount(source: str, target: str, kind: str, flags: int) -> None:
 
 
 def die_with(parent: int) -> None:
-    """Lets the kernel kill us when our parent, an open pidfd, is gone; ends us if it is."""
+    """Lets the kernel kill us when our parent is gone, and ends us if it is.
+
+    It is a pidfd, which is closed: the number of a parent in another PID namespace is always 0.
+    """
     _check(_LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
     if select.select([parent], [], [], 0)[0]:
         os._exit(128 + signal.SIGKILL)
+    os.close(parent)
 
 
 def _check(result: int, tried: str) -> None:

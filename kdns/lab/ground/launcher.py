@@ -27,7 +27,7 @@ def main(descriptor: int) -> int:
         told = marshal.load(order)  # noqa: S302 (the lab's own)
     try:
         _stand(told["namespace"], told["hostname"])
-        _see(told["files"])
+        _see(told["files"], told["kept"])
         _sit(is_terminal=told["is_terminal"])
     except OSError as error:
         return _fail(f"cannot enter the pod: {error}", _NOT_RUN)
@@ -44,9 +44,10 @@ def _stand(namespace: int, hostname: str) -> None:
     _check(_LIBC.sethostname(name, len(name)), "sethostname")
 
 
-def _see(files: dict[str, str]) -> None:
+def _see(files: dict[str, str], kept: list[str]) -> None:
     """Puts the pod's files over the machine's; sources may be where something is put over."""
-    sources = {path: os.open(source, os.O_PATH) for path, source in files.items()}
+    pairs = [*files.items(), *((path, path) for path in kept if os.path.isdir(path))]
+    sources = {path: os.open(source, os.O_PATH) for path, source in pairs}
     _mount(b"tmpfs", "/run", b"tmpfs", _NOSUID_NODEV, b"mode=755")
     _renew_etc({path for path in files if os.path.dirname(path) == "/etc"})
     if os.path.isdir("/var/run") and not os.path.samefile("/var/run", "/run"):
@@ -94,9 +95,9 @@ def _write_nsswitch(before: str) -> None:
 
 
 def _put(source: int, path: str) -> None:
-    """Mounts an open file or folder on a path; what it lacks is made in our /etc and /run."""
+    """Mounts an open file or folder on a path; what a folder of the pod lacks is made."""
     at = f"/proc/self/fd/{source}"
-    if path.startswith(("/etc/", "/run/", "/var/run/")):
+    if path.startswith(("/etc/", "/run/", "/var/run/", "/tmp/")):  # noqa: S108
         os.makedirs(path if os.path.isdir(at) else os.path.dirname(path), exist_ok=True)
         if not os.path.isdir(at):
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
@@ -120,21 +121,21 @@ def _sit(*, is_terminal: bool) -> None:
 
 def _become(command: list[str], environ: dict[str, str]) -> int:
     name = command[0]
-    denied = False
+    why, code = "executable file not found in $PATH", _NOT_FOUND
     for path in _places(name, environ.get("PATH", "")):
         try:
             os.execve(path, command, environ)  # noqa: S606 (that is what we are for)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except PermissionError:
-            denied = True
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            if "/" in name:  # a name that is looked for may be found elsewhere
+                is_there = isinstance(error, PermissionError)
+                why, code = _words(error), _NOT_RUN if is_there else _NOT_FOUND
         except OSError as error:
-            return _fail(f'exec: "{name}": {(error.strerror or "").lower()}', _NOT_RUN)
-    if denied:
-        return _fail(f'exec: "{name}": permission denied', _NOT_RUN)
-    if "/" in name:
-        return _fail(f'exec: "{name}": no such file or directory', _NOT_FOUND)
-    return _fail(f'exec: "{name}": executable file not found in $PATH', _NOT_FOUND)
+            return _fail(f'exec: "{name}": {_words(error)}', _NOT_RUN)
+    return _fail(f'exec: "{name}": {why}', code)
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or "").lower()
 
 
 def _places(name: str, path: str) -> list[str]:

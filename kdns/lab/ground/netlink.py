@@ -160,7 +160,8 @@ class Netlink:
             + one.body
             for at, one in enumerate(requests)
         )
-        self._socket.send(packet)
+        if packet:
+            self._socket.send(packet)
         refused: OSError | None = None
         left = set(range(len(requests)))
         while left:

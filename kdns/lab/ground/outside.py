@@ -4,9 +4,11 @@ One packet asks (host, port, transport as JSON), one answers with the socket or 
 outer side opens nothing but loopback addresses, whatever is asked.
 """
 
+import errno
 import json
 import os
 import socket
+from contextlib import suppress
 
 from kdns.lab.ground.base import Transport
 
@@ -34,26 +36,28 @@ class Outside:
             raise OSError(number, os.strerror(number), where)
         made = socket.socket(fileno=descriptors[0])
         made.set_inheritable(False)
-        made.setblocking(False)
+        made.setblocking(False)  # of Python's part of it
         return made
 
 
 def serve(link: socket.socket) -> None:
     """The outer side: answers until the inner one has ended."""
-    with link:
+    with link, suppress(OSError):
         while asked := link.recv(_MOST):
             host, port, transport = json.loads(asked)
             try:
-                with _open(host, port, transport) as made:
+                with opened(host, port, transport) as made:
                     socket.send_fds(link, [b"0"], [made.fileno()])
             except OSError as error:
                 link.send(json.dumps(error.errno).encode())
 
 
-def _open(host: str, port: int, transport: Transport) -> socket.socket:
+def opened(host: str, port: int, transport: Transport) -> socket.socket:
+    """A socket on a loopback address, not blocking, TCP listening; raises OSError."""
     if host not in _ALLOWED:
-        raise PermissionError(1, "not a loopback address")
+        raise PermissionError(errno.EPERM, "not a loopback address")
     made = socket.socket(_ALLOWED[host], _KINDS[transport])
+    made.setblocking(False)
     try:
         if transport == "TCP":
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -6,6 +6,7 @@ Sockets of pods are made by the lab in the pod's namespace, where its thread sta
 
 import asyncio
 import itertools
+import logging
 import marshal
 import os
 import signal
@@ -39,7 +40,12 @@ _EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 _WILDCARD = {4: "0.0.0.0", 6: "::"}  # noqa: S104 (of a pod, in its own namespace)
 _BACKLOG = 128
 _SWEEPS = 20
+_DROP_PRIORITY = 1000
+_LOG = logging.getLogger("kdns.lab")
 _BIND_WITHOUT_PORT = 24  # IP_BIND_ADDRESS_NO_PORT
+
+
+Target = tuple[str, int, Transport]
 
 
 @dataclass(eq=False, slots=True)
@@ -54,6 +60,7 @@ class _Space:
     entered: set[int] | None = None
     """The leaders of sessions begun there, or None when nobody came in."""
     outgoing: WeakSet[socket.socket] = field(default_factory=WeakSet)
+    blocked: frozenset[Target] = frozenset()
 
 
 class Spaces:
@@ -123,9 +130,11 @@ class Spaces:
 
     def take_down(self, uid: str) -> None:
         """Ends what runs in a pod's namespace, closes what listens there, and removes it."""
-        space = self._spaces.pop(uid, None)
+        space = self._spaces.get(uid)
         if space is None:
             return
+        self.block(uid, frozenset())
+        del self._spaces[uid]
         for listener in [one for one in self.listeners.open if one.at == uid]:
             self.listeners.close(listener)
         _kill(space)
@@ -223,6 +232,22 @@ class Spaces:
         finally:
             kernel.setns(self._home, kernel.NEWNET)
 
+    def block(self, uid: str, targets: frozenset[Target]) -> bool:
+        """By rules for what comes in by the link of a pod."""
+        space = self._spaces.get(uid)
+        if space is None or not space.link:
+            return False
+        link = link_name(space.link)
+        changes = [netlink.delete_rule(_drop(link, one)) for one in space.blocked - targets]
+        changes += [netlink.add_rule(_drop(link, one)) for one in targets - space.blocked]
+        space.blocked = targets
+        try:
+            self._net.run(*changes)
+        except OSError as error:
+            _LOG.warning("lab: what %s sends cannot be dropped: %s", space.stand.name, error)
+            return False
+        return True
+
     # Processes
 
     async def enter(self, uid: str, entry: Entry, streams: Streams) -> asyncio.subprocess.Process:
@@ -246,6 +271,16 @@ class Spaces:
         return process
 
 
+def _drop(link: str, target: Target) -> netlink.Rule:
+    address, port, transport = target
+    where = ip_network(address)
+    protocol = socket.IPPROTO_TCP if transport == "TCP" else socket.IPPROTO_UDP
+    return netlink.Rule(
+        _DROP_PRIORITY, target=where, iif=link, protocol=protocol, ports=(port, port),
+        is_v6=where.version == 6,
+    )  # fmt: skip
+
+
 def link_name(link: int) -> str:
     """What the lab's end of a pair is called."""
     return f"pod{link}"
@@ -258,6 +293,7 @@ def _order(space: _Space, entry: Entry, streams: Streams) -> int:
         "environ": dict(entry.environ),
         "hostname": entry.hostname,
         "files": {path: str(source) for path, source in entry.files.items()},
+        "kept": _needed(entry.environ.get("PATH", "")),
         "namespace": space.descriptor,
         "is_terminal": streams.is_terminal,
     }
@@ -265,6 +301,12 @@ def _order(space: _Space, entry: Entry, streams: Streams) -> int:
     os.write(made, marshal.dumps(order))
     os.lseek(made, 0, os.SEEK_SET)
     return made
+
+
+def _needed(path: str) -> list[str]:
+    """The folders of programs, and of ours and Python's, that lie where a pod has its own."""
+    ours = [str(Path(__file__).parents[3]), sys.base_prefix, sys.prefix]
+    return [one for one in [*ours, *path.split(":")] if one.startswith(("/tmp/", "/run/"))]  # noqa: S108
 
 
 def _kill(space: _Space) -> None:
