@@ -161,13 +161,14 @@ async def _stopped(*tasks: "asyncio.Future[int] | asyncio.Future[None]") -> None
 async def _hear(socket: web.WebSocketResponse, partner: Command | Console, asked: Asked) -> None:
     """Input and sizes, until the client goes."""
     is_open = asked.wanted.stdin
+    end = bytes([channels.STDIN]) if socket.ws_protocol == channels.V5 else None
     async for message in socket:
         if message.type is not WSMsgType.BINARY or not message.data:
             continue
         channel, octets = message.data[0], message.data[1:]
         if channel == channels.STDIN and is_open and octets:
             is_open = await _took(partner.write(octets))
-        elif channel == channels.CLOSE and octets[:1] == bytes([channels.STDIN]) and is_open:
+        elif channel == channels.CLOSE and is_open and octets == end:
             partner.end_input()
             is_open = False
         elif channel == channels.RESIZE and (size := channels.size(octets)):

@@ -6,9 +6,10 @@ The ground is a double: no addresses, no isolation, but real processes, pipes an
 import asyncio
 import fcntl
 import os
+import signal
 import termios
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,13 @@ class Plain:
         )  # fmt: skip
         self.processes.append(process)
         return process
+
+    async def end(self) -> None:
+        """Kills what is left, with its groups."""
+        for process in self.processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
 @dataclass
@@ -112,6 +120,7 @@ async def standing(folder: Path) -> AsyncIterator[Place]:
     async with AsyncExitStack() as ends:
         lab = await ends.enter_async_context(Lab(has_controllers=False))
         ground, consoles = Plain(), Consoles()
+        ends.push_async_callback(ground.end)
         insides = Furnished(lab.storage, ground, lab.tokens, folder=folder)
         doors = Rooms(lab.storage, ground, insides, consoles)
         ends.callback(doors.end)
