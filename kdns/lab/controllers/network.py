@@ -282,7 +282,7 @@ class LoadBalancers(Controller):
 
 
 def free_address(services: Iterable[Obj], spec: Obj, outside: IPv4Network) -> str:
-    """The address that is asked for, or the first that nobody has."""
+    """The address that is asked for, or the first that nobody has; the last is for ingresses."""
     if spec.get("loadBalancerIP"):
         return str(spec["loadBalancerIP"])
     taken = {
@@ -291,6 +291,6 @@ def free_address(services: Iterable[Obj], spec: Obj, outside: IPv4Network) -> st
         for point in (status_of(service).get("loadBalancer") or {}).get("ingress") or ()
     }
     for address in outside.hosts():
-        if str(address) not in taken:
+        if str(address) not in taken and address != outside[-2]:
             return str(address)
     raise ValueError(f"all addresses of {outside} are taken")
