@@ -20,6 +20,7 @@ from kdns.lab.history import Event, Watch
 from kdns.lab.proxy.board import Board, Room, log
 from kdns.lab.proxy.dial import Dial
 from kdns.lab.proxy.ingress import IngressFront
+from kdns.lab.proxy.listing import OFFSET
 from kdns.lab.proxy.rules import Place, Rule, key_of
 from kdns.lab.proxy.table import Table
 from kdns.lab.proxy.tcp import TcpFront
@@ -31,8 +32,6 @@ from kdns.lab.storage import Storage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-OFFSET = "lab.kdns.io/port-offset"
-"""On a node: what must be added to ports below 1024 to reach them."""
 TURN_S = 0.002
 RETRY_S = 1.0
 LONG_S = 60.0
