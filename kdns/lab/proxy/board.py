@@ -10,13 +10,16 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
 
 from kdns.lab.ground.base import Transport
 from kdns.lab.proxy.dial import Dial
 from kdns.lab.proxy.rules import Endpoint, Place, Rule
 from kdns.lab.proxy.table import Table
 from kdns.lab.proxy.turns import Turns
-from kdns.lab.stage import Policies
+
+if TYPE_CHECKING:
+    from kdns.lab.stage import Policies
 
 log = logging.getLogger("kdns.lab")
 SAID_S = 30.0
@@ -54,7 +57,7 @@ class Board:
     """All of it."""
 
     dial: Dial
-    policies: Policies
+    policies: "Policies"
     catch_up: Callable[[], None]
     connections: Room
     held: Room

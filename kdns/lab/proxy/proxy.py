@@ -26,17 +26,19 @@ from kdns.lab.proxy.table import Table
 from kdns.lab.proxy.tcp import TcpFront
 from kdns.lab.proxy.udp import UdpFront
 from kdns.lab.resources import INGRESSES, NODES, SERVICES, SLICES, Resource
-from kdns.lab.stage import Policies
 from kdns.lab.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from kdns.lab.stage import Policies
 
 TURN_S = 0.002
 RETRY_S = 1.0
 LONG_S = 60.0
 _FOLLOWED = (NODES, SERVICES, SLICES, INGRESSES)
 _MOST = 4096
+_AT_ONCE = 32
 _NONSENSE = (LookupError, TypeError, ValueError, AttributeError)
 
 Front = TcpFront | UdpFront
@@ -49,7 +51,7 @@ class Proxy:
         self,
         storage: Storage,
         ground: Ground,
-        policies: Policies,
+        policies: "Policies",
         *,
         kept: set[tuple[str, int, str]] | None = None,
     ) -> None:
@@ -123,7 +125,7 @@ class Proxy:
             start = time.monotonic()
             while self._events:
                 self._apply()
-                if time.monotonic() - start > TURN_S:
+                if len(self._touched) > _AT_ONCE or time.monotonic() - start > TURN_S:
                     self._settle()
                     await asyncio.sleep(0)
                     start = time.monotonic()

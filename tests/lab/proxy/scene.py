@@ -47,9 +47,9 @@ def cluster_ip() -> str:
     return f"127.{CHANCE.randrange(100, 110)}.{CHANCE.randrange(256)}.{CHANCE.randrange(1, 255)}"
 
 
-def pod_ip(node: int = 1) -> str:
-    """The same, of a pod on a node."""
-    return f"127.244.{node}.{CHANCE.randrange(1, 255)}"
+def pod_ip(node: int = 0) -> str:
+    """The same, of a pod, perhaps on one of the first nodes."""
+    return f"127.244.{node or CHANCE.randrange(20, 250)}.{CHANCE.randrange(1, 255)}"
 
 
 def endpoint(address: str, **words: object) -> Obj:
@@ -119,7 +119,7 @@ class Scene:
         self.storage.update(NODES, "", name, {**made, "status": status}, part="status")
 
     async def speaker(
-        self, word: str, *, node: int = 1, port: int = PORT, speaks: Speaks | None = None
+        self, word: str, *, node: int = 0, port: int = PORT, speaks: Speaks | None = None
     ) -> str:
         """An endpoint that says its word to who connects, and then what it hears; its address."""
         address = pod_ip(node)

@@ -112,7 +112,7 @@ async def test_it_reads_a_lab_by_its_kubeconfig(
 
         code, out, err = await run("web")
         assert (code, err) == (0, "")
-        assert "ClusterIP     TCP   10.96.7.7:80                → 10.244.1.1:8080\n" in out
+        assert "ClusterIP     TCP   10.96.7.7:80             → 10.244.1.1:8080\n" in out
         assert "<pending>:80 (all else)" in out
         code, out, _ = await run("-o", "json")
         assert json.loads(out)[0] == {
