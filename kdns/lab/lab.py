@@ -81,7 +81,12 @@ class Lab:
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.ServerRunner | None = None
         ranges = staging.ranges if staging else USUAL
-        self.storage = Storage(now=time.time, uid=lambda: str(uuid.uuid4()), ranges=ranges)
+        self.storage = Storage(
+            now=time.time,
+            uid=lambda: str(uuid.uuid4()),
+            ranges=ranges,
+            authority=Path(tls.ca).read_text() if tls else "",
+        )
         secret = self._directory.secret() if self._directory else uuid.uuid4().bytes
         self.tokens = Tokens(secret, self.storage)
         self.faults = Faults()

@@ -68,10 +68,12 @@ class Storage:
         uid: Callable[[], str],
         version: int = 1,
         ranges: Ranges = USUAL,
+        authority: str = "",
     ) -> None:
         self.now = now
         self.uid = uid
         self.ranges = ranges
+        self.authority = authority
         self.version = version
         self._tables = {resource: _Table(version) for resource in RESOURCES}
 

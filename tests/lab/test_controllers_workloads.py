@@ -370,6 +370,24 @@ def test_a_namespace_is_furnished_and_emptied(cluster: Driven) -> None:
     assert not cluster.storage.list(PODS, "tmp")
 
 
+def test_a_namespace_has_the_authority_of_the_api(cluster: Driven) -> None:
+    def root() -> object:
+        return cluster.storage.get(CONFIGMAPS, "default", "kube-root-ca.crt")["data"]
+
+    cluster.pass_s()
+    assert "plain HTTP" in str(root())
+    cluster.storage.authority = "-----BEGIN"
+    cluster.storage.update(
+        NAMESPACES, "", "default", {"metadata": {"name": "default", "labels": {"a": "b"}}}
+    )
+    cluster.pass_s()
+    assert root() == {"ca.crt": "-----BEGIN"}
+    changed = {"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": "mine", "more": "x"}}
+    cluster.storage.update(CONFIGMAPS, "default", "kube-root-ca.crt", changed)
+    cluster.pass_s()
+    assert root() == {"ca.crt": "-----BEGIN"}
+
+
 def test_a_service_account_that_was_deleted_comes_back(cluster: Driven) -> None:
     cluster.pass_s()
     cluster.storage.delete(SERVICEACCOUNTS, "default", "default")

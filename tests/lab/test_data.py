@@ -14,9 +14,10 @@ from kdns.lab import forms, keeping
 from kdns.lab.errors import ApiError
 from kdns.lab.history import Item
 from kdns.lab.keeping import DataError, Directory
-from kdns.lab.lab import Lab
+from kdns.lab.lab import Lab, Tls
 from kdns.lab.resources import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS
 from kdns.lab.storage import Storage
+from tests.certificates import Authority
 from tests.lab.serving import change, make
 
 FILE = "objects.json"
@@ -42,6 +43,26 @@ async def test_objects_versions_and_tokens_survive(tmp_path: Path) -> None:
         assert user.name == "system:serviceaccount:default:bot"
 
 
+async def test_kept_namespaces_get_the_authority_of_this_start(tmp_path: Path) -> None:
+    for number in (1, 2):
+        authority = tls(tmp_path / f"tls-{number}")
+        async with Lab(data=tmp_path / "kept", tls=authority) as running:
+            while root(running) != Path(authority.ca).read_text():
+                await asyncio.sleep(0.01)
+
+
+def tls(folder: Path) -> Tls:
+    """Of an authority that nobody had before."""
+    folder.mkdir()
+    authority = Authority(folder)
+    return Tls(*map(str, (*authority.issue(), authority.file)))
+
+
+def root(running: Lab) -> object:
+    found = running.storage.find(CONFIGMAPS, "default", "kube-root-ca.crt")
+    return found and found["data"]["ca.crt"]
+
+
 async def test_changes_are_written_while_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,7 +84,8 @@ from pathlib import Path
 from kdns.lab import forms, keeping
 from kdns.lab.errors import ApiError
 from kdns.lab.history import Item
-from kdns.lab.lab import Lab
+from kdns.lab.lab import Lab, Tls
+from tests.certificates import Authority
 from tests.lab.serving import make
 keeping.EVERY_S = 0.01
 async def main():

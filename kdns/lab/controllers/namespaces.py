@@ -20,6 +20,7 @@ from kdns.lab.storage import Deletion, Key
 FINALIZER = "kubernetes"
 AGAIN_S = 0.2
 ROOT = "kube-root-ca.crt"
+NO_AUTHORITY = "# The lab serves its API over plain HTTP on loopback.\n"
 
 
 class Namespaces(Controller):
@@ -29,10 +30,12 @@ class Namespaces(Controller):
     watches: ClassVar[tuple[Resource, ...]] = (NAMESPACES, SERVICEACCOUNTS, CONFIGMAPS)
 
     def keys(self, resource: Resource, event: Event) -> Iterable[Key]:
-        """The namespace, also when what belongs in it was taken out."""
+        """The namespace, also when what belongs in it was taken out or changed."""
         if resource is NAMESPACES:
             return (("", name_of(event.object)),)
-        return (("", namespace_of(event.object)),) if event.type == "DELETED" else ()
+        if event.type != "DELETED" and name_of(event.object) != ROOT:
+            return ()
+        return (("", namespace_of(event.object)),)
 
     def sync(self, key: Key) -> float | None:
         """Furnishes a namespace, or empties it and lets it go."""
@@ -49,15 +52,15 @@ class Namespaces(Controller):
         metadata = {"namespace": namespace, "name": "default"}
         if storage.find(SERVICEACCOUNTS, namespace, "default") is None:
             self.desk.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-        if storage.find(CONFIGMAPS, namespace, ROOT) is None:
-            self.desk.create(
-                {
-                    "apiVersion": "v1",
-                    "kind": "ConfigMap",
-                    "metadata": {**metadata, "name": ROOT},
-                    "data": {"ca.crt": "# The lab serves its API over plain HTTP on loopback.\n"},
-                }
-            )
+        held = {"ca.crt": storage.authority or NO_AUTHORITY}
+        found = storage.find(CONFIGMAPS, namespace, ROOT)
+        if found is None:
+            metadata = {**metadata, "name": ROOT}
+            root = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": held}
+            self.desk.create(root)
+        elif found.get("data") != held:
+            # Objects that were kept have the authority of an earlier start.
+            self.desk.update({**found, "data": held})
 
     def _empty(self, namespace: Obj) -> float | None:
         """Deletes what is in it; once all of it is gone, the namespace may go."""
