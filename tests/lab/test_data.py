@@ -46,7 +46,7 @@ async def test_objects_versions_and_tokens_survive(tmp_path: Path) -> None:
 async def test_kept_namespaces_get_the_authority_of_this_start(tmp_path: Path) -> None:
     for number in (1, 2):
         authority = tls(tmp_path / f"tls-{number}")
-        async with Lab(data=tmp_path / "kept", tls=authority) as running:
+        async with Lab(data=tmp_path / "kept", tls=authority) as running, asyncio.timeout(5):
             while root(running) != Path(authority.ca).read_text():
                 await asyncio.sleep(0.01)
 
