@@ -66,10 +66,12 @@ async def talk(
     query = urlencode([*(("command", word) for word in command), *streams.items()])
     url = f"{place.url}/api/v1/namespaces/default/pods/{name}/{part}?{query}"
     head = {"Authorization": f"Bearer {place.lab.token}"}
-    async with aiohttp.ClientSession() as session:
-        async with session.ws_connect(url, headers=head, protocols=[protocol]) as socket:
-            assert socket.protocol == protocol
-            yield Talk(socket)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url, headers=head, protocols=[protocol]) as socket,
+    ):
+        assert socket.protocol == protocol
+        yield Talk(socket)
 
 
 async def soon(claim: Any) -> None:

@@ -26,9 +26,11 @@ async def refused(place: Place, query: str, *, name: str = "web", part: str = "e
                   method: str = "GET", headers: dict[str, str] = SOCKET) -> tuple[int, str]:  # fmt: skip
     path = f"/api/v1/namespaces/default/pods/{name}/{part}?{query}"
     sent = {"Authorization": f"Bearer {place.lab.token}", **headers}
-    async with aiohttp.ClientSession() as session:
-        async with session.request(method, place.url + path, headers=sent) as reply:
-            status: Any = await reply.json()
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, place.url + path, headers=sent) as reply,
+    ):
+        status: Any = await reply.json()
     assert (status["kind"], status["code"]) == ("Status", reply.status)
     assert not place.ground.processes
     return reply.status, status["message"]

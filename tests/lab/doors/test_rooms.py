@@ -77,10 +77,13 @@ async def test_a_command_that_reads_nothing_holds_its_client_back(
 ) -> None:
     monkeypatch.setattr(rooms, "PULSE_S", 0.1)
     async with talk(place, "sleep", "60", **BOTH) as one:
+
+        async def pour() -> None:
+            for _ in range(4000):
+                await one.send(0, bytes(32_768))
+
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
-                for _ in range(4000):
-                    await one.send(0, bytes(32_768))
+            await asyncio.wait_for(pour(), 1)
         one.leave()  # nobody reads what it sends, and yet it is noticed
         await asyncio.wait_for(place.ground.processes[0].wait(), 20)
 
