@@ -1,14 +1,17 @@
 """A program of its own: becomes a command in a pod, with the pod's network, host name and files.
 
-Told (a marshalled dictionary in the open file that its argument numbers) by `Spaces.enter`. Imports
-little, since every command and every exec probe waits for it. What it does not give the pod is
-shared with the machine: all other files with their permissions, /dev, and the lab's processes.
+`Spaces.enter` starts it, compiled, in a Python that imports little: every command and every exec
+probe waits for it. What it does not give the pod is shared with the machine: all other files, with
+their permissions, and /dev; and with the lab: its processes are seen in /proc.
 """
 
 import ctypes
-import marshal
 import os
-import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing takes as long to import as all else here
+    from collections.abc import Mapping
+    from typing import Any, NoReturn
 
 _NEWNS, _NEWUTS, _NEWNET = 0x00020000, 0x04000000, 0x40000000
 _NOSUID_NODEV, _BIND, _REC, _PRIVATE = 2 | 4, 0x1000, 0x4000, 0x40000
@@ -21,10 +24,12 @@ _HOSTS = "hosts: files dns\n"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def main(descriptor: int) -> int:
-    """Gives an exit code only where nothing could be run."""
-    with open(descriptor, "rb") as order:
-        told = marshal.load(order)  # noqa: S302 (the lab's own)
+def main(told: "Mapping[str, Any]") -> "NoReturn":  # Any: what Spaces has put in
+    """Becomes the command, or ends with the exit code that says why not."""
+    os._exit(_launch(told))
+
+
+def _launch(told: "Mapping[str, Any]") -> int:  # Any: as above
     try:
         _stand(told["namespace"], told["hostname"])
         _see(told["files"], told["kept"])
@@ -158,7 +163,3 @@ def _check(result: int, tried: str) -> None:
 def _fail(said: str, code: int) -> int:
     os.write(2, f"{said}\n".encode(errors="replace"))
     return code
-
-
-if __name__ == "__main__":
-    os._exit(main(int(sys.argv[1])))

@@ -32,7 +32,11 @@ from kdns.lab.ground.base import (
 from kdns.lab.ground.netlink import Netlink
 from kdns.lab.ranges import USUAL, Ranges
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_START = (
+    "import marshal, sys; told = marshal.load(open(int(sys.argv[1]), 'rb')); "
+    "exec(told['program']); main(told)"
+)
 _HERE = "/proc/thread-self/ns/net"
 _FIRST_LINK = 100
 _IN_POD = 2
@@ -76,6 +80,7 @@ class Spaces:
         self._spaces: dict[str, _Space] = {}
         self._by_address: dict[str, _Space] = {}
         self._links = itertools.count(_FIRST_LINK)
+        self._launcher = compile(_LAUNCHER.read_text("utf-8"), str(_LAUNCHER), "exec")
         self._own = (ranges.services, ranges.services6, ranges.nodes, ranges.outside)
 
     def close(self) -> None:
@@ -250,14 +255,34 @@ class Spaces:
 
     # Processes
 
+    def _order(self, space: _Space, entry: Entry, streams: Streams) -> int:
+        """What the launcher is to do, in a file in memory: arguments are seen by all, and bounded.
+
+        The program comes with it, for to compile it takes a tenth of the time until the command.
+        """
+        order = {
+            "program": self._launcher,
+            "command": list(entry.command),
+            "environ": dict(entry.environ),
+            "hostname": entry.hostname,
+            "files": {path: str(source) for path, source in entry.files.items()},
+            "kept": _needed(entry.environ.get("PATH", "")),
+            "namespace": space.descriptor,
+            "is_terminal": streams.is_terminal,
+        }
+        made = os.memfd_create("order")
+        os.write(made, marshal.dumps(order))
+        os.lseek(made, 0, os.SEEK_SET)
+        return made
+
     async def enter(self, uid: str, entry: Entry, streams: Streams) -> asyncio.subprocess.Process:
         """By way of the launcher, which stands on its own."""
         space = self._spaces[uid]
-        order = _order(space, entry, streams)
+        order = self._order(space, entry, streams)
         try:
             given = [order] if space.descriptor < 0 else [order, space.descriptor]
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", str(LAUNCHER), str(order),
+                sys.executable, "-I", "-S", "-c", _START, str(order),
                 stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr,
                 pass_fds=given, start_new_session=True, cwd="/",
             )  # fmt: skip
@@ -284,23 +309,6 @@ def _drop(link: str, target: Target) -> netlink.Rule:
 def link_name(link: int) -> str:
     """What the lab's end of a pair is called."""
     return f"pod{link}"
-
-
-def _order(space: _Space, entry: Entry, streams: Streams) -> int:
-    """What the launcher is to do, in a file in memory: arguments are seen by all, and bounded."""
-    order = {
-        "command": list(entry.command),
-        "environ": dict(entry.environ),
-        "hostname": entry.hostname,
-        "files": {path: str(source) for path, source in entry.files.items()},
-        "kept": _needed(entry.environ.get("PATH", "")),
-        "namespace": space.descriptor,
-        "is_terminal": streams.is_terminal,
-    }
-    made = os.memfd_create("order")
-    os.write(made, marshal.dumps(order))
-    os.lseek(made, 0, os.SEEK_SET)
-    return made
 
 
 def _needed(path: str) -> list[str]:

@@ -17,7 +17,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from kdns.lab.ground import netlink, relay
+from kdns.lab.ground import kernel, netlink, relay
 from kdns.lab.ground.base import Entry, Stand, Streams
 from kdns.lab.ground.enter import inside
 from kdns.lab.ground.inner import has_v6
@@ -155,6 +155,39 @@ async def views(outside: Outside) -> dict[str, Any]:
         await place.run("true", uid="nobody's")
     except LookupError:
         seen["unknown"] = "LookupError"
+    return seen
+
+
+async def odd(outside: Outside) -> dict[str, Any]:
+    """A machine whose /etc is not as most are: it has no nsswitch.conf, and links that lead out."""
+    python = os.path.realpath(sys.executable)
+    kernel.mount("tmpfs", "/etc", "tmpfs", 0)
+    etc = Path("/etc")
+    (etc / "resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    (etc / "hosts").symlink_to("/nowhere/hosts")
+    (etc / "zero").symlink_to("../dev/zero")
+    (etc / "plain").write_text("plain")
+    (etc / "folder" / "deep").mkdir(parents=True)
+    (etc / "folder" / "deep" / "out").symlink_to("../../../dev/zero")
+    (etc / "folder" / "deep" / "near").symlink_to("../../plain")
+    (etc / "closed").mkdir(mode=0)
+    (etc / "secret").write_text("")
+    (etc / "secret").chmod(0)
+    place = Place()
+    serve_dns(place)
+    words = {
+        "resolv": "cat /etc/resolv.conf",
+        "hosts": "getent hosts web",
+        "dns": "getent ahostsv4 mysql",
+        "nsswitch": "cat /etc/nsswitch.conf",
+        "plain": "cat /etc/plain /etc/folder/deep/near",
+        "out": "readlink -f /etc/zero; readlink -f /etc/folder/deep/out",
+        "entries": "ls /etc",
+        "hostname": "cat /etc/hostname",
+    }
+    done = await asyncio.gather(*(place.run("sh", "-c", one) for one in words.values()))
+    seen = dict(zip(words, (one[1] + one[2] for one in done), strict=True))
+    seen["python"] = (await place.run(python, "-I", "-S", "-c", "print(1)"))[1]
     return seen
 
 

@@ -56,6 +56,21 @@ def test_all_else_in_etc_is_the_machines(views: dict[str, Any]) -> None:
     assert "No such file" not in views["release"]
 
 
+def test_an_etc_of_odd_links_is_as_good_as_any(user: str) -> None:
+    told = seen("odd", user)
+    assert told["resolv"] == "nameserver 10.96.0.10\nsearch a.test b.test\n"
+    assert told["hosts"].split() == ["10.244.1.5", "web"]
+    assert told["dns"].split()[:3] == ["10.244.2.5", "STREAM", "mysql.a.test"]
+    assert told["nsswitch"] == "hosts: files dns\n"
+    assert told["hostname"] == "web\n"
+    assert told["plain"] == "plainplain"
+    assert told["out"].split() == ["/dev/zero"] * 2
+    shared = ["closed", "folder", "plain", "secret", "zero"]
+    own = ["hostname", "hosts", "nsswitch.conf", "resolv.conf"]
+    assert told["entries"].split() == sorted(shared + own)
+    assert told["python"] == "1\n"
+
+
 def test_a_command_has_its_environment_and_no_more(views: dict[str, Any]) -> None:
     names = {line.partition("=")[0] for line in views["environ"].splitlines()}
     assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == {"A", "PATH"}
