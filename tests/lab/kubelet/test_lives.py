@@ -1,0 +1,274 @@
+"""Pods from their place to their end: commands, restarts, init containers, what cannot be had."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from kdns.lab.ground.base import Stand
+from kdns.lab.kubelet import runs
+from kdns.lab.kubelet.programs.base import Exit
+from kdns.lab.resources import CONFIGMAPS
+from tests.lab.kubelet.scene import Scene, playing
+
+
+def shell(*command: str, **more: object) -> dict[str, object]:
+    return {"name": "main", "image": "busybox:1.36", "command": ["sh", "-c", *command], **more}
+
+
+async def test_a_command_runs_and_its_output_is_the_log(scene: Scene) -> None:
+    scene.pod("job", restartPolicy="Never", containers=[
+        shell("echo $(WHO); echo failure >&2; exit 3", env=[{"name": "WHO", "value": "me"}])
+    ])  # fmt: skip
+    await scene.until(lambda: scene.get("job")["status"]["phase"] == "Failed")
+    state = scene.container("job")["state"]["terminated"]
+    assert (state["exitCode"], state["reason"]) == (3, "Error")
+    assert sorted(scene.log("job").split()) == ["failure", "me"]
+    assert not scene.ground.stand_of(scene.address("job"))  # its place is gone
+
+
+async def test_what_ends_well_has_succeeded_and_leaves_the_endpoints(scene: Scene) -> None:
+    scene.service("job", 8080)
+    scene.pod("job", restartPolicy="OnFailure", containers=[
+        shell("sleep 0.7; echo done")
+    ])  # fmt: skip
+    await scene.ready("job")
+    await scene.until(lambda: scene.endpoints() == [scene.address("job")])
+    await scene.until(lambda: scene.get("job")["status"]["phase"] == "Succeeded")
+    ready = next(one for one in scene.get("job")["status"]["conditions"] if one["type"] == "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "PodCompleted")
+    assert scene.container("job")["state"]["terminated"]["reason"] == "Completed"
+    await scene.until(lambda: not scene.endpoints())
+
+
+async def test_what_ends_always_is_started_again_later_each_time(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "FIRST_S", 0.3)
+    scene.pod("job", containers=[shell("echo run; exit 1")])
+    await scene.until(lambda: scene.container("job")["restartCount"] == 1)
+    await scene.until(lambda: "waiting" in scene.container("job")["state"])
+    one = scene.container("job")
+    assert one["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    assert one["lastState"]["terminated"]["exitCode"] == 1
+    assert scene.get("job")["status"]["phase"] == "Running"
+    assert ("BackOff", "Back-off restarting failed container main in pod job") in scene.events(
+        "job"
+    )
+    await scene.until(lambda: scene.container("job")["restartCount"] == 2)
+    assert scene.log("job", previous=True) == "run"
+
+
+def test_backoff_doubles_to_half_a_minute() -> None:
+    assert [runs.backoff_s(one) for one in range(1, 9)] == [0, 1, 2, 4, 8, 16, 30, 30]
+
+
+async def test_a_command_that_is_not_there_says_so(scene: Scene) -> None:
+    scene.pod("job", restartPolicy="Never", image="busybox", command=["no-such-thing"])
+    await scene.until(lambda: scene.get("job")["status"]["phase"] == "Failed")
+    state = scene.container("job")["state"]["terminated"]
+    assert (state["exitCode"], state["reason"]) == (127, "StartError")
+    assert 'exec: "no-such-thing": executable file not found in $PATH' in state["message"]
+
+
+async def test_an_environment_that_cannot_be_made_is_waited_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "FIRST_S", 0.1)
+    scene.pod("job", restartPolicy="Never", containers=[
+        shell("echo $A", envFrom=[{"configMapRef": {"name": "words"}}])
+    ])  # fmt: skip
+    await scene.until(lambda: "Error" in scene.container("job")["state"]["waiting"]["reason"])
+    waiting = scene.container("job")["state"]["waiting"]
+    assert waiting["reason"] == "CreateContainerConfigError"
+    assert 'configmap "words" not found' in waiting["message"]
+    scene.storage.create(CONFIGMAPS, "default", {"metadata": {"name": "words"}, "data": {"A": "x"}})
+    await scene.until(lambda: scene.get("job")["status"]["phase"] == "Succeeded")
+    assert scene.log("job") == "x"
+
+
+async def test_init_containers_run_one_after_the_other(scene: Scene, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    wait = f"until test -e {flag}; do sleep 0.05; done; echo first"
+    scene.pod("web", initContainers=[
+        {**shell(wait), "name": "wait"},
+        {"name": "other", "image": "some/thing"},
+        {**shell("echo second"), "name": "next"},
+    ], containers=[{"name": "main", "image": "nginx"}])  # fmt: skip
+    await scene.until(lambda: scene.get()["status"]["initContainerStatuses"][0]["state"]["running"])
+    assert scene.get()["status"]["phase"] == "Pending"
+    condition = {one["type"]: one for one in scene.get()["status"]["conditions"]}["Initialized"]
+    assert condition["message"] == "containers with incomplete status: [wait other next]"
+    with pytest.raises(ConnectionRefusedError):
+        await scene.connect(80)
+    flag.touch()
+    await scene.ready()
+    first = scene.get()["status"]["initContainerStatuses"]
+    assert [one["state"]["terminated"]["exitCode"] for one in first] == [0, 0, 0]
+    assert scene.log("web", "wait") == "first"
+    assert scene.log("web", "next") == "second"
+
+
+async def test_an_init_container_that_fails_for_good_fails_the_pod(scene: Scene) -> None:
+    scene.pod("web", restartPolicy="Never", initContainers=[{**shell("exit 2"), "name": "init"}])
+    await scene.until(lambda: scene.get()["status"]["phase"] == "Failed")
+
+
+async def test_a_port_that_two_containers_want_is_had_by_the_first(scene: Scene) -> None:
+    ports = [{"containerPort": 8080}]
+    scene.pod("web", containers=[
+        {"name": "a", "image": "nginx", "ports": ports},
+        {"name": "b", "image": "httpd", "ports": ports},
+    ])  # fmt: skip
+    await scene.until(
+        lambda: scene.container("web", 1)["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    )
+    assert "bind: address already in use" in scene.log("web", "b")
+    assert "Container: a" in (await scene.fetch(8080))[1]
+
+
+async def test_a_crash_by_annotation_stops_what_runs(scene: Scene) -> None:
+    scene.pod("web")
+    await scene.ready()
+    scene.annotate(crash="true")
+    await scene.until(lambda: scene.container()["state"].get("waiting"))
+    with pytest.raises(ConnectionRefusedError):
+        await scene.connect(80)
+    scene.annotate(crash="false")
+    await scene.ready()
+    assert scene.container()["restartCount"] == 1
+    assert (await scene.fetch())[0] == 200
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+async def test_a_phase_by_annotation_ends_it(scene: Scene, phase: str) -> None:
+    scene.pod("web")
+    await scene.ready()
+    scene.annotate(phase=phase)
+    await scene.until(lambda: scene.get()["status"]["phase"] == phase)
+    assert not scene.ground.listeners.open
+
+
+async def test_a_place_that_cannot_be_had_is_tried_again_while_others_go_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdns.lab.kubelet.kubelet.FIRST_S", 0.1)
+    put_up, refused = scene.ground.put_up, [True]
+
+    def refusing(stand: Stand) -> None:
+        if stand.name == "default/web" and refused[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put_up(stand)
+
+    monkeypatch.setattr(scene.ground, "put_up", refusing)
+    scene.pod("web")
+    scene.pod("other")
+    await scene.ready("other")
+    failed = ("FailedCreatePodSandBox", "Failed to create pod sandbox: No space left on device")
+    assert failed in scene.events()
+    assert scene.get()["status"]["phase"] == "Pending"
+    refused[0] = False
+    await scene.ready()
+    assert scene.address() != scene.address("other")
+
+
+async def test_an_address_outside_the_pods_range_is_not_given(scene: Scene) -> None:
+    scene.pod("web", annotations={"lab.kdns.io/address": str(scene.ground.ranges.dns)})
+    await scene.until(lambda: any("Failed" in reason for reason, _ in scene.events()))
+    assert "is no address of the pods' range" in dict(scene.events())["FailedCreatePodSandBox"]
+
+
+async def test_a_lab_that_starts_again_starts_its_pods_again(tmp_path: Path) -> None:
+    async with playing(tmp_path) as scene:
+        scene.pod("web")
+        await scene.ready()
+    async with playing(tmp_path, scene.storage) as scene:
+        await scene.until(lambda: scene.container()["restartCount"] == 1)
+        await scene.ready()
+        assert (await scene.fetch())[0] == 200
+
+
+async def test_all_ends_with_the_pod(scene: Scene) -> None:
+    scene.pod("web", containers=[
+        {"name": "main", "image": "nginx"},
+        {**shell("trap '' TERM; while :; do sleep 0.1; done"), "name": "side"},
+    ])  # fmt: skip
+    await scene.ready()
+    uid, address = scene.get()["metadata"]["uid"], scene.address()
+    console = scene.consoles.find(uid, "side")
+    assert console
+    scene.delete()
+    await scene.until(lambda: not scene.storage.find(scene.pods, "default", "web"))
+    assert await console.ended() != 0
+    await scene.until(lambda: scene.journal.find(uid, "main") is None)
+    assert scene.consoles.find(uid, "side") is None
+    assert scene.ground.stand_of(address) is None
+    assert not scene.ground.listeners.open
+
+
+async def test_attaching_shows_what_was_written_and_gives_input(scene: Scene) -> None:
+    said = 'echo ready; read word; echo "got $word"; exit 4'
+    scene.pod("tmp", restartPolicy="Never", containers=[shell(said, stdin=True, tty=True)])
+    await scene.until(lambda: "ready" in scene.log("tmp"))
+    console = scene.consoles.find(scene.get("tmp")["metadata"]["uid"], "main")
+    assert console
+    assert console.is_terminal
+    assert console.has_input
+    console.resize(40, 100)
+    seen = b""
+    async for stream, piece in console.follow():
+        assert stream == 1
+        seen += piece
+        if seen.endswith(b"ready\r\n"):
+            await console.write(b"hello\n")
+    assert seen.endswith(b"got hello\r\n")
+    assert await console.ended() == 4
+    await scene.until(lambda: scene.get("tmp")["status"]["phase"] == "Failed")
+
+
+async def test_without_a_terminal_input_has_an_end_and_errors_their_own_stream(
+    scene: Scene,
+) -> None:
+    scene.pod("tmp", restartPolicy="Never", containers=[shell("cat >&2", stdin=True)])
+    await scene.until(lambda: scene.container("tmp")["state"].get("running"))
+    console = scene.consoles.find(scene.get("tmp")["metadata"]["uid"], "main")
+    assert console
+    await console.write(b"text\n")
+    console.end_input()
+    assert [one async for one in console.follow()] == [(2, b"text\n")]
+    with pytest.raises(BrokenPipeError):
+        await console.write(b"more")
+
+
+async def test_a_flood_of_output_leaves_the_loop_to_others(scene: Scene) -> None:
+    scene.pod("flood", image="busybox", command=["yes"])
+    scene.pod("web")
+    await scene.ready("web", "flood")
+    assert (await scene.fetch())[0] == 200
+    assert scene.log("flood").startswith("y\ny\n")
+
+
+async def test_a_pod_whose_command_somebody_else_wrote_sleeps(scene: Scene, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    touch = shell(f"touch {flag}", env=[{"name": "BASH_ENV", "value": f"touch {flag}"}])
+    probe = {"exec": {"command": ["touch", str(flag)]}, "periodSeconds": 1}
+    scene.pod("bad", trusted=False, initContainers=[{**touch, "name": "first"}], containers=[
+        {**touch, "livenessProbe": probe, "readinessProbe": probe, "startupProbe": probe,
+         "lifecycle": {"postStart": {"exec": {"command": ["touch", str(flag)]}}}},
+        {"name": "web", "image": "nginx"},
+    ])  # fmt: skip
+    await scene.ready("bad")
+    assert not flag.exists()
+    told = dict(scene.events("bad"))
+    assert "was written by mallory and is not run" in told["CommandNotRun"]
+    assert "counts as passed" in told["ProbeWarning"]
+    assert "is not run" in scene.log("bad")
+    scene.delete("bad")
+    await scene.until(lambda: not scene.storage.find(scene.pods, "default", "bad"))
+    assert not flag.exists()
+
+
+def test_a_run_says_why_it_ended() -> None:
+    assert runs.Past(Exit(0), 0, 1).reason == "Completed"
+    assert runs.Past(Exit(1), 0, 1).reason == "Error"
+    assert runs.Past(Exit(127, "StartError"), 0, 1).reason == "StartError"
