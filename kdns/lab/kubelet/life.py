@@ -19,6 +19,9 @@ class Life:
         spec = spec_of(member.pod)
         self.first = [Run(member, one, is_first=True) for one in spec.get("initContainers") or ()]
         self.runs = [Run(member, one) for one in spec.get("containers") or ()]
+        if self.first:
+            for run in (*self.first, *self.runs):
+                run.reason = "PodInitializing"
         before = {one["name"]: one for one in status_of(member.pod).get("containerStatuses") or ()}
         for run in self.runs:  # the lab has been started again
             if run.name in before:
@@ -45,7 +48,7 @@ class Life:
         if self.has_begun or self.is_leaving or self.is_crashed:
             return
         for run in self.first:
-            if run.state == "waiting" and run.reason == "PodInitializing":
+            if run.is_new:
                 run.start()
             is_through = run.has_started if run.is_sidecar else run.is_over
             if not is_through or (run.is_first and run.past and run.past.exit.code):

@@ -57,7 +57,7 @@ class Run:
         self.is_first = is_first and not self.is_sidecar
         """An init container: it ends before others begin."""
         self.state: State = "waiting"
-        self.reason = "PodInitializing"
+        self.reason = "ContainerCreating"
         self.message = ""
         self.restarts = 0
         self.began = 0.0
@@ -68,6 +68,11 @@ class Run:
         self._programs: list[Program] = []
         self._probing: Probing | None = None
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """True until it is started for the first time."""
+        return self._number == 0
 
     @property
     def is_over(self) -> bool:
@@ -216,6 +221,7 @@ class Run:
 
     def _restart(self) -> None:
         self.restarts += 1
+        self.member.parts.insides.prepare(self.member.pod)  # its files are new
         self.start()
 
     def _back_off(self, reason: str, wait: float) -> None:

@@ -85,7 +85,7 @@ def _state(run: Run) -> Obj:
         return {"running": {"startedAt": timestamp(run.began)}}
     if run.state == "terminated" and run.past:
         return {"terminated": _ended(run.past)}
-    told = {"reason": run.reason or "PodInitializing"}
+    told = {"reason": run.reason}
     return {"waiting": {**told, "message": run.message} if run.message else told}
 
 

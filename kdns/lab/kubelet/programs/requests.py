@@ -137,7 +137,7 @@ async def _chunks(reader: StreamReader) -> bytes:
         if len(body) + size > _BODY:
             raise Refused(413, "the body is too large")
         body += await reader.readexactly(size)
-        if (await _line(reader, 2)).strip(b"\r\n"):
+        if await reader.readexactly(2) != b"\r\n":
             raise Refused(400, "a chunk is longer than it says")
     room = _HEAD
     while (line := await _line(reader, room)).strip(b"\r\n"):

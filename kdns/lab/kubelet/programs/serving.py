@@ -62,21 +62,8 @@ class Serving:
             task.cancel()
 
     def _listen(self, port: int, transport: Transport) -> list[Listener]:
-        """A family that the machine lacks is left out, if the pod has another."""
-        found: list[Listener] = []
-        failure: OSError | None = None
-        for address in self._role.addresses:
-            try:
-                listener = self._ground.listen(address, port, transport, at=self._role.uid)
-            except OSError as error:
-                if error.errno not in _NO_FAMILY:
-                    raise
-                failure = error
-                continue
-            found.append(listener)
-            self._listeners.append(listener)
-        if failure and not found:
-            raise failure
+        found = listening(self._role, port, transport)
+        self._listeners += found
         return found
 
     def _accept(self, listener: Listener, serve: Serve) -> None:
@@ -110,6 +97,27 @@ class Serving:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("kubelet: %s: a connection failed: %r", self._role.name, error)
+
+
+def listening(role: Role, port: int, transport: Transport) -> list[Listener]:
+    """Listens on a port of all addresses of a pod; raises OSError.
+
+    A family that the machine lacks is left out, if the pod has another.
+    """
+    found: list[Listener] = []
+    failure: OSError | None = None
+    for address in role.addresses:
+        try:
+            found.append(role.ground.listen(address, port, transport, at=role.uid))
+        except OSError as error:
+            failure = error
+            if error.errno not in _NO_FAMILY:
+                break
+    if failure and (not found or failure.errno not in _NO_FAMILY):
+        for one in found:
+            role.ground.listeners.close(one)
+        raise failure
+    return found
 
 
 async def _served(client: socket.socket, peer: str, serve: Serve) -> None:
