@@ -103,8 +103,10 @@ def _shown(user: User) -> Obj:
 
 
 def _token(spec: Obj, tokens: Tokens) -> Obj:
-    audiences = spec.get("audiences") or [ISSUER]
-    found = tokens.user(spec.get("token") or "", audiences)
+    token = spec.get("token") or ""
+    wanted = spec.get("audiences") or [ISSUER]
+    audiences = [one for one in wanted if tokens.user(token, [one])]
+    found = tokens.user(token, audiences)
     if found is None:
         return {"user": {}, "error": "invalid bearer token"}
     return {"authenticated": True, "user": _shown(found), "audiences": audiences}
