@@ -1,7 +1,8 @@
 """`kdns lab`: a Kubernetes control plane in this process, for kubectl and whatever watches an API.
 
-With `--serve COREFILE` a kdns serves beside it, as in production: a process of its own that is told
-the kubeconfig as {$KDNS_LAB_KUBECONFIG}. With `-- COMMAND` that runs, and the lab ends with it.
+With `--play` services can be reached and pods be entered, in namespaces of the lab's own or on
+loopback addresses. With `--serve COREFILE`, and always with `--play`, a DNS server runs beside it
+as in production: a process of its own. With `-- COMMAND` that runs, and the lab ends with it.
 """
 
 import argparse
@@ -11,20 +12,26 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from random import randrange
 
-from kdns.lab import companion, manifests
+from kdns.lab import companion, dns, manifests, played
 from kdns.lab.controllers.desk import Desk
+from kdns.lab.ground import enter
 from kdns.lab.lab import Lab
 from kdns.observe import logs
 
 PORT = 7443
 MOST = 65535
 KUBECONFIG = Path(".kdns/kubeconfig")
+PARTS = {"exec": "kdns.cli.lab_exec", "rules": "kdns.cli.lab_rules"}
+"""Commands of their own, for a lab that runs."""
+_GROUNDS = ("auto", "namespaces", "loopback")
 
 
 @dataclass(slots=True)
@@ -35,16 +42,30 @@ class _Words:
     manifests: list[Path]
     data: Path | None
     kubeconfig: Path
+    play: str
     corefile: str
+    dns: str
+    dns_port: int
+    page_port: int
     command: list[str]
+
+    @property
+    def has_dns(self) -> bool:
+        """True when a DNS server is to run."""
+        return bool(self.play or self.corefile or self.dns)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code 0 or the command's; 1 failed, 2 bad usage or manifests, 3 cannot start."""
+    if arguments and arguments[0] in PARTS:
+        code: int = import_module(PARTS[arguments[0]]).main(arguments[1:])
+        return code
     words = _parse(arguments)
     logs.set_up("text")
     try:
         found = manifests.read(words.manifests)
+        if words.play:
+            return _play(words, found)
         return asyncio.run(_run(words, found))
     except manifests.ManifestError as error:
         for line in str(error).splitlines():
@@ -60,24 +81,31 @@ def _parse(arguments: Sequence[str]) -> _Words:
     at = words.index("--") if "--" in words else len(words)
     grammar = parser()
     options = grammar.parse_args(words[:at])
-    if not 0 <= options.port <= MOST:
-        grammar.error(f"--port must be 0 to {MOST}")
-    command = words[at + 1 :]
-    if options.serve and command:
-        grammar.error("--serve and -- COMMAND exclude each other")
-    if options.serve:
-        command = [sys.executable, "-m", "kdns", "-conf", options.serve]
-    kubeconfig = options.kubeconfig_out.absolute()
-    return _Words(options.port, options.manifests, options.data, kubeconfig, options.serve, command)
+    for name in ("port", "dns_port", "page_port"):
+        if not 0 <= getattr(options, name) <= MOST:
+            grammar.error(f"--{name.replace('_', '-')} must be 0 to {MOST}")
+    return _Words(
+        port=options.port,
+        manifests=options.manifests,
+        data=options.data,
+        kubeconfig=options.kubeconfig_out.absolute(),
+        play=options.play,
+        corefile=options.serve,
+        dns=options.dns,
+        dns_port=options.dns_port,
+        page_port=options.page_port,
+        command=words[at + 1 :],
+    )
 
 
 def parser() -> argparse.ArgumentParser:
     """What may be said, up to `--`."""
     made = argparse.ArgumentParser(
         prog="kdns lab", allow_abbrev=False,
-        usage="kdns lab [FLAG …] [-- COMMAND …]",
+        usage="kdns lab [FLAG …] [-- COMMAND …]   or   kdns lab exec|rules …",
         description="A Kubernetes control plane for learning and testing, on 127.0.0.1.",
-        epilog="-- COMMAND…: run it with KUBECONFIG set, and end with it.",
+        epilog="-- COMMAND…: run it with KUBECONFIG set, and end with it. "
+        "exec: run a command in a pod; rules: what kube-proxy does (each with --help).",
     )  # fmt: skip
     flag = made.add_argument
     flag("--port", metavar="N", type=int, default=PORT, help=f"of the API ({PORT}; 0: a free one)")
@@ -90,35 +118,109 @@ def parser() -> argparse.ArgumentParser:
         "--kubeconfig-out", metavar="FILE", type=Path, default=KUBECONFIG,
         help=f"where to write the kubeconfig ({KUBECONFIG})",
     )  # fmt: skip
+    flag(
+        "--play", metavar="GROUND", nargs="?", const="auto", default="", choices=_GROUNDS,
+        help="play services and pods too: in namespaces of its own, else on loopback addresses; "
+        "GROUND (namespaces, loopback) names one of the two",
+    )  # fmt: skip
     flag("--serve", metavar="COREFILE", default="", help="run kdns with this Corefile beside it")
+    flag(
+        "--dns", metavar="COMMAND", default="",
+        help="run this instead of kdns, as 'coredns -conf {corefile}'",
+    )  # fmt: skip
+    flag(
+        "--dns-port", metavar="N", type=int, default=dns.PORT,
+        help=f"of DNS on 127.0.0.1 ({dns.PORT}; 0: a free one)",
+    )  # fmt: skip
+    flag(
+        "--page-port", metavar="N", type=int, default=dns.PAGE_PORT,
+        help=f"of the status page on 127.0.0.1 ({dns.PAGE_PORT}; 0: a free one)",
+    )  # fmt: skip
     return made
 
 
 def _reason(error: OSError, words: _Words) -> str:
     if error.filename:
         return f"{error.filename}: {error.strerror}"
-    if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+    if error.errno in {errno.EADDRINUSE, errno.EACCES} and not words.play:
         why = os.strerror(error.errno)
         hint = "does another lab run? --port 0 takes a free port"
         return f"cannot listen on 127.0.0.1:{words.port}: {why} ({hint})"
     return str(error)
 
 
+# Played
+
+
+def _play(words: _Words, found: Sequence[manifests.Found]) -> int:
+    """Goes to where the lab is played, and plays it there."""
+    words.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+    forbidden = "" if words.play == "loopback" else enter.can_enter()
+    if words.play == "namespaces" and forbidden:
+        logs.fatal(f"lab: it cannot be played in namespaces: {forbidden}")
+        return 3
+    if words.play != "loopback" and not forbidden:
+        return enter.inside(lambda outside: _played(words, found, played.in_spaces(outside)))
+    return _played(words, found, played.on_loopback(forbidden))
+
+
+def _played(words: _Words, found: Sequence[manifests.Found], site: played.Site) -> int:
+    try:
+        return asyncio.run(_perform(words, found, site))
+    except manifests.ManifestError as error:
+        for line in str(error).splitlines():
+            logs.fatal(line)
+        return 2
+    except OSError as error:
+        logs.fatal(_reason(error, words))
+        return 3
+
+
+async def _perform(words: _Words, found: Sequence[manifests.Found], site: played.Site) -> int:
+    ended = _ending()
+    plan = played.Plan(words.port, words.dns_port, words.page_port, words.data, not words.dns)
+    async with played.Played(plan, site) as play:
+        for line in play.open(found):
+            logs.announce(f"lab: {line}")
+        play.lab.kubeconfig(words.kubeconfig)
+        logs.announce(_hint(words))
+        return await _accompany(words, ended, play.folder, play.listening, play.inner_config)
+
+
+# Not played
+
+
 async def _run(words: _Words, found: Sequence[manifests.Found]) -> int:
     """The lab, until a signal, the command's end or a failure."""
+    ended = _ending()
+    words.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+    async with Lab(port=words.port, data=words.data) as lab:
+        manifests.apply(lab.storage, found, Desk(lab.storage, randrange))
+        lab.kubeconfig(words.kubeconfig)
+        logs.announce(f"lab: a Kubernetes API on {lab.url}, {len(found)} objects from manifests")
+        logs.announce(_hint(words))
+        where = dns.Listening(port=words.dns_port, page=f"127.0.0.1:{words.page_port}")
+        with tempfile.TemporaryDirectory(prefix="kdns-lab-") as folder:
+            return await _accompany(words, ended, Path(folder), where, words.kubeconfig)
+
+
+def _hint(words: _Words) -> str:
+    kubeconfig = shlex.quote(str(words.kubeconfig))
+    return f"lab: try: export KUBECONFIG={kubeconfig}; kubectl get services,pods -A"
+
+
+# What runs beside it
+
+
+def _ending() -> "asyncio.Future[int]":
+    """Is done, with an exit code, once a signal asks for the end."""
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     ends = {signal.SIGTERM, signal.SIGINT}
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not under nohup
         ends.add(signal.SIGHUP)
     for number in ends:
         asyncio.get_running_loop().add_signal_handler(number, _end, ended, 0)
-    words.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
-
-    async with Lab(port=words.port, data=words.data) as lab:
-        manifests.apply(lab.storage, found, Desk(lab.storage, randrange))
-        lab.kubeconfig(words.kubeconfig)
-        logs.announce(_hello(lab.url, words, len(found)))
-        return await _accompany(words, ended)
+    return ended
 
 
 def _end(ended: "asyncio.Future[int]", code: int) -> None:
@@ -126,30 +228,58 @@ def _end(ended: "asyncio.Future[int]", code: int) -> None:
         ended.set_result(code)
 
 
-def _hello(url: str, words: _Words, count: int) -> str:
-    kubeconfig = shlex.quote(str(words.kubeconfig))
-    return (
-        f"lab: a Kubernetes API on {url}, {count} objects from manifests\n"
-        f"lab: try: export KUBECONFIG={kubeconfig}; kubectl get services,pods -A"
-    )
-
-
-async def _accompany(words: _Words, ended: "asyncio.Future[int]") -> int:
+async def _accompany(
+    words: _Words,
+    ended: "asyncio.Future[int]",
+    folder: Path,
+    where: dns.Listening,
+    config: Path,
+) -> int:
     """Runs what is to run beside the lab; gives the exit code."""
-    if not words.command:
-        return await ended
-    kubeconfig = str(words.kubeconfig)
-    environ = {"KDNS_LAB_KUBECONFIG": kubeconfig, "KUBECONFIG": kubeconfig}
-    process = await companion.start(words.command, environ)
-    waiting = asyncio.ensure_future(process.wait())
+    running: list[tuple[str, asyncio.subprocess.Process]] = []
     try:
-        await asyncio.wait((waiting, ended), return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done() and not ended.done():
-            if words.corefile:
-                logs.fatal(f"lab: the DNS server ended (exit code {process.returncode})")
-            return process.returncode or 0
-        return ended.result()
+        if words.has_dns:
+            corefile = dns.corefile(words.corefile, words.dns, folder)
+            told = dns.environ(where, config)
+            server = await _start(dns.command(words.dns, corefile), told)
+            running.append(("the DNS server", server))
+        if words.command:
+            told = {**dns.environ(where, config), "KUBECONFIG": str(words.kubeconfig)}
+            running.append(("", await _start(words.command, told)))
+        return await _until(running, ended)
     finally:
-        await companion.stop(process)
+        for _, process in reversed(running):
+            await companion.stop(process)
+
+
+async def _start(command: Sequence[str], told: Mapping[str, str]) -> asyncio.subprocess.Process:
+    try:
+        return await companion.start(command, told)
+    except OSError as error:
+        raise OSError(f"lab: cannot run {command[0]}: {error.strerror}") from None
+
+
+async def _until(
+    running: Sequence[tuple[str, asyncio.subprocess.Process]], ended: "asyncio.Future[int]"
+) -> int:
+    """Until one of those ends, or the lab is to."""
+    waiting = [asyncio.ensure_future(process.wait()) for _, process in running]
+    try:
+        await asyncio.wait((*waiting, ended), return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            return ended.result()
+        for name, process in running:
+            if process.returncode is not None:
+                if name:
+                    logs.fatal(f"lab: {name} ended (exit code {process.returncode})")
+                return process.returncode
+        return 0
+    finally:
+        for one in waiting:
+            one.cancel()
         with suppress(asyncio.CancelledError):
-            await waiting
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,8 @@
 """The DNS server beside a lab: its command, its Corefile, and what both are told.
 
 The Corefile finds where to listen and whom to watch in its environment: KDNS_LAB_DNS and
-KDNS_LAB_DNS_PORT, KDNS_LAB_PAGE (of the status page) and KDNS_LAB_KUBECONFIG.
+KDNS_LAB_DNS_PORT, KDNS_LAB_NODE (an address for metrics and probes), KDNS_LAB_PAGE (of the status
+page) and KDNS_LAB_KUBECONFIG.
 """
 
 import shlex
@@ -23,6 +24,7 @@ class Listening:
 
     address: str = "127.0.0.1"
     port: int = PORT
+    node: str = "127.0.0.1"
     page: str = f"127.0.0.1:{PAGE_PORT}"
 
 
@@ -54,5 +56,6 @@ def environ(where: Listening, kubeconfig: Path) -> Mapping[str, str]:
         "KUBECONFIG": str(kubeconfig),
         "KDNS_LAB_DNS": where.address,
         "KDNS_LAB_DNS_PORT": str(where.port),
+        "KDNS_LAB_NODE": where.node,
         "KDNS_LAB_PAGE": where.page,
     }

@@ -30,6 +30,11 @@ class Ranges:
         """The ClusterIP of the cluster's DNS."""
         return str(self.services[10])
 
+    @property
+    def server(self) -> str:
+        """The machine on which the DNS server runs: its metrics, health and ready are there."""
+        return str(self.nodes[3])
+
     def pod_ranges(self, node: int) -> list[str]:
         """Of the pods of one node."""
         found = [f"{self.pods.network_address + (node << 8)}/24"]

@@ -138,7 +138,8 @@ def test_a_dns_server_that_cannot_start_ends_the_lab(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--port", "x"], ["--port", "65536"], ["--serve", "Corefile", "--", "true"], ["left"]]
+    "words",
+    [["--port", "x"], ["--port", "65536"], ["--dns-port", "-1"], ["--play", "moon"], ["left"]],
 )
 def test_bad_usage_is_two(words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
