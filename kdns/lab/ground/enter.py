@@ -22,6 +22,8 @@ _KINDS = (
     kernel.NEWUSER | kernel.NEWNET | kernel.NEWNS | kernel.NEWPID | kernel.NEWUTS | kernel.NEWIPC
 )
 _TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_FILES = 65_536
+"""Each pod takes a descriptor or more. There are programs that close as many as there could be."""
 _WATCHED = {*_TOLD, signal.SIGCHLD}
 _REASONS = (
     ("kernel/apparmor_restrict_unprivileged_userns", "1"),
@@ -93,8 +95,9 @@ def _first(run: Callable[[Outside], int], link: socket.socket, parent: int, mask
 
 def _lab(run: Callable[[Outside], int], link: socket.socket, parent: int, mask: set[int]) -> int:
     kernel.die_with(parent)
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # each pod takes one descriptor or more
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = _FILES if most == resource.RLIM_INFINITY else min(most, _FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return run(Outside(link))
 
@@ -115,8 +118,7 @@ def _unshare() -> None:
 def _watch_over(child: int) -> int:
     """Tells a child what we are told, and buries all that end, until it has: gives its exit code.
 
-    Signals are waited for, not handled, so that none can come between a look and a wait. What a
-    terminal sends, the kernel sends to the child too.
+    Signals are waited for, not handled, so that none can come between a look and a wait.
     """
     while True:
         for pid, status in iter(_dead, (0, 0)):
@@ -124,9 +126,18 @@ def _watch_over(child: int) -> int:
                 code = os.waitstatus_to_exitcode(status)
                 return code if code >= 0 else 128 - code
         told = signal.sigwaitinfo(_WATCHED)
-        if told.si_signo in _TOLD and told.si_code <= 0:  # SI_USER; SI_KERNEL is 128
+        if told.si_signo in _TOLD and _is_for(told):
             with suppress(ProcessLookupError):
                 os.kill(child, told.si_signo)
+
+
+def _is_for(told: signal.struct_siginfo) -> bool:
+    """Whether a signal is one to pass on.
+
+    Not those of a terminal (SI_KERNEL, 128; others are 0 or less): the child has them, too. To
+    process 1 only those from outside, without a sender here: `kill 1` in a pod ends no lab.
+    """
+    return told.si_code <= 0 and (os.getpid() != 1 or told.si_pid == 0)
 
 
 def _dead() -> tuple[int, int]:

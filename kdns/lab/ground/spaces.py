@@ -29,6 +29,7 @@ from kdns.lab.ground.base import (
     Streams,
     Transport,
 )
+from kdns.lab.ground.inner import has_v6
 from kdns.lab.ground.netlink import Netlink
 from kdns.lab.ranges import USUAL, Ranges
 
@@ -80,6 +81,7 @@ class Spaces:
         self._spaces: dict[str, _Space] = {}
         self._by_address: dict[str, _Space] = {}
         self._links = itertools.count(_FIRST_LINK)
+        self._has_v6 = has_v6()
         self._launcher = compile(_LAUNCHER.read_text("utf-8"), str(_LAUNCHER), "exec")
         self._own = (ranges.services, ranges.services6, ranges.nodes, ranges.outside)
 
@@ -108,7 +110,7 @@ class Spaces:
         link = next(self._links)
         try:
             with inner:
-                networks = [ip_network(one) for one in stand.addresses]
+                networks = self._networks(stand)
                 pair = netlink.veth(
                     link_name(link), link, peer="eth0", peer_index=_IN_POD, space=descriptor
                 )
@@ -125,6 +127,11 @@ class Spaces:
             os.close(descriptor)
             raise
         return _Space(stand, descriptor, link)
+
+    def _networks(self, stand: Stand) -> list[netlink.Network]:
+        """Of its addresses, as far as the kernel has IPv6."""
+        found = [ip_network(one) for one in stand.addresses]
+        return [one for one in found if one.version == 4 or self._has_v6]
 
     def _new_namespace(self) -> tuple[Netlink, int]:
         kernel.unshare(kernel.NEWNET)
@@ -152,7 +159,7 @@ class Spaces:
             if self._by_address.get(address) is space:
                 del self._by_address[address]
         with suppress(OSError):
-            networks = map(ip_network, space.stand.addresses)
+            networks = self._networks(space.stand)
             self._net.run(*(netlink.delete_route(one, space.link) for one in networks))
         # The kernel removes the pair with the namespace, in a moment of its own (45 ms for two
         # hundred); to ask for it would hold the lab up for 30 ms each.

@@ -272,6 +272,7 @@ async def endings(outside: Outside) -> dict[str, Any]:
         while any("sleep" in one for one in commands()):
             await asyncio.sleep(0.005)
     made.close()
+    seen["kill 1"] = await place.run("sh", "-c", "kill 1", uid="db")
     orphan = await asyncio.create_subprocess_exec("sh", "-c", "sh -c 'exec true' & exit 5")
     seen["own child"] = await orphan.wait()
     ground.put_up(Stand("web", "default/web", (WEB,)))  # the same address, at once
@@ -288,6 +289,16 @@ async def endings(outside: Outside) -> dict[str, Any]:
     extra = set(os.listdir("/proc/self/fd")) - set(before)
     seen["descriptors"] = [target for one in extra if (target := linked(one)).startswith("net:")]
     return seen
+
+
+async def four(outside: Outside) -> dict[str, Any]:
+    """A kernel without IPv6, as far as we can tell."""
+    with contextlib.suppress(FileNotFoundError):
+        Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
+    place = Place()
+    place.ground.put_up(Stand("both", "default/both", ("10.244.3.5", WEB6)))
+    await place.serve("10.244.3.5", 80, "both")
+    return {"heard": await place.ask("10.244.3.5", 80)}
 
 
 def linked(number: str) -> str:

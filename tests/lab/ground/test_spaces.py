@@ -137,6 +137,10 @@ def test_ipv6_is_no_different(heard: dict[str, Any]) -> None:
     assert heard["pod6"] == heard["service6"] == "fd00:10:244:1::5"
 
 
+def test_without_ipv6_pods_have_their_other_addresses(user: str) -> None:
+    assert seen("four", user)["heard"] == "10.244.1.5"
+
+
 def test_localhost_is_each_pods_own(heard: dict[str, Any]) -> None:
     assert heard["own localhost"] == "127.0.0.1"
     assert heard["other's localhost"] == "ConnectionRefusedError"
@@ -180,6 +184,10 @@ def test_nothing_is_left_of_a_pod(user: str) -> None:
     assert told["code"] == -9
     assert told["read"] == "", "what is connected there ends"
     assert told["links"] == told["zombies"] == told["descriptors"] == []
+
+
+def test_kill_1_in_a_pod_does_not_end_the_lab(user: str) -> None:
+    assert seen("endings", user)["kill 1"] == [0, "", ""]
 
 
 def test_an_address_can_be_had_again_at_once(user: str) -> None:
