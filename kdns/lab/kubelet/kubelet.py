@@ -5,6 +5,7 @@ here, too. A pod whose place cannot be had is tried again, later each time; othe
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -28,6 +29,8 @@ from kdns.lab.kubelet.runs import FIRST_S, LATEST_S
 from kdns.lab.kubelet.standing import standing
 from kdns.lab.resources import PODS, Resource
 from kdns.lab.storage import Key, timestamp
+
+log = logging.getLogger("kdns.lab")
 
 _ADDRESSES = ("hostIP", "hostIPs", "podIP", "podIPs", "startTime")
 _OVER = {"Succeeded", "Failed"}
@@ -176,5 +179,8 @@ class Kubelet(Play):
         if life is None:
             return
         life.end()
-        self._parts.ground.take_down(uid)
+        try:
+            self._parts.ground.take_down(uid)
+        except OSError as error:  # it must not keep others from their end
+            log.warning("kubelet: the place of a pod cannot be taken down: %s", error)
         self._parts.insides.drop(uid)

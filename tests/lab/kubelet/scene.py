@@ -158,12 +158,13 @@ class Scene:
     async def say(self, port: int, text: bytes, name: str = "web") -> bytes:
         """What a pod answers, to the end of the connection."""
         reader, writer = await asyncio.open_connection(sock=await self.connect(port, name))
-        writer.write(text)
-        writer.write_eof()
-        async with asyncio.timeout(PATIENCE_S):
-            answer = await reader.read()
-        writer.close()
-        return answer
+        try:
+            writer.write(text)
+            writer.write_eof()
+            async with asyncio.timeout(PATIENCE_S):
+                return await reader.read()
+        finally:
+            writer.transport.abort()
 
     async def fetch(self, port: int = 80, path: str = "/", name: str = "web") -> tuple[int, str]:
         """Code and text of a page."""

@@ -116,6 +116,12 @@ def test_a_gauge_counts_in_rows() -> None:
 # On the wire
 
 
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes come more often than a manifest can say."""
+    monkeypatch.setattr(probing, "_period_s", lambda _: 0.1)
+
+
 def http(path: str = "/healthz", **words: object) -> Obj:
     return {
         "httpGet": {"path": path, "port": 80, **words},
@@ -124,6 +130,7 @@ def http(path: str = "/healthz", **words: object) -> Obj:
     }
 
 
+@pytest.mark.usefixtures("hurry")
 async def test_an_http_probe_that_fails_takes_the_pod_out_and_in_again(scene: Scene) -> None:
     scene.service()
     scene.pod("web", readinessProbe=http(), ports=[{"containerPort": 80, "name": "http"}])
@@ -143,6 +150,7 @@ async def test_an_http_probe_that_fails_takes_the_pod_out_and_in_again(scene: Sc
     await scene.until(lambda: scene.endpoints() == [scene.address()])
 
 
+@pytest.mark.usefixtures("hurry")
 async def test_a_liveness_probe_that_fails_starts_the_container_anew(scene: Scene) -> None:
     scene.pod("web", livenessProbe=http("/live", port="http"),
               ports=[{"containerPort": 80, "name": "http"}])  # fmt: skip
@@ -164,6 +172,7 @@ async def test_a_liveness_probe_that_fails_starts_the_container_anew(scene: Scen
     assert "500" in scene.log(previous=True)
 
 
+@pytest.mark.usefixtures("hurry")
 async def test_an_exec_probe_reads_what_is_in_the_pod(scene: Scene, tmp_path: Path) -> None:
     flag = tmp_path / "healthy"
     flag.touch()
@@ -177,6 +186,7 @@ async def test_an_exec_probe_reads_what_is_in_the_pod(scene: Scene, tmp_path: Pa
     assert "No such file or directory" in said
 
 
+@pytest.mark.usefixtures("hurry")
 async def test_an_exec_probe_has_its_time(scene: Scene) -> None:
     slow = {"exec": {"command": ["sleep", "60"]}, "periodSeconds": 1, "timeoutSeconds": 1}
     scene.pod("web", readinessProbe=slow)
@@ -211,6 +221,7 @@ async def test_a_silent_server_is_not_waited_for(scene: Scene) -> None:
     await scene.until(lambda: "Unhealthy" in dict(scene.events()))
 
 
+@pytest.mark.usefixtures("hurry")
 async def test_https_is_asked_without_looking_at_the_certificate(scene: Scene) -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -227,7 +238,7 @@ async def test_https_is_asked_without_looking_at_the_certificate(scene: Scene) -
     await scene.until(scene.address)
     uid = scene.get()["metadata"]["uid"]
     listener = scene.ground.listen(scene.address(), 8443, "TCP", at=uid)
-    server = await asyncio.start_server(serve, sock=listener.socket, ssl=context)
+    server = await asyncio.start_server(serve, sock=listener.socket.dup(), ssl=context)
     await scene.ready()
     server.close()
     await server.wait_closed()

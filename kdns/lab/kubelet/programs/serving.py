@@ -81,7 +81,7 @@ class Serving:
             client.setblocking(False)
             task = self._loop.create_task(_served(client, str(peer[0]), serve))
             self._tasks.add(task)
-            task.add_done_callback(self._done)
+            task.add_done_callback(partial(self._done, client))
 
     def _rest(self, listener: Listener, serve: Serve, error: OSError) -> None:
         """Too many files are open, say: the connections wait for a moment."""
@@ -93,8 +93,10 @@ class Serving:
         if listener in self._listeners:
             self._loop.add_reader(listener.socket, self._accept, listener, serve)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, client: socket.socket, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if task.cancelled():
+            client.close()  # its task may never have begun
         if not task.cancelled() and (error := task.exception()):
             log.error("kubelet: %s: a connection failed: %r", self._role.name, error)
 
