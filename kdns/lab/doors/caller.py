@@ -6,7 +6,6 @@ With a terminal, keys go through as they are pressed, Ctrl-C too, and the size f
 import asyncio
 import os
 import select
-import shutil
 import signal
 import termios
 import threading
@@ -143,7 +142,7 @@ def _sized(socket: ClientWebSocketResponse, sending: "set[asyncio.Task[None]]") 
 
 
 async def _tell_size(socket: ClientWebSocketResponse) -> None:
-    found = shutil.get_terminal_size()
-    size = channels.Size(found.columns, found.lines)
-    with suppress(ConnectionError):
+    with suppress(OSError):  # also of a connection that is gone
+        found = os.get_terminal_size(_IN)
+        size = channels.Size(found.columns, found.lines)
         await socket.send_bytes(bytes([channels.RESIZE]) + msgspec.json.encode(size))

@@ -24,7 +24,6 @@ GRACE_S = 1.0
 """From SIGHUP to SIGKILL, for those whose client has gone."""
 _REST = 1 << 20
 """The most that is read of one stream after the end: more than any pipe holds."""
-_SIZE = (24, 80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,8 @@ class Wanted:
     stdout: bool = True
     stderr: bool = True
     is_terminal: bool = False
+    size: tuple[int, int] = (24, 80)
+    """Rows and columns of the terminal when the command begins."""
 
 
 class Command:
@@ -52,7 +53,7 @@ class Command:
     @classmethod
     async def start(cls, ground: Ground, uid: str, entry: Entry, wanted: Wanted) -> Self:
         """Runs it; raises OSError, and LookupError for a pod without a place."""
-        ends, streams = _terminal() if wanted.is_terminal else _pipes(wanted)
+        ends, streams = _terminal(wanted) if wanted.is_terminal else _pipes(wanted)
         try:
             process = await ground.enter(uid, entry, streams)
         except BaseException:
@@ -129,9 +130,9 @@ class Command:
             outlet.finish(_REST)
 
 
-def _terminal() -> tuple[dict[int, int], Streams]:
+def _terminal(wanted: Wanted) -> tuple[dict[int, int], Streams]:
     ours, theirs = os.openpty()
-    _resize(ours, *_SIZE)
+    _resize(ours, *wanted.size)
     return {STDIN: ours, STDOUT: ours}, Streams(theirs, theirs, theirs, is_terminal=True)
 
 

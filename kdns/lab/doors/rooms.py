@@ -7,8 +7,9 @@ does not take it. A client that goes ends what was run for it; what it was attac
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from kdns.lab import errors
 from kdns.lab.calls import Call
@@ -26,6 +27,8 @@ MOST = 100
 """Clients at once."""
 PULSE_S = 10.0
 """kubectl leaves when it hears nothing for a minute, also while nothing of its input is taken."""
+EARLY_S = 0.5
+"""How long a command waits for the size of its terminal, which clients send at once."""
 LEAVE_S = 2.0
 """For the client to close after us."""
 LARGEST = 1 << 20
@@ -74,13 +77,14 @@ class Rooms:
         except LookupError as error:
             raise errors.bad_request(str(error.args[0])) from None
         socket = await _upgraded(request)
+        early = await _early(socket) if asked.wanted.is_terminal else None
         try:
-            command = await self._start(asked, entry)
+            command = await self._start(asked, entry, early)
         except (OSError, LookupError) as error:
             return await _closed(socket, channels.failure(_why(error, asked.command[0])))
         has_ended = False
         try:
-            code = await _talk(socket, command, command.outputs(), asked)
+            code = await _talk(socket, command, command.outputs(), asked, early)
             has_ended = code is not None
             return await _closed(socket, b"" if code is None else channels.outcome(code))
         finally:
@@ -89,11 +93,13 @@ class Rooms:
                 command.hang_up(lambda: self._left.discard(command))
             command.close()
 
-    async def _start(self, asked: Asked, entry: Entry) -> Command:
-        if asked.wanted.is_terminal:
-            environ = {"TERM": "xterm", **entry.environ}
-            entry = Entry(entry.command, environ, entry.hostname, entry.files)
-        return await Command.start(self._ground, asked.uid, entry, asked.wanted)
+    async def _start(self, asked: Asked, entry: Entry, early: WSMessage | None) -> Command:
+        wanted = asked.wanted
+        if wanted.is_terminal:
+            entry = replace(entry, environ={"TERM": "xterm", **entry.environ})
+        if early and (size := _size(early)):
+            wanted = replace(wanted, size=size)
+        return await Command.start(self._ground, asked.uid, entry, wanted)
 
     async def _attach(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         name = asked.container["name"]
@@ -129,6 +135,20 @@ async def _upgraded(request: web.BaseRequest) -> web.WebSocketResponse:
     return socket
 
 
+async def _early(socket: web.WebSocketResponse) -> WSMessage | None:
+    """The first message of a client with a terminal: its size, before the command looks at it."""
+    try:
+        return await socket.receive(EARLY_S)
+    except TimeoutError:
+        return None
+
+
+def _size(message: WSMessage) -> tuple[int, int] | None:
+    if message.type is not WSMsgType.BINARY or message.data[:1] != bytes([channels.RESIZE]):
+        return None
+    return channels.size(message.data[1:])
+
+
 async def _closed(socket: web.WebSocketResponse, last: bytes) -> web.WebSocketResponse:
     """Says the last word, if there is one, and closes."""
     with suppress(ConnectionError):
@@ -139,10 +159,15 @@ async def _closed(socket: web.WebSocketResponse, last: bytes) -> web.WebSocketRe
 
 
 async def _talk(
-    socket: web.WebSocketResponse, partner: Command | Console, outputs: Outputs, asked: Asked
+    socket: web.WebSocketResponse,
+    partner: Command | Console,
+    outputs: Outputs,
+    asked: Asked,
+    early: WSMessage | None = None,
 ) -> int | None:
     """Carries both ways until the command ends, with its exit code, or the client goes: None."""
-    hearing = asyncio.ensure_future(_hear(socket, partner, asked))
+    end = bytes([channels.STDIN]) if socket.ws_protocol == channels.V5 else None
+    hearing = asyncio.ensure_future(_hear(_messages(socket, early), partner, asked, end))
     saying = asyncio.ensure_future(_say(socket, partner, outputs, asked))
     beating = asyncio.ensure_future(_beat(socket))
     try:
@@ -158,11 +183,22 @@ async def _stopped(*tasks: "asyncio.Future[int] | asyncio.Future[None]") -> None
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _hear(socket: web.WebSocketResponse, partner: Command | Console, asked: Asked) -> None:
-    """Input and sizes, until the client goes."""
-    is_open = asked.wanted.stdin
-    end = bytes([channels.STDIN]) if socket.ws_protocol == channels.V5 else None
+async def _messages(
+    socket: web.WebSocketResponse, early: WSMessage | None
+) -> AsyncIterator[WSMessage]:
+    """All that come, with one that has come already."""
+    if early:
+        yield early
     async for message in socket:
+        yield message
+
+
+async def _hear(
+    messages: AsyncIterator[WSMessage], partner: Command | Console, asked: Asked, end: bytes | None
+) -> None:
+    """Input and sizes, until the client goes; `end` is what closes its input, in v5."""
+    is_open = asked.wanted.stdin
+    async for message in messages:
         if message.type is not WSMsgType.BINARY or not message.data:
             continue
         channel, octets = message.data[0], message.data[1:]
