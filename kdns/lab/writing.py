@@ -120,6 +120,8 @@ class Writer:
         new["metadata"]["managedFields"] = apply.stamped(managed, old, now)
         if old is not None:
             return self._put(call, new, warnings, is_tracked=True)
+        if aim.part:
+            raise errors.not_found(aim.resource.plural, aim.name, aim.resource.group)
         new = self._admitted(call, new, None)
         made = self._storage.create(aim.resource, aim.namespace, new, is_dry=_is_dry(call))
         return Written(201, made, not _is_dry(call), warnings)

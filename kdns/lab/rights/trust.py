@@ -25,6 +25,8 @@ from kdns.lab.resources import (
 )
 
 MARK = "lab.kdns.io/written-by"
+PROGRAM = "lab.kdns.io/program"
+"""Says which program plays a container: it decides whether the commands of a spec run at all."""
 
 
 def is_trusted(obj: Obj) -> bool:
@@ -79,7 +81,8 @@ def _said(call: Call, obj: Obj) -> Obj:
 
 
 def _kept(part: Obj, words: Sequence[str]) -> Obj:
-    return {key: part[key] for key in words if part.get(key)}
+    programs = {key: one for key, one in _annotations(part).items() if key.startswith(PROGRAM)}
+    return {key: part[key] for key in words if part.get(key)} | {PROGRAM: programs}
 
 
 def _part(obj: Obj, path: Sequence[str]) -> Obj:

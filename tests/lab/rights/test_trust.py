@@ -175,6 +175,26 @@ async def test_labels_and_annotations_of_another_leave_the_admins_pod_trusted(pa
     assert "evil" not in json.dumps(after["spec"])
 
 
+async def test_which_program_plays_a_container_is_the_writers_word(pair: Pair) -> None:
+    """Else a command that the lab would not run, as its image is no shell, could be made to run."""
+    admin, bot = pair
+    shell = {"metadata": {"annotations": {"lab.kdns.io/program.c": "shell"}}}
+    await sent(admin, "POST", f"{CORE}/pods", pod())
+    assert author(await sent(bot, "PATCH", f"{CORE}/pods/p", shell, MERGE)) == BOT
+    for place in PLACES:
+        await sent(admin, "POST", place, workload())
+        inside = {"spec": {"template": shell}}
+        assert author(of(await sent(bot, "PATCH", f"{place}/w", inside, MERGE))) == BOT
+
+
+async def test_an_apply_to_a_status_makes_nothing(pair: Pair) -> None:
+    _, bot = pair
+    named = {"apiVersion": "v1", "kind": "Pod", **pod("new")}
+    path = f"{CORE}/pods/new/status?fieldManager=x"
+    assert (await bot.ask("PATCH", path, json.dumps(named).encode(), Content_Type=APPLY))[0] == 404
+    assert (await bot.ask("GET", f"{CORE}/pods/new"))[0] == 404
+
+
 async def test_a_pod_that_is_put_back_as_it_was_stays_trusted(pair: Pair) -> None:
     admin, bot = pair
     await sent(admin, "POST", f"{CORE}/pods", pod())
