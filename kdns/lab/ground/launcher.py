@@ -31,7 +31,7 @@ def main(told: "Mapping[str, Any]") -> "NoReturn":  # Any: what Spaces has put i
 
 def _launch(told: "Mapping[str, Any]") -> int:  # Any: as above
     try:
-        _stand(told["namespace"], told["hostname"])
+        _stand(told["namespace"], told["hostname"], has_name=told["has_name"])
         _see(told["files"], told["kept"])
         _sit(is_terminal=told["is_terminal"])
     except OSError as error:
@@ -39,11 +39,11 @@ def _launch(told: "Mapping[str, Any]") -> int:  # Any: as above
     return _become(told["command"], told["environ"])
 
 
-def _stand(namespace: int, hostname: str) -> None:
-    if namespace >= 0:
-        _check(_LIBC.setns(namespace, _NEWNET), "setns")
-        os.close(namespace)
-    _check(_LIBC.unshare(_NEWNS | _NEWUTS), "unshare")
+def _stand(namespace: int, hostname: str, *, has_name: bool) -> None:
+    """The pod's namespace is one for its network or, on the host network, for its host name."""
+    _check(_LIBC.setns(namespace, _NEWUTS if has_name else _NEWNET), "setns")
+    os.close(namespace)
+    _check(_LIBC.unshare(_NEWNS if has_name else _NEWNS | _NEWUTS), "unshare")
     _mount(b"none", "/", None, _REC | _PRIVATE)
     name = hostname.encode()
     _check(_LIBC.sethostname(name, len(name)), "sethostname")

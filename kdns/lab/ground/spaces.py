@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from asyncio.subprocess import Process
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ _START = (
     "import marshal, sys; told = marshal.load(open(int(sys.argv[1]), 'rb')); "
     "exec(told['program']); main(told)"
 )
-_HERE = "/proc/thread-self/ns/net"
+_KINDS = {"net": kernel.NEWNET, "uts": kernel.NEWUTS}
 _FIRST_LINK = 100
 _IN_POD = 2
 _EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
@@ -59,13 +60,19 @@ class _Space:
 
     stand: Stand
     descriptor: int
-    """Of its network namespace; -1 for one on the host network."""
+    """Of its network namespace, or of its UTS namespace when it is on the host network."""
     link: int = 0
     """Of the lab's end of its veth pair."""
-    entered: set[int] | None = None
-    """The leaders of sessions begun there, or None when nobody came in."""
+    entered: list[Process] | None = None
+    """Those that were started there last, or None when nobody came in."""
+    listeners: list[Listener] = field(default_factory=list)
     outgoing: WeakSet[socket.socket] = field(default_factory=WeakSet)
     blocked: frozenset[Target] = frozenset()
+
+    @property
+    def kind(self) -> str:
+        """Of the namespace that tells its processes from all others."""
+        return "uts" if self.stand.is_on_host else "net"
 
 
 class Spaces:
@@ -77,7 +84,7 @@ class Spaces:
         self.has_spaces = True
         self.listeners = Listeners()
         self._net = Netlink()
-        self._home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+        self._home = {kind: _open(kind) for kind in _KINDS}
         self._spaces: dict[str, _Space] = {}
         self._by_address: dict[str, _Space] = {}
         self._links = itertools.count(_FIRST_LINK)
@@ -90,7 +97,8 @@ class Spaces:
         for uid in list(self._spaces):
             self.take_down(uid)
         self._net.close()
-        os.close(self._home)
+        for home in self._home.values():
+            os.close(home)
 
     # Places
 
@@ -98,7 +106,8 @@ class Spaces:
         """Makes a pod's namespace, and the way there and back."""
         self.take_down(stand.uid)
         if stand.is_on_host:
-            self._spaces[stand.uid] = _Space(stand, -1)
+            with self._new_namespace("uts") as descriptor:
+                self._spaces[stand.uid] = _Space(stand, descriptor)
             return
         space = self._put_up(stand)
         self._spaces[stand.uid] = space
@@ -106,7 +115,8 @@ class Spaces:
             self._by_address[address] = space
 
     def _put_up(self, stand: Stand) -> _Space:
-        inner, descriptor = self._new_namespace()
+        with self._new_namespace("net") as descriptor:
+            inner = Netlink()
         link = next(self._links)
         try:
             with inner:
@@ -133,12 +143,14 @@ class Spaces:
         found = [ip_network(one) for one in stand.addresses]
         return [one for one in found if one.version == 4 or self._has_v6]
 
-    def _new_namespace(self) -> tuple[Netlink, int]:
-        kernel.unshare(kernel.NEWNET)
+    @contextmanager
+    def _new_namespace(self, kind: str) -> Iterator[int]:
+        """Stands in a new one for a moment; it lives on by the descriptor."""
+        kernel.unshare(_KINDS[kind])
         try:
-            return Netlink(), os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+            yield _open(kind)
         finally:
-            kernel.setns(self._home, kernel.NEWNET)
+            kernel.setns(self._home[kind], _KINDS[kind])
 
     def take_down(self, uid: str) -> None:
         """Ends what runs in a pod's namespace, closes what listens there, and removes it."""
@@ -147,11 +159,16 @@ class Spaces:
             return
         self.block(uid, frozenset())
         del self._spaces[uid]
-        for listener in [one for one in self.listeners.open if one.at == uid]:
+        for listener in space.listeners:
             self.listeners.close(listener)
         _kill(space)
-        if space.descriptor < 0:
-            return
+        os.close(space.descriptor)
+        if space.link:
+            self._cut_off(space)
+
+    def _cut_off(self, space: _Space) -> None:
+        """The kernel removes the pair with the namespace, in a moment of its own (45 ms for two
+        hundred); to ask for it would hold the lab up for 30 ms each."""
         for one in space.outgoing:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -161,9 +178,6 @@ class Spaces:
         with suppress(OSError):
             networks = self._networks(space.stand)
             self._net.run(*(netlink.delete_route(one, space.link) for one in networks))
-        # The kernel removes the pair with the namespace, in a moment of its own (45 ms for two
-        # hundred); to ask for it would hold the lab up for 30 ms each.
-        os.close(space.descriptor)
 
     def stand_of(self, address: str) -> Stand | None:
         """The pod that has an address of its own."""
@@ -183,7 +197,7 @@ class Spaces:
         """In a pod on all of its addresses of that family, localhost too."""
         space = self._spaces.get(at)
         version = ip_address(address).version
-        is_in_pod = space is not None and space.descriptor >= 0
+        is_in_pod = space is not None and bool(space.link)
         made = self._socket(space, version, transport)
         try:
             if transport == "TCP":
@@ -196,6 +210,11 @@ class Spaces:
             raise
         if transport == "TCP":
             self._begin(listener)
+        if space:
+            space.listeners = [
+                listener,
+                *(one for one in space.listeners if one.socket.fileno() >= 0),
+            ]
         return listener
 
     def _begin(self, listener: Listener) -> None:
@@ -235,14 +254,14 @@ class Spaces:
 
     @contextmanager
     def _standing_in(self, space: _Space | None) -> Iterator[None]:
-        if space is None or space.descriptor < 0:
+        if space is None or not space.link:
             yield
             return
         kernel.setns(space.descriptor, kernel.NEWNET)
         try:
             yield
         finally:
-            kernel.setns(self._home, kernel.NEWNET)
+            kernel.setns(self._home["net"], kernel.NEWNET)
 
     def block(self, uid: str, targets: frozenset[Target]) -> bool:
         """By rules for what comes in by the link of a pod."""
@@ -275,6 +294,7 @@ class Spaces:
             "files": {path: str(source) for path, source in entry.files.items()},
             "kept": _needed(entry.environ.get("PATH", "")),
             "namespace": space.descriptor,
+            "has_name": space.kind == "uts",
             "is_terminal": streams.is_terminal,
         }
         made = os.memfd_create("order")
@@ -282,25 +302,27 @@ class Spaces:
         os.lseek(made, 0, os.SEEK_SET)
         return made
 
-    async def enter(self, uid: str, entry: Entry, streams: Streams) -> asyncio.subprocess.Process:
+    async def enter(self, uid: str, entry: Entry, streams: Streams) -> Process:
         """By way of the launcher, which stands on its own."""
         space = self._spaces[uid]
         order = self._order(space, entry, streams)
         try:
-            given = [order] if space.descriptor < 0 else [order, space.descriptor]
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-I", "-S", "-c", _START, str(order),
                 stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr,
-                pass_fds=given, start_new_session=True, cwd="/",
+                pass_fds=[order, space.descriptor], start_new_session=True, cwd="/",
             )  # fmt: skip
         finally:
             os.close(order)
-        if space.entered is None:
-            space.entered = set()
-        space.entered.add(process.pid)
+        before = space.entered or []
+        space.entered = [process, *(one for one in before if one.returncode is None)]
         if self._spaces.get(uid) is not space:
             _kill(space)
         return process
+
+
+def _open(kind: str) -> int:
+    return os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _drop(link: str, target: Target) -> netlink.Rule:
@@ -328,14 +350,12 @@ def _kill(space: _Space) -> None:
     """Kills whatever runs in a pod, also what has left the session that it was started in."""
     if space.entered is None:
         return
-    if space.descriptor < 0:
-        for leader in space.entered:
-            with suppress(ProcessLookupError):
-                os.killpg(leader, signal.SIGKILL)
-        return
+    for one in space.entered:  # it may not have arrived yet
+        with suppress(ProcessLookupError):
+            one.kill()
     there = os.fstat(space.descriptor)
     for _ in range(_SWEEPS):  # what forks while it is looked for is found by the next
-        found = [pid for pid in _pids() if _stands(pid, there)]
+        found = [pid for pid in _pids() if _stands(f"/proc/{pid}/ns/{space.kind}", there)]
         for pid in found:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -347,8 +367,8 @@ def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def _stands(pid: int, there: os.stat_result) -> bool:
+def _stands(path: str, there: os.stat_result) -> bool:
     try:
-        return os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), there)
+        return os.path.samestat(os.stat(path), there)
     except OSError:
         return False

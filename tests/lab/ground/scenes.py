@@ -255,9 +255,20 @@ async def endings(outside: Outside) -> dict[str, Any]:
     place = Place()
     ground, seen = place.ground, {}
     words = "setsid sleep 1000 & sleep 1000 & exec sleep 1000"
-    process = await ground.enter("web", place.entry("sh", "-c", words), Streams(*[nothing] * 3))
-    while sum("sleep" in one for one in commands()) < 3:
-        await asyncio.sleep(0.005)
+    entry = place.entry("sh", "-c", words)
+    for uid in ("host", "web"):
+        process = await ground.enter(uid, entry, Streams(*[nothing] * 3))
+        while sum("sleep" in one for one in commands()) < 3:
+            await asyncio.sleep(0.005)
+        if uid == "host":
+            ground.take_down(uid)
+            seen["host"] = await asyncio.wait_for(process.wait(), 10)
+            while any("sleep" in one for one in commands()):
+                await asyncio.sleep(0.005)
+    early = await ground.enter("db", entry, Streams(*[nothing] * 3))
+    ground.take_down("db")
+    seen["early"] = await asyncio.wait_for(early.wait(), 10)
+    ground.put_up(Stand("db", "default/db", (DB,)))
     ground.listen(WEB, 80, "TCP", at="web")
     loop = asyncio.get_running_loop()
     await place.serve(DNS, 80)

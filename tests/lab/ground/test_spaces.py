@@ -181,7 +181,7 @@ def test_who_listens_is_told_before_and_closed_with_its_pod(heard: dict[str, Any
 
 def test_nothing_is_left_of_a_pod(user: str) -> None:
     told = seen("endings", user)
-    assert told["code"] == -9
+    assert told["code"] == told["host"] == told["early"] == -9
     assert told["read"] == "", "what is connected there ends"
     assert told["links"] == told["zombies"] == told["descriptors"] == []
 
