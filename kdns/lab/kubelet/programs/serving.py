@@ -10,6 +10,7 @@ import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from kdns.lab.ground.base import Listener, Transport
 from kdns.lab.kubelet.programs.base import Role
