@@ -30,7 +30,7 @@ class TcpFront:
         self._place = rule.place
         self._listener = listener
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], socket.socket] = {}
         self._is_closed = False
         self._loop.add_reader(listener.socket.fileno(), self._accept)
 
@@ -87,31 +87,28 @@ class TcpFront:
             return
         self._board.connections_of[rule.service] += 1
         task = self._loop.create_task(self._carry(rule, connection, client))
-        self._tasks.add(task)
+        self._tasks[task] = connection
         task.add_done_callback(self._gone)
 
     def _gone(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
+        reset(self._tasks.pop(task))  # if it is open still, for whatever reason
         self._board.connections.leave()
         if not task.cancelled() and (error := task.exception()):
             log.error("kube-proxy: %s: a connection failed: %r", _words(self._place), error)
 
     async def _carry(self, rule: Rule, connection: socket.socket, client: str) -> None:
         """One connection, from its beginning to its end."""
+        order = self._board.order(rule, client)
+        if not order or not self._board.allows(client, order[0], "TCP"):
+            await self._hold(connection)
+            return
+        other = await self._connect(rule, order, client)
+        if other is None:
+            return
         try:
-            order = self._board.order(rule, client)
-            if not order or not self._board.allows(client, order[0], "TCP"):
-                await self._hold(connection)
-                return
-            other = await self._connect(rule, order, client)
-            if other is None:
-                return
-            try:
-                await splice(connection, other)
-            finally:
-                other.close()
+            await splice(connection, other)
         finally:
-            reset(connection)
+            other.close()
 
     async def _connect(
         self, rule: Rule, order: list[Endpoint], client: str
