@@ -4,20 +4,15 @@ The lab's own namespace routes between them and has all addresses of services an
 Sockets of pods are made by the lab in the pod's namespace, where its thread stands for that long.
 """
 
-import asyncio
 import itertools
 import logging
-import marshal
 import os
-import signal
 import socket
-import sys
 from asyncio.subprocess import Process
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from weakref import WeakSet
 
 from kdns.lab.ground import kernel, netlink
@@ -32,20 +27,15 @@ from kdns.lab.ground.base import (
 )
 from kdns.lab.ground.inner import has_v6
 from kdns.lab.ground.netlink import Netlink
+from kdns.lab.ground.processes import Starter, sweep
 from kdns.lab.ranges import USUAL, Ranges
 
-_LAUNCHER = Path(__file__).with_name("launcher.py")
-_START = (
-    "import marshal, sys; told = marshal.load(open(int(sys.argv[1]), 'rb')); "
-    "exec(told['program']); main(told)"
-)
 _KINDS = {"net": kernel.NEWNET, "uts": kernel.NEWUTS}
 _FIRST_LINK = 100
 _IN_POD = 2
 _EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 _WILDCARD = {4: "0.0.0.0", 6: "::"}  # noqa: S104 (of a pod, in its own namespace)
 _BACKLOG = 128
-_SWEEPS = 20
 _DROP_PRIORITY = 1000
 _LOG = logging.getLogger("kdns.lab")
 _BIND_WITHOUT_PORT = 24  # IP_BIND_ADDRESS_NO_PORT
@@ -89,7 +79,7 @@ class Spaces:
         self._by_address: dict[str, _Space] = {}
         self._links = itertools.count(_FIRST_LINK)
         self._has_v6 = has_v6()
-        self._launcher = compile(_LAUNCHER.read_text("utf-8"), str(_LAUNCHER), "exec")
+        self._starter = Starter()
         self._own = (ranges.services, ranges.services6, ranges.nodes, ranges.outside)
 
     def close(self) -> None:
@@ -242,6 +232,22 @@ class Spaces:
         """As the API has it."""
         return address, port
 
+    def block(self, uid: str, targets: frozenset[Target]) -> bool:
+        """By rules for what comes in by the link of a pod."""
+        space = self._spaces.get(uid)
+        if space is None or not space.link:
+            return False
+        link = link_name(space.link)
+        changes = [netlink.delete_rule(_drop(link, one)) for one in space.blocked - targets]
+        changes += [netlink.add_rule(_drop(link, one)) for one in targets - space.blocked]
+        space.blocked = targets
+        try:
+            self._net.run(*changes)
+        except OSError as error:
+            _LOG.warning("lab: what %s sends cannot be dropped: %s", space.stand.name, error)
+            return False
+        return True
+
     def _socket(self, space: _Space | None, version: int, transport: Transport) -> socket.socket:
         family = socket.AF_INET if version == 4 else socket.AF_INET6
         kind = socket.SOCK_STREAM if transport == "TCP" else socket.SOCK_DGRAM
@@ -263,62 +269,23 @@ class Spaces:
         finally:
             kernel.setns(self._home["net"], kernel.NEWNET)
 
-    def block(self, uid: str, targets: frozenset[Target]) -> bool:
-        """By rules for what comes in by the link of a pod."""
-        space = self._spaces.get(uid)
-        if space is None or not space.link:
-            return False
-        link = link_name(space.link)
-        changes = [netlink.delete_rule(_drop(link, one)) for one in space.blocked - targets]
-        changes += [netlink.add_rule(_drop(link, one)) for one in targets - space.blocked]
-        space.blocked = targets
-        try:
-            self._net.run(*changes)
-        except OSError as error:
-            _LOG.warning("lab: what %s sends cannot be dropped: %s", space.stand.name, error)
-            return False
-        return True
-
     # Processes
-
-    def _order(self, space: _Space, entry: Entry, streams: Streams) -> int:
-        """What the launcher is to do, in a file in memory: arguments are seen by all, and bounded.
-
-        The program comes with it, for to compile it takes a tenth of the time until the command.
-        """
-        order = {
-            "program": self._launcher,
-            "command": list(entry.command),
-            "environ": dict(entry.environ),
-            "hostname": entry.hostname,
-            "files": {path: str(source) for path, source in entry.files.items()},
-            "kept": _needed(entry.environ.get("PATH", "")),
-            "namespace": space.descriptor,
-            "has_name": space.kind == "uts",
-            "is_terminal": streams.is_terminal,
-        }
-        made = os.memfd_create("order")
-        os.write(made, marshal.dumps(order))
-        os.lseek(made, 0, os.SEEK_SET)
-        return made
 
     async def enter(self, uid: str, entry: Entry, streams: Streams) -> Process:
         """By way of the launcher, which stands on its own."""
         space = self._spaces[uid]
-        order = self._order(space, entry, streams)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", "-c", _START, str(order),
-                stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr,
-                pass_fds=[order, space.descriptor], start_new_session=True, cwd="/",
-            )  # fmt: skip
-        finally:
-            os.close(order)
+        process = await self._starter.start((space.kind, space.descriptor), entry, streams)
+        if self._spaces.get(uid) is not space:  # it was taken down meanwhile
+            with suppress(ProcessLookupError):
+                process.kill()
         before = space.entered or []
         space.entered = [process, *(one for one in before if one.returncode is None)]
-        if self._spaces.get(uid) is not space:
-            _kill(space)
         return process
+
+
+def link_name(link: int) -> str:
+    """What the lab's end of a pair is called."""
+    return f"pod{link}"
 
 
 def _open(kind: str) -> int:
@@ -335,17 +302,6 @@ def _drop(link: str, target: Target) -> netlink.Rule:
     )  # fmt: skip
 
 
-def link_name(link: int) -> str:
-    """What the lab's end of a pair is called."""
-    return f"pod{link}"
-
-
-def _needed(path: str) -> list[str]:
-    """The folders of programs, and of ours and Python's, that lie where a pod has its own."""
-    ours = [str(Path(__file__).parents[3]), sys.base_prefix, sys.prefix]
-    return [one for one in [*ours, *path.split(":")] if one.startswith(("/tmp/", "/run/"))]  # noqa: S108
-
-
 def _kill(space: _Space) -> None:
     """Kills whatever runs in a pod, also what has left the session that it was started in."""
     if space.entered is None:
@@ -353,22 +309,4 @@ def _kill(space: _Space) -> None:
     for one in space.entered:  # it may not have arrived yet
         with suppress(ProcessLookupError):
             one.kill()
-    there = os.fstat(space.descriptor)
-    for _ in range(_SWEEPS):  # what forks while it is looked for is found by the next
-        found = [pid for pid in _pids() if _stands(f"/proc/{pid}/ns/{space.kind}", there)]
-        for pid in found:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if not found:
-            return
-
-
-def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def _stands(path: str, there: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), there)
-    except OSError:
-        return False
+    sweep(space.kind, space.descriptor)
