@@ -15,6 +15,7 @@ from kdns.lab.controllers.bodies import is_ready
 from kdns.lab.controllers.desk import Desk
 from kdns.lab.controllers.staff import Staff
 from kdns.lab.errors import Obj
+from kdns.lab.ground.base import Ground
 from kdns.lab.ground.loopback import Loopback
 from kdns.lab.inside.furnished import Furnished
 from kdns.lab.kubelet.console import Consoles
@@ -43,9 +44,12 @@ class Scene:
 
     pods = PODS
 
-    def __init__(self, folder: Path, kept: Storage | None = None) -> None:
-        self.ground = Loopback()
-        self.ground.ranges = ranges() if kept is None else kept.ranges
+    def __init__(
+        self, folder: Path, kept: Storage | None = None, ground: Ground | None = None
+    ) -> None:
+        self.ground = ground or Loopback()
+        if ground is None:
+            self.ground.ranges = ranges() if kept is None else kept.ranges
         self.storage = _storage(self.ground.ranges) if kept is None else kept
         self.journal = Journal(self.storage.now)
         self.consoles = Consoles()
@@ -183,9 +187,11 @@ def _storage(here: Ranges) -> Storage:
 
 
 @asynccontextmanager
-async def playing(folder: Path, kept: Storage | None = None) -> AsyncIterator[Scene]:
+async def playing(
+    folder: Path, kept: Storage | None = None, ground: Ground | None = None
+) -> AsyncIterator[Scene]:
     """A cluster that is in motion; with the objects of another, it has been started again."""
-    scene = Scene(folder, kept)
+    scene = Scene(folder, kept, ground)
     task = asyncio.create_task(Staff(scene.storage, kubelet=scene.kubelet).run())
     try:
         yield scene
