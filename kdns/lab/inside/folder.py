@@ -7,11 +7,15 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 _PREFIX = "kdns-lab-"
 _LOCK = "lock"
+_NEW = "new"
+_OLD_S = 60.0
+"""After this a directory without a lock is no new one, but what a killed lab had begun."""
 
 
 class Folder:
@@ -25,12 +29,13 @@ class Folder:
         for left in above.glob(f"{_PREFIX}*"):
             _sweep(left)
         path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=above))
-        self._ends.callback(shutil.rmtree, path, ignore_errors=True)
-        # Under its name the file is locked from the start: a lab that sweeps never finds it free.
-        lock = os.open(path / "new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        # Under its name the file is locked from the start, and until all is gone: a lab that sweeps
+        # never finds it free.
+        lock = os.open(path / _NEW, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         self._ends.callback(os.close, lock)
+        self._ends.callback(shutil.rmtree, path, ignore_errors=True)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        os.rename(path / "new", path / _LOCK)
+        os.rename(path / _NEW, path / _LOCK)
         return path
 
     def __exit__(self, *reason: object) -> None:
@@ -40,9 +45,16 @@ class Folder:
 def _sweep(path: Path) -> None:
     """Removes a directory of ours that nobody holds."""
     with suppress(OSError), ExitStack() as ends:
-        if path.lstat().st_uid != os.geteuid():
+        found = path.lstat()
+        if found.st_uid != os.geteuid():
             return
-        lock = os.open(path / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            lock = os.open(path / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if found.st_mtime < time.time() - _OLD_S:
+                (path / _NEW).unlink(missing_ok=True)
+                path.rmdir()
+            return
         ends.callback(os.close, lock)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(path, ignore_errors=True)

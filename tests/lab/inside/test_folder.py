@@ -59,6 +59,20 @@ def test_what_a_killed_lab_has_left_goes_with_the_next(above: Path) -> None:
         assert not left.exists()
 
 
+def test_what_a_killed_lab_has_begun_goes_once_it_is_old(above: Path) -> None:
+    begun, strange = above / "kdns-lab-begun", above / "kdns-lab-strange"
+    for path, file in ((begun, "new"), (strange, "other")):
+        path.mkdir()
+        (path / file).write_text("")
+    with Folder():
+        assert begun.exists()
+    for path in (begun, strange):
+        os.utime(path, (0, 0))
+    with Folder():
+        assert not begun.exists()
+        assert strange.exists()
+
+
 def test_what_is_no_lab_s_is_left_alone(above: Path) -> None:
     strange = above / "kdns-lab-strange"
     strange.mkdir()
