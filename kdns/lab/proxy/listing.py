@@ -4,7 +4,8 @@ Pure: objects as an API server lists them become lines by service, or plain valu
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 from kdns.lab.controllers.bodies import annotations_of, name_of, namespace_of, spec_of, status_of
@@ -169,8 +170,8 @@ def _paths(ingress: Obj) -> Iterator[tuple[str, Backend | None]]:
 
 
 def lines(rows: Iterable[Row]) -> Iterator[str]:
-    """By service, in columns."""
-    listed = list(rows)
+    """By service, in columns; a node port stands once where all nodes do the same."""
+    listed = list(_folded(rows))
     width = max((len(row.where) for row in listed), default=0)
     before = ""
     for row in listed:
@@ -181,6 +182,19 @@ def lines(rows: Iterable[Row]) -> Iterator[str]:
         notes = f"  ({'; '.join(row.notes)})" if row.notes else ""
         told = ", ".join(_text(one) for one in row.endpoints)
         yield f"{lead}  REJECT  {row.reject}" if row.reject else f"{lead}  → {told}{notes}"
+
+
+def _folded(rows: Iterable[Row]) -> Iterator[Row]:
+    for _, same in groupby(rows, key=_same):
+        first, *others = same
+        more = f" and on {len(others)} more" if others else ""
+        yield replace(first, where=first.where + more)
+
+
+def _same(row: Row) -> tuple[object, ...]:
+    """What node ports share that are shown as one; all else stands for itself."""
+    where = "" if row.kind == "NodePort" else row.where
+    return row.service, row.kind, row.protocol, where, row.port, row.endpoints, row.notes
 
 
 def _text(endpoint: Endpoint) -> str:

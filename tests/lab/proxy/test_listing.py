@@ -58,6 +58,15 @@ def test_rules_are_shown_by_service() -> None:
     assert shown(cluster, "shop/lonely").count("\n") == 1
 
 
+def test_a_node_port_stands_once_where_all_nodes_do_the_same() -> None:
+    ports = [{"port": 80, "nodePort": 30080, "protocol": "TCP"}]
+    cluster = Cluster([service(ports=ports)], [slice_(end("10.244.1.1"))], NODES_)
+    assert shown(cluster).splitlines()[2:] == [
+        "  NodePort      TCP   127.18.0.11:30080 and on 1 more  → 10.244.1.1:8080"
+    ]
+    assert len(cluster.rows()) == 3
+
+
 def test_what_has_no_rules_says_why() -> None:
     cluster = Cluster(
         [service(clusterIP="None"), service("far", type="ExternalName", externalName="x.test")], []
