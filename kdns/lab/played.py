@@ -83,7 +83,7 @@ def in_spaces(outside: Outside) -> Site:
 def on_loopback(why: str) -> Site:
     """On addresses of this machine; `why` not in namespaces."""
     reason = f" ({why})" if why else ""
-    return Site(Loopback, opened, f"played on loopback addresses{reason}")
+    return Site(Loopback.first_free, opened, f"played on loopback addresses{reason}")
 
 
 class Played:

@@ -19,6 +19,8 @@ class Ranges:
     nodes: IPv4Network
     outside: IPv4Network
     """Of load balancers."""
+    number: int = 0
+    """Which of the labs on loopback addresses has them."""
 
     @property
     def api(self) -> str:
@@ -78,11 +80,21 @@ USUAL = Ranges(
     nodes=IPv4Network("172.18.0.0/16"),
     outside=IPv4Network("198.51.100.0/24"),
 )
-LOOPBACK = Ranges(
-    services=IPv4Network("127.96.0.0/12"),
-    services6=USUAL.services6,
-    pods=IPv4Network("127.244.0.0/16"),
-    pods6=None,
-    nodes=IPv4Network("127.18.0.0/16"),
-    outside=IPv4Network("127.51.100.0/24"),
-)
+MOST_LOOPBACKS = 8
+"""Labs that can stand beside each other on the loopback addresses of one machine."""
+
+
+def loopback(number: int) -> Ranges:
+    """The ranges of one of them, from 0; none has an address of another's."""
+    return Ranges(
+        services=IPv4Network(f"127.{96 + 16 * number}.0.0/12"),
+        services6=USUAL.services6,
+        pods=IPv4Network(f"127.{244 + number}.0.0/16"),
+        pods6=None,
+        nodes=IPv4Network(f"127.{18 + number}.0.0/16"),
+        outside=IPv4Network(f"127.{51 + number}.100.0/24"),
+        number=number,
+    )
+
+
+LOOPBACK = loopback(0)

@@ -1,8 +1,9 @@
 """The ground of a lab that stands on this machine's loopback addresses: nothing is isolated.
 
-10.96.0.10 is 127.96.0.10 here, and ports below 1024 are shifted where they cannot be had. All that
-listens is on addresses of the lab, and what its endpoints lead to is only what listens for the lab:
-services of this machine that listen everywhere would otherwise be found behind its addresses, too.
+10.96.0.10 is 127.96.0.10 here (127.112.0.10 in a second lab, and so on), and ports below 1024 are
+shifted where they cannot be had. All that listens is on addresses of the lab, and its endpoints lead
+only to what listens for the lab: services of this machine that listen everywhere would otherwise be
+found behind its addresses, too.
 """
 
 import errno
@@ -18,7 +19,7 @@ from weakref import WeakSet
 
 from kdns.lab.ground import running, warden
 from kdns.lab.ground.base import OF_CLUSTER, Entry, Listener, Listeners, Stand, Streams, Transport
-from kdns.lab.ranges import LOOPBACK, Ranges
+from kdns.lab.ranges import LOOPBACK, MOST_LOOPBACKS, Ranges, loopback
 
 SHIFT = 20000
 _RESERVED = 1024
@@ -73,8 +74,10 @@ class Loopback:
 
     has_spaces = False
 
-    def __init__(self) -> None:
-        self.ranges: Ranges = LOOPBACK
+    def __init__(self, ranges: Ranges = LOOPBACK, claim: socket.socket | None = None) -> None:
+        """`claim` keeps the ranges for as long as the ground stands; see first_free."""
+        self.ranges = ranges
+        self._claim = claim
         self.offset = least_offset()
         self._indexed = _Indexed()
         self.listeners: Listeners = self._indexed
@@ -85,6 +88,21 @@ class Loopback:
         self._mark = uuid.uuid4().hex
         self._warden: running.Warden | None = None
         self._entered: set[str] = set()
+
+    @classmethod
+    def first_free(cls) -> "Loopback":
+        """One on ranges that no other lab of this machine stands on; raises OSError."""
+        for number in range(MOST_LOOPBACKS):
+            claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                # no file: the kernel gives the name back when the lab ends, killed or not
+                claim.bind(f"\0kdns-lab-loopback-{number}")
+            except OSError:
+                claim.close()
+                continue
+            return cls(loopback(number), claim)
+        why = f"{MOST_LOOPBACKS} labs stand on the loopback addresses of this machine: end one"
+        raise OSError(errno.EADDRINUSE, why)
 
     def put_up(self, stand: Stand) -> None:
         """Knows a pod by its addresses; there is nothing to make."""
@@ -119,6 +137,8 @@ class Loopback:
         if self._warden:
             self._warden.close()
             self._warden = None
+        if self._claim:
+            self._claim.close()
 
     def stand_of(self, address: str) -> Stand | None:
         """Whose address it is; those of nodes, where pods on the host network are, are nobody's."""
@@ -137,12 +157,21 @@ class Loopback:
             if transport == "TCP":
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.bind(place)
-            if transport == "TCP":
-                one.listen(_WAITING)
         except OSError:
             one.close()
             raise
-        return self.listeners.add(Listener(one, address, port, transport, at))
+        listener = self.listeners.add(Listener(one, address, port, transport, at))
+        if transport == "TCP":
+            self._open(listener)
+        return listener
+
+    def _open(self, listener: Listener) -> None:
+        """Lets connections in, once whoever puts filters on listeners has been told of it."""
+        try:
+            listener.socket.listen(_WAITING)
+        except OSError:
+            self.listeners.close(listener)
+            raise
 
     def outgoing(self, address: str, transport: Transport, *, source: str = "") -> socket.socket:
         """A socket bound to the source, if that is an address of this machine's loopback."""
@@ -188,7 +217,7 @@ class Loopback:
             raise LookupError("the pod has no place to run a command in: it has not started")
         environ = {
             **entry.environ,
-            **running.told(stand, entry, self.offset),
+            **running.told(stand, entry, self),
             warden.MARK: f"{self._mark}/{uid}",
         }
         program = running.found(entry.command[0], environ)

@@ -19,23 +19,25 @@ from contextlib import suppress
 from pathlib import Path
 
 from kdns.lab.ground import warden
-from kdns.lab.ground.base import Entry, Stand, Streams
+from kdns.lab.ground.base import Entry, Ground, Stand, Streams
 
 FILES = "KDNS_POD_FILES"
 """JSON: path in the pod to path on this machine."""
 ADDRESS = "KDNS_POD_ADDRESS"
 OFFSET = "KDNS_POD_OFFSET"
+RANGES = "KDNS_POD_RANGES"
+"""Which of the labs on loopback addresses it is, from 0."""
 _TMP = "/tmp"  # noqa: S108  # the pod's own
 _PR_SET_PDEATHSIG = 1
 _STOP_S = 2.0
 
 
-def told(stand: Stand, entry: Entry, offset: int) -> dict[str, str]:
+def told(stand: Stand, entry: Entry, ground: Ground) -> dict[str, str]:
     """What the tools in a pod must know."""
     files = {name: str(path) for name, path in entry.files.items()}
     addresses = [one for one in stand.addresses if ":" not in one]
     told = {FILES: json.dumps(files), ADDRESS: addresses[0] if addresses else "",
-            OFFSET: str(offset)}  # fmt: skip
+            OFFSET: str(ground.offset), RANGES: str(ground.ranges.number)}  # fmt: skip
     return told | {"TMPDIR": files[_TMP]} if _TMP in files else told
 
 

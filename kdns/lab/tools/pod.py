@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 
-from kdns.lab.ranges import LOOPBACK
+from kdns.lab.ranges import LOOPBACK, Ranges, loopback
 
 RESERVED = 1024
 _BIND_ADDRESS_NO_PORT = 24
@@ -24,6 +24,7 @@ class Pod:
     address: str = ""
     offset: int = 0
     files: Mapping[str, str] = field(default_factory=dict)
+    ranges: Ranges = LOOPBACK
 
     def path(self, name: str) -> str:
         """Where a path of the pod's is."""
@@ -44,31 +45,29 @@ class Pod:
 
     def moved(self, address: str) -> str:
         """An address as a tutorial names it, where it is here."""
-        return LOOPBACK.moved(address) if self.address else address
+        return self.ranges.moved(address) if self.address else address
 
     def place(self, address: str, port: int) -> tuple[str, int]:
         """What to connect to for an address and a port."""
         host = self.moved(address)
-        is_shifted = self.offset and port < RESERVED and _is_of_lab(host)
+        is_shifted = self.offset and port < RESERVED and self._is_of_lab(host)
         return host, port + self.offset if is_shifted else port
 
     def socket(self, place: tuple[str, int], kind: socket.SocketKind) -> socket.socket:
         """A socket that leaves from the pod's address."""
         host = place[0]
         one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
-        if self.address and _is_of_lab(host):
+        if self.address and self._is_of_lab(host):
             one.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
             one.bind((self.address, 0))
         return one
 
-
-def _is_of_lab(host: str) -> bool:
-    try:
-        address = IPv4Address(host)
-    except AddressValueError:
-        return False
-    here = LOOPBACK
-    return address in here.services or here.has_end(address)
+    def _is_of_lab(self, host: str) -> bool:
+        try:
+            address = IPv4Address(host)
+        except AddressValueError:
+            return False
+        return address in self.ranges.services or self.ranges.has_end(address)
 
 
 def here(environ: Mapping[str, str] = os.environ) -> Pod:
@@ -77,4 +76,5 @@ def here(environ: Mapping[str, str] = os.environ) -> Pod:
         environ.get("KDNS_POD_ADDRESS", ""),
         int(environ.get("KDNS_POD_OFFSET") or 0),
         json.loads(environ.get("KDNS_POD_FILES") or "{}"),
+        loopback(int(environ.get("KDNS_POD_RANGES") or 0)),
     )

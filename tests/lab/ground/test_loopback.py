@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from kdns.lab.ground import loopback, running
-from kdns.lab.ground.base import Entry, Ground, Stand, Streams
+from kdns.lab.ground.base import Entry, Ground, Listener, Stand, Streams
 from kdns.lab.ground.loopback import Loopback
+from kdns.lab.ranges import MOST_LOOPBACKS
+from kdns.lab.ranges import loopback as loopback_ranges
 
 POD = Stand("uid-1", "default/web", ("127.244.1.5",))
 OTHER = Stand("uid-2", "default/db", ("127.244.2.7",))
@@ -283,6 +285,51 @@ def test_a_killed_lab_leaves_nothing_running() -> None:
         lab.wait()
         lab.stdout.close()
     gone([*pids, *helpers])
+
+
+def test_labs_stand_beside_each_other() -> None:
+    grounds = [Loopback.first_free() for _ in range(2)]
+    first, second = (ground.ranges for ground in grounds)
+    networks = [
+        network
+        for ranges in map(loopback_ranges, range(MOST_LOOPBACKS))
+        for network in (ranges.services, ranges.pods, ranges.nodes, ranges.outside)
+    ]
+    for at, network in enumerate(networks):
+        assert network.is_loopback
+        assert int(network[0]) >> 16 != 0x7F00, "the machine's own"
+        assert not any(network.overlaps(other) for other in networks[at + 1 :])
+    assert first.number != second.number
+    grounds[0].close()
+    again = Loopback.first_free()
+    assert again.ranges.number <= first.number
+    again.close()
+    grounds[1].close()
+
+
+def test_a_lab_more_than_there_are_ranges_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loopback, "MOST_LOOPBACKS", 0)
+    with pytest.raises(OSError, match="end one"):
+        Loopback.first_free()
+
+
+def test_nobody_connects_before_filters_are_put_on(ground: Loopback) -> None:
+    seen = []
+
+    def look(listener: Listener) -> None:
+        seen.append(listener.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+    ground.listeners.told.append(look)
+    opened = ground.listen("127.244.1.5", free_port(ground), "TCP")
+    assert seen == [0]
+    assert opened.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+
+
+def test_a_listener_that_cannot_be_opened_is_not_left_behind(ground: Loopback) -> None:
+    first = ground.listen("127.244.1.5", free_port(ground), "TCP")
+    with pytest.raises(OSError, match="in use"):
+        ground.listen("127.244.1.5", first.port, "TCP")
+    assert ground.listeners.open == {first}
 
 
 def parent(pid: str) -> int:

@@ -16,6 +16,7 @@ import pytest
 import trustme
 
 from kdns.lab.tools import programs
+from kdns.lab.tools.pod import here
 from tests.lab.tools.naming import Naming
 from tests.lab.tools.web import Pages
 
@@ -277,3 +278,16 @@ def test_what_is_not_understood_is_said_in_a_line(pod: Pod, argv: tuple[str, ...
     assert code
     assert len((out + err).splitlines()) == 1
     assert "Traceback" not in err
+
+
+def test_a_second_lab_has_addresses_of_its_own() -> None:
+    environ = {
+        "KDNS_POD_ADDRESS": "127.245.1.9",
+        "KDNS_POD_OFFSET": "20000",
+        "KDNS_POD_RANGES": "1",
+    }
+    pod = here(environ)
+    assert pod.place("10.96.0.10", 53) == ("127.112.0.10", 20053)
+    assert pod.place("127.112.0.10", 8080) == ("127.112.0.10", 8080)
+    assert pod.place("127.96.0.10", 53) == ("127.96.0.10", 53)
+    assert here({}).place("10.96.0.10", 53) == ("10.96.0.10", 53)
