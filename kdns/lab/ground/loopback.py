@@ -1,7 +1,7 @@
 """The ground of a lab that stands on this machine's loopback addresses: nothing is isolated.
 
 10.96.0.10 is 127.96.0.10 here (127.112.0.10 in a second lab, and so on), and ports below 1024 are
-shifted where they cannot be had. All that listens is on addresses of the lab, and its endpoints lead
+shifted where they cannot be had. All that listens is on addresses of the lab, and endpoints lead
 only to what listens for the lab: services of this machine that listen everywhere would otherwise be
 found behind its addresses, too.
 """
