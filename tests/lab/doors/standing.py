@@ -7,6 +7,7 @@ import asyncio
 import fcntl
 import os
 import signal
+import socket
 import termios
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -14,20 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
-
-from kdns.lab import replies
-from kdns.lab.api import Access, _call, _token_and_path
-from kdns.lab.calls import target
-from kdns.lab.doors import admission
 from kdns.lab.doors.rooms import Rooms
-from kdns.lab.errors import ApiError, Obj
+from kdns.lab.errors import Obj
 from kdns.lab.ground.base import Entry, Listeners, Streams
 from kdns.lab.inside.furnished import Furnished
-from kdns.lab.lab import Lab
+from kdns.lab.lab import Lab, Tls
 from kdns.lab.ranges import USUAL
 from kdns.lab.resources import PODS
-from kdns.lab.stage import Doors, Insides
+from kdns.lab.stage import Insides, Stage, Staging
+from kdns.lab.storage import Storage
+from kdns.lab.tokens import Tokens
 
 
 class Plain:
@@ -84,7 +81,7 @@ class Place:
     lab: Lab
     ground: Plain
     insides: Insides
-    doors: Doors
+    doors: Rooms
     consoles: Consoles
     url: str
 
@@ -115,35 +112,25 @@ class Place:
 
 
 @asynccontextmanager
-async def standing(folder: Path) -> AsyncIterator[Place]:
-    """A lab whose API also has doors."""
+async def standing(folder: Path, tls: Tls | None = None) -> AsyncIterator[Place]:
+    """A lab whose API has doors."""
+    ground, consoles = Plain(), Consoles()
+
+    def stage(storage: Storage, tokens: Tokens) -> Stage:
+        insides = Furnished(storage, ground, tokens, folder=folder)  # type: ignore[arg-type]
+        doors = Rooms(storage, ground, insides, consoles)  # type: ignore[arg-type]
+        return Stage(ground, insides, _no_part, doors, _no_part)  # type: ignore[arg-type]
+
     async with AsyncExitStack() as ends:
-        lab = await ends.enter_async_context(Lab(has_controllers=False))
-        ground, consoles = Plain(), Consoles()
         ends.push_async_callback(ground.end)
-        insides = Furnished(lab.storage, ground, lab.tokens, folder=folder)
-        doors = Rooms(lab.storage, ground, insides, consoles)
+        staging = Staging(stage, [lambda: socket.create_server(("127.0.0.1", 0))])
+        lab = await ends.enter_async_context(Lab(has_controllers=False, tls=tls, staging=staging))
+        assert lab._stage
+        insides, doors = lab._stage.insides, lab._stage.doors
+        assert isinstance(doors, Rooms)
         ends.callback(doors.end)
-        access = Access(lab.tokens)
+        yield Place(lab, ground, insides, doors, consoles, lab.url)
 
-        async def serve(request: web.BaseRequest) -> web.StreamResponse:
-            token, path = _token_and_path(request.path)
-            header = f"Bearer {token}" if token else request.headers.get("Authorization", "")
-            user, aim = access.user(header), target(path)
-            if user is None or aim is None or aim.part not in {"exec", "attach"}:
-                return await lab._api.serve(request)
-            try:
-                admission.check(request, user)
-                return await doors.reply(request, await _call(request, aim, user))
-            except ApiError as error:
-                return replies.failure(error)
 
-        runner = web.ServerRunner(
-            web.Server(serve, handler_cancellation=True, access_log=None), shutdown_timeout=0.1
-        )
-        await runner.setup()
-        ends.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        lab._port = runner.addresses[0][1]  # for kubeconfigs
-        yield Place(lab, ground, insides, doors, consoles, url)
+def _no_part(*_: object) -> Any:
+    raise AssertionError("nobody plays this here")

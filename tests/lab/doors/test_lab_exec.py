@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from kdns.cli import lab_exec
+from kdns.lab.lab import Tls
 from kdns.lab.resources import DEPLOYMENTS, PODS, SERVICES
-from tests.lab.doors.clients import OURS, Ran, run
+from tests.certificates import Authority
+from tests.lab.doors.clients import KUBECTL, OURS, Ran, run
 from tests.lab.doors.standing import Place, standing
 
 Here = Callable[[list[str]], Awaitable[Ran]]
@@ -100,6 +102,23 @@ async def test_another_user_is_refused(place: Place, tmp_path: Path, here: Here)
     place.lab.kubeconfig(tmp_path / "other", token="wrong")
     ran = await here(["--kubeconfig", str(tmp_path / "other"), "web", "--", "id"])
     assert (ran.code, ran.err) == (1, b"kdns lab exec: Unauthorized\n")
+
+
+async def test_over_tls_with_the_authority_of_the_lab(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue()
+    tls = Tls(str(certificate), str(key), str(authority.file))
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    async with standing(folder, tls) as place:
+        place.pod()
+        config = str(place.lab.kubeconfig(tmp_path / "config"))
+        assert "/as/" not in Path(config).read_text()
+        clients = [[*OURS, "--kubeconfig", config]]
+        clients += [[KUBECTL, "--kubeconfig", config, "exec"]] if KUBECTL else []
+        for words in clients:
+            ran = await run([*words, "-i", "web", "--", "cat"], b"words")
+            assert (ran.code, ran.out) == (0, b"words"), ran.err
 
 
 async def test_a_terminal_only_where_there_is_one(place: Place, tmp_path: Path) -> None:

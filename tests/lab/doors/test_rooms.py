@@ -135,7 +135,7 @@ async def test_a_client_that_goes_ends_its_command(
         process = place.ground.processes[0]
         one.leave()
         await asyncio.wait_for(process.wait(), 20)
-    await soon(lambda: not place.doors._left and not place.doors._open)  # type: ignore[attr-defined]
+    await soon(lambda: not place.doors._left and not place.doors._open)
 
 
 async def test_the_end_of_the_lab_ends_commands_whose_client_goes_with_it(tmp_path: Path) -> None:
@@ -145,8 +145,8 @@ async def test_the_end_of_the_lab_ends_commands_whose_client_goes_with_it(tmp_pa
             await one.hear(b"begun")
             process = place.ground.processes[0]
             one.leave()
-            await soon(lambda: place.doors._left)  # type: ignore[attr-defined]
-            place.doors.end()  # type: ignore[attr-defined]
+            await soon(lambda: place.doors._left)
+            place.doors.end()
             assert await asyncio.wait_for(process.wait(), 20) == -9
 
 
@@ -247,7 +247,7 @@ async def test_attached_to_a_program(place: Place) -> None:
         shell.output.put_nowait((1, b"files"))
         assert await one.hear(b"files") == b"files"
         assert shell.written == [(33, 101), b"ls\n"]
-    await soon(lambda: not place.doors._open)  # type: ignore[attr-defined]
+    await soon(lambda: not place.doors._open)
     assert "end" not in shell.written  # it lives on
     async with talk(place, part="attach", **TERMINAL) as one:
         shell.output.put_nowait((1, b"bye"))
