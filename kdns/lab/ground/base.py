@@ -50,8 +50,8 @@ class Entry:
     environ: Mapping[str, str]
     hostname: str
     files: Mapping[str, Path]
-    """What stands for a path within the pod: /etc/resolv.conf, /etc/hosts, /etc/hostname, /tmp and
-    /var/run/secrets/kubernetes.io/serviceaccount (folders for the last two)."""
+    """What stands for a path within the pod: /etc/resolv.conf, /etc/hosts, /etc/hostname, and the
+    folders /tmp, /var/run/secrets/kubernetes.io/serviceaccount and (with spaces) /run/kdns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from kdns.lab.storage import Storage
 from kdns.lab.tokens import Tokens
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+TOOLS = "/run/kdns"
+"""Where a pod that sees files of its own finds the tools; elsewhere they are where they are."""
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_S = 365 * 24 * 3600
 """How long a pod's token is good: as with a real server, which lengthens those of pods."""
@@ -158,7 +160,7 @@ class Furnished:
     def _path(self) -> str:
         if not self._tools:
             return PATH
-        return f"{PATH}:{self._tools}" if self._ground.has_spaces else f"{self._tools}:{PATH}"
+        return f"{PATH}:{TOOLS}" if self._ground.has_spaces else f"{self._tools}:{PATH}"
 
     # Files
 
@@ -172,6 +174,8 @@ class Furnished:
             "/etc/hostname": inside.folder / "hostname",
             "/tmp": inside.folder / "tmp",  # noqa: S108  # the pod's own
         }
+        if self._tools and self._ground.has_spaces:
+            found[TOOLS] = Path(self._tools)
         account = inside.folder / "account"
         if account.exists() or self._introduce(inside.pod, account):
             found[ACCOUNT] = account

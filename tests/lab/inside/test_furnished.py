@@ -121,9 +121,11 @@ def test_an_own_service_of_that_name_stands_for_the_api(stage: Stage) -> None:
 
 
 def test_the_runtime_s_own_variables(stage: Stage) -> None:
-    environ = stage.started().environ
+    entry = stage.started()
+    environ = entry.environ
     assert (environ["HOSTNAME"], environ["HOME"]) == ("web", "/root")
-    assert environ["PATH"] == f"{PATH}:/opt/tools"
+    assert environ["PATH"] == f"{PATH}:/run/kdns"
+    assert entry.files["/run/kdns"] == Path("/opt/tools")
     container = {"env": [{"name": "HOME", "value": "/srv"}, {"name": "PATH", "value": "/bin"}]}
     environ = stage.started("own", container=container).environ
     assert (environ["HOME"], environ["PATH"]) == ("/srv", "/bin")
@@ -193,7 +195,8 @@ def test_files_are_private_and_go_with_the_pod(stage: Stage) -> None:
     stage.insides.prepare(pod)
     assert not list(stage.folder.iterdir())  # nobody has entered
     files = stage.insides.entry(pod, "", ("id",)).files
-    assert set(files) == {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/tmp"}
+    own = {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/tmp"}
+    assert set(files) == own | {"/run/kdns"}
     assert files["/etc/hostname"].read_text() == "web\n"
     assert files["/etc/hosts"].read_text().endswith("10.244.1.5\tweb\n")
     assert files["/etc/resolv.conf"].read_text().startswith("search shop.svc.cluster.local ")
