@@ -32,6 +32,8 @@ from kdns.lab.storage import Key, timestamp
 
 log = logging.getLogger("kdns.lab")
 
+FORCED_S = 0.5
+"""How long a pod goes on that the API has forgotten at once: proxies have yet to learn of it."""
 _ADDRESSES = ("hostIP", "hostIPs", "podIP", "podIPs", "startTime")
 _OVER = {"Succeeded", "Failed"}
 
@@ -62,6 +64,10 @@ class Kubelet(Play):
         return super().keys(resource, event)
 
     def _forget(self, uid: str) -> None:
+        life = self._lives.get(uid)
+        if life:  # it was deleted by force
+            life.terminate()
+            asyncio.get_running_loop().call_later(FORCED_S, self._end, uid)
         for one in self._given_before.pop(uid, {}).get("podIPs", ()):
             self._addresses.free(one["ip"])
         self._failures.pop(uid, None)

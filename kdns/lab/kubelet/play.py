@@ -172,7 +172,6 @@ class Play(Controller):
             return [_key(pod) for pod in found if not spec_of(pod).get("nodeName")]
         if event.type == "DELETED":
             self._scenes.pop(uid_of(event.object), None)
-            self._end(uid_of(event.object))
             for one in status_of(event.object).get("podIPs") or ():
                 self._addresses.free(one["ip"])
         return (_key(event.object),)

@@ -118,10 +118,12 @@ class _Echo(asyncio.DatagramProtocol):
 
 async def test_a_dns_pod_leads_to_the_server_of_the_lab(scene: Scene) -> None:
     loop = asyncio.get_running_loop()
-    dns = f"127.{scene.ground.ranges.pods[1].packed[1]}.255.10"
-    here = IPv4Network(f"{dns.removesuffix('.10')}.0/24")
-    scene.ground.ranges = replace(scene.ground.ranges, services=here)
-    assert scene.ground.ranges.dns == dns
+    here = scene.ground.ranges
+    block = f"127.{here.pods[1].packed[1]}.255"
+    here = replace(
+        here, services=IPv4Network(f"{block}.0/25"), nodes=IPv4Network(f"{block}.128/25")
+    )
+    scene.ground.ranges, dns = here, here.dns
     place = scene.ground.admit(dns, 53)
     transport, _ = await loop.create_datagram_endpoint(_Echo, local_addr=place)
 
@@ -130,6 +132,7 @@ async def test_a_dns_pod_leads_to_the_server_of_the_lab(scene: Scene) -> None:
         writer.close()
 
     server = await asyncio.start_server(serve, *place)
+    metrics = await asyncio.start_server(serve, *scene.ground.admit(here.server, 9153))
     scene.pod("dns", image="coredns/coredns:1.12.0")
     await scene.ready("dns")
     with scene.ground.outgoing(scene.address("dns"), "UDP", source=scene.client) as one:
@@ -139,11 +142,13 @@ async def test_a_dns_pod_leads_to_the_server_of_the_lab(scene: Scene) -> None:
             answer = await loop.sock_recv(one, 2048)
     assert answer == b"question" + scene.client.encode()
     assert await scene.say(53, b"over TCP", "dns") == b"over TCP"
-    with pytest.raises(OSError, match="reset|not connected"):  # nothing listens there
-        await scene.say(9153, b"", "dns")
+    assert await scene.say(9153, b"metrics", "dns") == b"metrics"
+    with pytest.raises(OSError, match=r"reset|not connected"):  # nothing listens there
+        await scene.say(8080, b"", "dns")
     transport.close()
-    server.close()
-    await server.wait_closed()
+    for one in (server, metrics):
+        one.close()
+        await one.wait_closed()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from kdns.lab.storage import Deletion
 from tests.lab.kubelet.scene import Scene
 
 
@@ -135,6 +136,21 @@ async def test_a_connection_that_began_ends_in_the_grace_period(scene: Scene) ->
     async with asyncio.timeout(1.0):
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     assert (await scene.fetch())[0] == 200
+    await scene.until(lambda: not scene.ground.listeners.open)
+    writer.close()
+
+
+async def test_a_pod_deleted_by_force_comes_to_the_end_of_its_sentence(scene: Scene) -> None:
+    scene.pod("web")
+    await scene.ready()
+    reader, writer = await asyncio.open_connection(sock=await scene.connect(80))
+    writer.write(b"GET /healthz HTTP/1.1\r\n")
+    scene.storage.delete(scene.pods, "default", "web", Deletion(grace_s=0))
+    assert not scene.storage.find(scene.pods, "default", "web")
+    await asyncio.sleep(0.1)  # whoever follows has learnt of it
+    writer.write(b"Host: a\r\n\r\n")
+    async with asyncio.timeout(1.0):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     await scene.until(lambda: not scene.ground.listeners.open)
     writer.close()
 

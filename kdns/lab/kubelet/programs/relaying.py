@@ -15,6 +15,7 @@ from kdns.lab.kubelet.programs.serving import listening
 
 log = logging.getLogger("kdns.lab")
 
+_DNS = 53
 DEFAULTS: tuple[tuple[int, Transport], ...] = (
     (53, "UDP"), (53, "TCP"), (9153, "TCP"), (8080, "TCP"), (8181, "TCP"),
 )  # fmt: skip
@@ -35,7 +36,8 @@ class Relay:
         del ended  # it relays until it is stopped
         ground = self._role.ground
         for port, transport in self._ports:
-            target = Target(ground, ground.ranges.dns, port, is_open=True)
+            host = ground.ranges.dns if port == _DNS else ground.ranges.server
+            target = Target(ground, host, port, is_open=True)
             for listener in listening(self._role, port, transport):
                 self._listeners.append(listener)
                 # a socket of its own: the task closes it when it has been cancelled, not before
