@@ -41,7 +41,7 @@ COREFILE = """.:0 {{
     }}
 }}
 """
-POD = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+POD: Obj = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
 KUBECTL = shutil.which("kubectl")
 
 
