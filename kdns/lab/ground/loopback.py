@@ -45,17 +45,20 @@ class _Indexed(Listeners):
 
     at: dict[tuple[str, int], set[Listener]] = field(default_factory=dict)
     of: dict[str, set[Listener]] = field(default_factory=dict)
+    places: dict[Listener, tuple[str, int]] = field(default_factory=dict)
+    """A socket that its user has closed already does not say where it was."""
 
     def add(self, listener: Listener) -> Listener:
         """Notes a new one."""
-        self.at.setdefault(listener.socket.getsockname(), set()).add(listener)
+        place = self.places[listener] = listener.socket.getsockname()
+        self.at.setdefault(place, set()).add(listener)
         self.of.setdefault(listener.at, set()).add(listener)
         return Listeners.add(self, listener)
 
     def close(self, listener: Listener) -> None:
         """Closes one."""
         if listener in self.open:
-            _drop(self.at, listener.socket.getsockname(), listener)
+            _drop(self.at, self.places.pop(listener), listener)
             _drop(self.of, listener.at, listener)
         Listeners.close(self, listener)
 

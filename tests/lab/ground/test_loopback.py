@@ -143,6 +143,13 @@ def test_a_closed_listener_is_no_target_any_more(ground: Loopback) -> None:
         ground.target("127.244.1.5", listener.port)
 
 
+def test_a_listener_that_its_user_has_closed_already(ground: Loopback) -> None:
+    listener = ground.listen(POD.addresses[0], free_port(ground), "TCP", at=POD.uid)
+    listener.socket.close()
+    ground.listeners.close(listener)
+    assert listener not in ground.listeners.open
+
+
 def test_taking_down_ends_what_listens_and_what_is_connected(ground: Loopback) -> None:
     port = free_port(ground)
     listener = ground.listen("127.244.2.7", port, "TCP", at="uid-2")
@@ -184,6 +191,16 @@ async def test_a_command_leads_a_session(ground: Loopback) -> None:
         ground, sys.executable, "-c", "import os; print(os.getsid(0) == os.getpid(), os.getcwd())"
     )
     assert (code, said) == (0, "True /\n")
+
+
+async def test_what_a_command_writes_lands_in_the_folder_of_its_pod(
+    ground: Loopback, tmp_path: Path
+) -> None:
+    files = {"/tmp": tmp_path}
+    command = Entry(("sh", "-c", "echo x >made"), {"PATH": os.defpath}, "web", files)
+    process = await ground.enter("uid-1", command, Streams(0, 1, 2))
+    assert await process.wait() == 0
+    assert (tmp_path / "made").read_text() == "x\n"
 
 
 async def test_a_terminal_becomes_the_commands_own(ground: Loopback) -> None:
