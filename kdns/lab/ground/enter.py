@@ -25,10 +25,11 @@ _TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FILES = 65_536
 """Each pod takes a descriptor or more. There are programs that close as many as there could be."""
 _WATCHED = {*_TOLD, signal.SIGCHLD}
+_FORBIDDEN = "this kernel lets ordinary users make no user namespaces"
 _REASONS = (
-    ("kernel/apparmor_restrict_unprivileged_userns", "1"),
-    ("kernel/unprivileged_userns_clone", "0"),
-    ("user/max_user_namespaces", "0"),
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", _FORBIDDEN),
+    ("kernel/unprivileged_userns_clone", "0", _FORBIDDEN),
+    ("user/max_user_namespaces", "0", "this kernel allows no user namespaces"),
 )
 
 
@@ -42,9 +43,10 @@ def can_enter() -> str:
         _leave(lambda: _try(writer))
     os.close(writer)
     with open(reader, "rb") as said:
-        reason = said.read().decode()
-    status = os.waitpid(child, 0)[1]
-    return reason or (status and "the kernel ended the attempt to make namespaces") or ""
+        refusal = said.read().decode()
+    if os.waitpid(child, 0)[1] == 0:
+        return ""
+    return _reason(refusal or "it ended the attempt")
 
 
 def inside(run: Callable[[Outside], int]) -> int:
@@ -155,7 +157,7 @@ def _leave(act: Callable[[], int]) -> NoReturn:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     except OSError as error:
-        sys.stderr.write(f"lab: {_reason(error)}\n")
+        sys.stderr.write(f"lab: {_words(error)}\n")
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = 1
@@ -175,7 +177,7 @@ def _try(writer: int) -> int:
             _leave(lambda: _rehearse(writer))
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     except OSError as error:
-        os.write(writer, _reason(error).encode())
+        os.write(writer, _words(error).encode())
         return 1
 
 
@@ -184,17 +186,20 @@ def _rehearse(writer: int) -> int:
         inner.prepare()
         inner.rehearse()
     except OSError as error:
-        os.write(writer, _reason(error).encode())
+        os.write(writer, _words(error).encode())
         return 1
     return 0
 
 
-def _reason(error: OSError) -> str:
-    for name, value in _REASONS:
+def _words(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+
+
+def _reason(refusal: str) -> str:
+    for name, value, said in _REASONS:
+        if said is _FORBIDDEN and not os.geteuid():
+            continue
         with suppress(OSError), open(f"/proc/sys/{name}", encoding="ascii") as file:
             if file.read().strip() == value:
-                said = name.replace("user/", "user.").removeprefix("kernel/")
-                return (
-                    f"this kernel lets ordinary users make no user namespaces ({said} is {value})"
-                )
-    return f"this kernel does not give us namespaces ({error.filename}: {error.strerror})"
+                return f"{said} ({name.replace('/', '.')} is {value})"
+    return f"this kernel does not give us namespaces ({refusal})"
