@@ -38,14 +38,17 @@ class Room:
     def take(self) -> bool:
         """Takes a place; False when there is none."""
         if self.taken >= self.most:
-            now = time.monotonic()
-            if now - self._said > SAID_S:
-                self._said = now
-                words = "kube-proxy: %d %s are open, which is the most; new ones are refused"
-                log.warning(words, self.most, self.what)
+            self.complain(f"{self.most} {self.what} are open, which is the most")
             return False
         self.taken += 1
         return True
+
+    def complain(self, why: str) -> None:
+        """Says why new ones are refused, unless it has said so just now."""
+        now = time.monotonic()
+        if now - self._said > SAID_S:
+            self._said = now
+            log.warning("kube-proxy: %s; new ones have to wait or are refused", why)
 
     def leave(self) -> None:
         """Gives it back."""

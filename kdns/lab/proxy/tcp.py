@@ -72,7 +72,8 @@ class TcpFront:
 
     def _pause(self, error: OSError) -> None:
         """Too many open files: what waits stays in the kernel for a moment."""
-        log.warning("kube-proxy: %s: cannot accept: %s", _words(self._place), error.strerror)
+        why = f"{_words(self._place)} cannot accept a connection: {reason(error)}"
+        self._board.connections.complain(why)
         self._loop.remove_reader(self._listener.socket.fileno())
         self._loop.call_later(_PAUSE_S, self._resume)
 

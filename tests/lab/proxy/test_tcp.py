@@ -1,6 +1,7 @@
 """Connections to services, over real sockets."""
 
 import asyncio
+import resource
 import socket
 
 import pytest
@@ -390,3 +391,24 @@ async def test_a_node_port_with_a_local_policy_serves_what_is_on_the_node() -> N
         stranger = str(scene.ground.ranges.outside[3])
         scene.policy.forbidden = {(stranger, "")}
         assert await scene.ask(nodes["b"], 30080, source=stranger) == SILENT
+
+
+async def test_without_files_connections_wait_and_are_served_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with played() as (scene, _):
+        address = scene.service()
+        scene.slice(await scene.speaker("a"))
+        await asyncio.sleep(0.01)
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket() as client:
+            client.connect(scene.place(address, PORT))  # the loop does not turn meanwhile
+            client.setblocking(False)
+            with socket.socket() as last:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno(), before[1]))
+            try:
+                await until(lambda: any("cannot accept" in one for one in caplog.messages))
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            async with asyncio.timeout(10):
+                assert await asyncio.get_running_loop().sock_recv(client, 2) == b"a\n"
