@@ -11,7 +11,7 @@ import logging
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import randrange
 from typing import Self
@@ -101,6 +101,9 @@ class Played:
             self.folder = ends.enter_context(Folder())
             self._ground = self._site.ground()
             ends.callback(self._ground.close)
+            if isinstance(self._ground, Loopback) and not self._plan.page_port:
+                with self._site.opener(HERE, 0, "TCP") as free:  # the DNS server opens it itself
+                    self._plan = replace(self._plan, page_port=free.getsockname()[1])
             self._tls = certificates.make(self.folder, self._ground.ranges)
             self.lab = Lab(
                 port=self._plan.port,
