@@ -14,6 +14,7 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -227,7 +228,9 @@ class Loopback:
         if self._warden is None:
             self._warden = running.Warden(self._mark)
         self._entered.add(uid)
-        process = await running.start([program, *entry.command[1:]], environ, streams)
+        process = await running.start(
+            [program, *entry.command[1:]], environ, streams, entry.files.get(running.TMP, Path("/"))
+        )
         if uid not in self._stands:  # taken down while it began
             warden.end(f"{self._mark}/{uid}")
         return process

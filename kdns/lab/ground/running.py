@@ -27,7 +27,7 @@ ADDRESS = "KDNS_POD_ADDRESS"
 OFFSET = "KDNS_POD_OFFSET"
 RANGES = "KDNS_POD_RANGES"
 """Which of the labs on loopback addresses it is, from 0."""
-_TMP = "/tmp"  # noqa: S108  # the pod's own
+TMP = "/tmp"  # noqa: S108  # the pod's own
 _PR_SET_PDEATHSIG = 1
 _STOP_S = 2.0
 
@@ -38,7 +38,7 @@ def told(stand: Stand, entry: Entry, ground: Ground) -> dict[str, str]:
     addresses = [one for one in stand.addresses if ":" not in one]
     told = {FILES: json.dumps(files), ADDRESS: addresses[0] if addresses else "",
             OFFSET: str(ground.offset), RANGES: str(ground.ranges.number)}  # fmt: skip
-    return told | {"TMPDIR": files[_TMP]} if _TMP in files else told
+    return told | {"TMPDIR": files[TMP]} if TMP in files else told
 
 
 def found(command: str, environ: Mapping[str, str]) -> str:
@@ -54,12 +54,14 @@ def found(command: str, environ: Mapping[str, str]) -> str:
     raise FileNotFoundError(f'exec: "{command}": stat {command}: no such file or directory')
 
 
-async def start(words: Sequence[str], environ: Mapping[str, str], streams: Streams) -> Process:
-    """Starts it in a session of its own."""
+async def start(
+    words: Sequence[str], environ: Mapping[str, str], streams: Streams, folder: Path
+) -> Process:
+    """Starts it in a session of its own; in a folder of the pod's, for / is the machine's."""
     return await asyncio.create_subprocess_exec(
         *words,
         env=environ,
-        cwd="/",
+        cwd=folder,
         stdin=streams.stdin,
         stdout=streams.stdout,
         stderr=streams.stderr,

@@ -13,6 +13,7 @@ from kdns.client.search_terms import Failure, Heard
 from kdns.lab.tools.pod import Pod
 
 _LARGEST = 65535
+_CUT = "the server closed the connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,14 @@ class Asker:
 
     async def heard(self, server: tuple[str, int], packet: bytes, transport: str) -> Heard:
         """The same for a walk."""
+        place = self.pod.place(*server)
+        kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
         try:
-            reply = await asyncio.to_thread(self.ask, server, packet, transport)
+            with self.pod.socket(place, kind) as one:
+                one.setblocking(False)
+                async with asyncio.timeout(self.within_s):
+                    await asyncio.get_running_loop().sock_connect(one, place)
+                    reply = await (_streamed if transport == "tcp" else _sent)(one, packet)
         except OSError as error:
             return Heard(error=str(error), transport=transport, failure=_failure(error))
         return Heard(reply, transport=transport)
@@ -53,6 +60,26 @@ def _failure(error: OSError) -> Failure:
     if isinstance(error, TimeoutError):
         return "silent"
     return "cut" if isinstance(error, ConnectionResetError) else "refused"
+
+
+async def _sent(one: socket.socket, packet: bytes) -> bytes:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(one, packet)
+    while (reply := await loop.sock_recv(one, _LARGEST))[:2] != packet[:2]:
+        pass
+    return reply
+
+
+async def _streamed(one: socket.socket, packet: bytes) -> bytes:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(one, len(packet).to_bytes(2, "big") + packet)
+    found = b""
+    while len(found) < 2 or len(found) < 2 + int.from_bytes(found[:2], "big"):
+        more = await loop.sock_recv(one, _LARGEST)
+        if not more:
+            raise ConnectionResetError(_CUT)
+        found += more
+    return found[2:]
 
 
 def _over_stream(one: socket.socket, packet: bytes) -> bytes:
@@ -66,6 +93,6 @@ def _exactly(one: socket.socket, size: int) -> bytes:
     while len(found) < size:
         more = one.recv(size - len(found))
         if not more:
-            raise ConnectionResetError("the server closed the connection")
+            raise ConnectionResetError(_CUT)
         found += more
     return found

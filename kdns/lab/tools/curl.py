@@ -161,11 +161,11 @@ def _head(reply: http.client.HTTPResponse) -> list[str]:
 def _refusal(request: Request, error: FetchError) -> CurlError:
     """The exit code and words for what went wrong."""
     because, milliseconds = error.because, round(error.took_s * 1000)
+    if isinstance(because, TimeoutError):
+        what = {"resolve": "Resolving", "connect": "Connection"}.get(error.stage, "Operation")
+        return CurlError(28, f"{what} timed out after {milliseconds} milliseconds")
     if error.stage == "resolve":
         return CurlError(6, f"Could not resolve host: {request.host}")
-    if isinstance(because, TimeoutError):
-        what = "Connection" if error.stage == "connect" else "Operation"
-        return CurlError(28, f"{what} timed out after {milliseconds} milliseconds")
     if error.stage == "connect":
         where = f"{request.host} port {request.port} after {milliseconds} ms"
         return CurlError(7, f"Failed to connect to {where}: Couldn't connect to server")

@@ -141,8 +141,9 @@ class Exchange:
         if known := request.known.get((request.host, request.port)):
             return (self.pod.moved(known),)
         try:
-            return find(self.pod, request.host).addresses
-        except LookupError as error:
+            within_s = self._left(request.connect_s)
+            return find(self.pod, request.host, within_s=within_s).addresses
+        except (LookupError, TimeoutError) as error:
             raise FetchError("resolve", error, self.took_s) from None
 
     def _secured(self, sock: socket.socket) -> ssl.SSLSocket:

@@ -39,15 +39,16 @@ class Found:
     addresses: tuple[str, ...]
 
 
-def find(pod: Pod, name: str, *families: str) -> Found:
-    """Addresses of A, AAAA or both; raises LookupFailed."""
+def find(pod: Pod, name: str, *families: str, within_s: float | None = None) -> Found:
+    """Addresses of A, AAAA or both; raises LookupFailed, and TimeoutError if that is all it may
+    take."""
     families = families or ("A", "AAAA")
     if address := literal(name):
         moved = pod.moved(address)
         if any(ip_address(moved).version == FAMILIES[one] for one in families):
             return Found(name, (), (moved,))
         raise LookupFailed("Address family for hostname not supported")
-    return in_hosts(pod, name, families) or _in_dns(pod, name, families)
+    return in_hosts(pod, name, families) or _in_dns(pod, name, families, within_s)
 
 
 def hosts(pod: Pod) -> Iterator[tuple[str, list[str]]]:
@@ -76,8 +77,8 @@ def in_hosts(pod: Pod, name: str, families: tuple[str, ...]) -> Found | None:
     )
 
 
-def _in_dns(pod: Pod, name: str, families: tuple[str, ...]) -> Found:
-    asked = walked(pod, name, tuple(types.TYPES[one] for one in families))
+def _in_dns(pod: Pod, name: str, families: tuple[str, ...], within_s: float | None) -> Found:
+    asked = walked(pod, name, tuple(types.TYPES[one] for one in families), within_s)
     if asked.outcome != "answered":
         raise LookupFailed(_SAYS.get(asked.says, "Temporary failure in name resolution"))
     called = asked.canonical or asked.name
@@ -89,11 +90,11 @@ def resolv_of(pod: Pod) -> Resolv:
     return parse_resolv(pod.text("/etc/resolv.conf"), "glibc")
 
 
-def walked(pod: Pod, name: str, kinds: tuple[int, ...]) -> Walk:
+def walked(pod: Pod, name: str, kinds: tuple[int, ...], within_s: float | None = None) -> Walk:
     """The walk of a libc over the pod's nameservers."""
     resolv = resolv_of(pod)
     asker = Asker(pod, resolv.timeout_s)
-    return asyncio.run(walk(name, kinds, resolv, "glibc", asker.heard))
+    return asyncio.run(asyncio.wait_for(walk(name, kinds, resolv, "glibc", asker.heard), within_s))
 
 
 def _aliases(asked: Walk) -> Iterator[str]:

@@ -117,10 +117,10 @@ class _Run:
 
 
 def _refusal(request: Request, error: FetchError) -> WgetError:
-    if error.stage == "resolve":
-        return WgetError(f"bad address '{request.host}'")
     if isinstance(error.because, TimeoutError):
         return WgetError("download timed out")
+    if error.stage == "resolve":
+        return WgetError(f"bad address '{request.host}'")
     if error.stage == "connect":
         return WgetError(f"can't connect to remote host ({request.host}): "
                          f"{words_of(error.because)}")  # fmt: skip

@@ -161,6 +161,11 @@ def test_a_server_that_is_silent_is_given_up(pod: Pod) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.96.0.98", 53 + pod.offset))
         code, out, _ = pod.run("dig", "@127.96.0.98", "web.", "+time=1", "+tries=1")
+        pod.write("resolv.conf", RESOLV.format("127.96.0.98"))
+        late = pod.run("curl", "-sS", "-m", "0.2", "http://web")
+        assert late[0] == 28
+        assert late[2].startswith("curl: (28) Resolving timed out after ")
+        assert pod.run("wget", "-q", "-T", "0.2", "http://web")[2] == "wget: download timed out\n"
     assert code == 9
     assert f";; communications error to 127.96.0.98#{53 + pod.offset}: timed out\n" in out
 
