@@ -75,7 +75,7 @@ class Proxy:
         self._events: deque[tuple[Resource, Event]] = deque()
         self._ingress = IngressFront(self.board, storage)
         self._is_due = True
-        self._is_catching_up = False
+        self._is_settling = False
         self._touched: set[Place] = set()
         self.changed: list[Callable[[], None]] = []
         """Called after rules have changed."""
@@ -98,16 +98,12 @@ class Proxy:
 
     def catch_up(self) -> None:
         """Reads all that the storage has."""
-        if self._is_catching_up:  # whoever looks at a new listener may ask what is behind it
+        if self._is_settling:  # whoever looks at a new listener may ask what is behind it
             return
-        self._is_catching_up = True
-        try:
-            self._read()
-            while self._events:
-                self._apply()
-            self._settle()
-        finally:
-            self._is_catching_up = False
+        self._read()
+        while self._events:
+            self._apply()
+        self._settle()
 
     def behind(self, address: str, port: int, transport: Transport) -> list[tuple[str, int]]:
         """The endpoints that connections to a place may go to, as far as events were read."""
@@ -205,8 +201,19 @@ class Proxy:
 
     def _settle(self) -> None:
         """Brings listeners in line with the rules; first what closes, which may make room."""
-        opening = []
         touched, self._touched = self._touched, set()
+        if not touched:
+            return
+        self._is_settling = self._is_due = True
+        try:
+            self._open_and_close(touched)
+        finally:
+            self._is_settling = False
+        for tell in self.changed:
+            tell()
+
+    def _open_and_close(self, touched: set[Place]) -> None:
+        opening = []
         for place in touched:
             rule, front = self.table.rule_at(place), self._fronts.get(place)
             is_wanted = rule is not None and bool(rule.members) and place not in self._kept
@@ -220,10 +227,6 @@ class Proxy:
                 opening.append(rule)
         for rule in opening:
             self._open(rule)
-        if touched:
-            self._is_due = True
-            for tell in self.changed:
-                tell()
 
     def _open(self, rule: Rule) -> None:
         place = rule.place

@@ -6,6 +6,8 @@ import socket
 
 import pytest
 
+from kdns.lab.ground.base import Listener
+from kdns.lab.proxy.rules import Place
 from kdns.lab.resources import SERVICES
 from tests.lab.proxy.scene import (
     CHANCE,
@@ -412,3 +414,22 @@ async def test_without_files_connections_wait_and_are_served_later(
                 resource.setrlimit(resource.RLIMIT_NOFILE, before)
             async with asyncio.timeout(10):
                 assert await asyncio.get_running_loop().sock_recv(client, 2) == b"a\n"
+
+
+async def test_who_looks_at_a_new_listener_may_ask_for_its_rule() -> None:
+    async with played() as (scene, proxy):
+        seen: list[int] = []
+
+        def look(listener: Listener) -> None:
+            rule = proxy.board.rule_at(Place(listener.address, listener.port, listener.transport))
+            if rule:
+                seen.append(len(rule.endpoints))
+
+        addresses = [scene.service(name) for name in ("web", "api", "old")]
+        pod = await scene.speaker("a")
+        scene.ground.listeners.told.append(look)
+        for name in ("web", "api", "old"):
+            scene.slice(pod, service=name)
+        await asyncio.sleep(0.02)
+        assert seen == [1, 1, 1]
+        assert [await scene.ask(one) for one in addresses] == ["a"] * 3
