@@ -6,6 +6,7 @@ is missing and not optional raises LookupError with the words a kubelet shows fo
 
 import base64
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ _KEYED = re.compile(r"metadata\.(labels|annotations)\['(.*)'\]")
 
 Find = Callable[[str, str], Obj | None]
 """A ConfigMap or Secret by kind and name in the pod's namespace."""
+Links = Callable[[], dict[str, str]]
+"""The variables of services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +53,19 @@ def container_of(pod: Obj, name: str) -> Obj:
     raise LookupError(f"container {name} is not valid for pod {pod['metadata']['name']}")
 
 
-def own(pod: Obj, container: Obj, links: Mapping[str, str], around: Around) -> dict[str, str]:
-    """What a container's environment holds beside the runtime's own few variables."""
+def own(pod: Obj, container: Obj, links: Links, around: Around) -> dict[str, str]:
+    """What a container adds to the variables of services, of which it may speak."""
     found: dict[str, str] = {}
     for source in container.get("envFrom") or ():
-        found |= _whole(source, around)
+        found.update(_whole(source, around))
     for variable in container.get("env") or ():
         text = variable.get("value") or ""
-        value: str | None = expand(text, {**links, **found})
+        value: str | None = expand(text, ChainMap(found, links())) if "$" in text else text
         if not text and variable.get("valueFrom"):
             value = _referred(pod, container, variable["valueFrom"], around)
         if value is not None:
             found[variable["name"]] = value
-    return {name: text for name, text in {**links, **found}.items() if _is_sound(name, text)}
+    return {name: text for name, text in found.items() if _is_sound(name, text)}
 
 
 def _is_sound(name: str, text: str) -> bool:

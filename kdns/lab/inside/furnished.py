@@ -33,24 +33,34 @@ _REMEMBERED = 256
 
 
 @dataclass(slots=True)
+class _Links:
+    """Services of one moment, and their variables once somebody asks: few pods are entered."""
+
+    master: Obj | None
+    items: list[Item]
+    offset: int
+    made: dict[str, str] | None = None
+
+    def variables(self) -> dict[str, str]:
+        """Of the services of a namespace, and of the API's unless one has its name."""
+        if self.made is None:
+            named = {MASTER: self.master} if self.master else {}
+            found = (item.object for item in self.items)
+            named |= {one["metadata"]["name"]: one for one in found if has_address(one)}
+            self.made = links(named.values(), self.offset)
+        return self.made
+
+
+@dataclass(slots=True)
 class _Inside:
     """Of one pod."""
 
     pod: Obj
     """As it was when it started."""
-    links: dict[str, str]
+    links: _Links
     environs: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By container, once all that it names was there."""
+    """What containers add, by their names, once all that they name was there."""
     folder: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Linked:
-    """The variables of services, and the services that they were made of."""
-
-    master: Obj | None
-    items: list[Item]
-    variables: dict[str, str]
 
 
 class Furnished:
@@ -75,12 +85,12 @@ class Furnished:
         self._tools = tools
         self._numbers = count(1)
         self._found: dict[str, _Inside] = {}
-        self._linked: dict[tuple[str, bool], _Linked] = {}
+        self._links: dict[tuple[str, bool], _Links] = {}
 
     def prepare(self, pod: Obj) -> None:
         """Makes them for a pod that starts, or whose container starts again."""
         uid = pod["metadata"]["uid"]
-        made = _Inside(pod, self._links(pod))
+        made = _Inside(pod, self._linked(pod))
         before = self._found.get(uid)
         if before and before.folder:
             made.folder = before.folder
@@ -117,30 +127,23 @@ class Furnished:
             own = inside.environs[asked["name"]] = self._own(inside, asked)
         shown = files.identity(inside.pod).shown
         runtime = {"PATH": self._path(), "HOSTNAME": shown, "HOME": "/root"}
-        return Entry(command, runtime | own, shown, self._files(inside))
+        return Entry(command, runtime | inside.links.variables() | own, shown, self._files(inside))
 
     # The environment
 
-    def _links(self, pod: Obj) -> dict[str, str]:
-        """The variables of services; made once for all pods that start among the same ones."""
+    def _linked(self, pod: Obj) -> _Links:
+        """The services of this moment; the same for all pods that start among the same ones."""
         namespace = pod["metadata"]["namespace"]
         has_links = (pod.get("spec") or {}).get("enableServiceLinks", True)
         items = self._storage.items(SERVICES, namespace) if has_links else []
         master = self._storage.find(SERVICES, "default", MASTER)
-        known = self._linked.get((namespace, has_links))
+        known = self._links.get((namespace, has_links))
         if known and known.master is master and known.items == items:
-            return known.variables
-        named = {MASTER: master} if master else {}
-        named |= {
-            item.object["metadata"]["name"]: item.object
-            for item in items
-            if has_address(item.object)
-        }
-        if len(self._linked) >= _REMEMBERED:
-            self._linked.clear()
-        made = _Linked(master, items, links(named.values(), self._ground.offset))
-        self._linked[namespace, has_links] = made
-        return made.variables
+            return known
+        if len(self._links) >= _REMEMBERED:
+            self._links.clear()
+        made = self._links[namespace, has_links] = _Links(master, items, self._ground.offset)
+        return made
 
     def _own(self, inside: _Inside, container: Obj) -> dict[str, str]:
         spec, namespace = inside.pod.get("spec") or {}, inside.pod["metadata"]["namespace"]
@@ -155,7 +158,7 @@ class Furnished:
             return held
 
         node = self._storage.find(NODES, "", spec.get("nodeName") or "")
-        return environ.own(inside.pod, container, inside.links, Around(find, node or {}))
+        return environ.own(inside.pod, container, inside.links.variables, Around(find, node or {}))
 
     def _path(self) -> str:
         if not self._tools:

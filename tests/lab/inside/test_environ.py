@@ -34,7 +34,7 @@ AROUND = Around(lambda kind, name: HELD.get((kind, name)), NODE)
 
 
 def made(container: dict[str, Any], links: dict[str, str] | None = None) -> dict[str, str]:
-    return own(POD, container, links or {}, AROUND)
+    return (links or {}) | own(POD, container, lambda: links or {}, AROUND)
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,8 @@ def test_variables_are_made_once_for_pods_that_start_together(
         stage.started(f"pod-{at}")
     assert len(made) == 1
     for at in range(furnished._REMEMBERED + 10):
-        stage.insides._links({"metadata": {"namespace": f"n{at}"}})
-    assert len(stage.insides._linked) <= furnished._REMEMBERED
+        stage.insides._linked({"metadata": {"namespace": f"n{at}"}})
+    assert len(stage.insides._links) <= furnished._REMEMBERED
 
 
 def test_an_own_service_of_that_name_stands_for_the_api(stage: Stage) -> None:
