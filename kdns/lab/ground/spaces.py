@@ -4,6 +4,7 @@ The lab's own namespace routes between them and has all addresses of services an
 Sockets of pods are made by the lab in the pod's namespace, where its thread stands for that long.
 """
 
+import asyncio
 import itertools
 import logging
 import os
@@ -80,6 +81,8 @@ class Spaces:
         self._links = itertools.count(_FIRST_LINK)
         self._has_v6 = has_v6()
         self._starter = Starter()
+        self._turn = asyncio.Lock()
+        """Each start holds the loop up for a few ms: between two of them others have their turn."""
         self._own = (ranges.services, ranges.services6, ranges.nodes, ranges.outside)
 
     def close(self) -> None:
@@ -273,8 +276,9 @@ class Spaces:
 
     async def enter(self, uid: str, entry: Entry, streams: Streams) -> Process:
         """By way of the launcher, which stands on its own."""
-        space = self._spaces[uid]
-        process = await self._starter.start((space.kind, space.descriptor), entry, streams)
+        async with self._turn:
+            space = self._spaces[uid]
+            process = await self._starter.start((space.kind, space.descriptor), entry, streams)
         if self._spaces.get(uid) is not space:  # it was taken down meanwhile
             with suppress(ProcessLookupError):
                 process.kill()

@@ -182,9 +182,11 @@ def test_without_namespaces_it_says_why() -> None:
     words = (
         "import os\n"
         "from kdns.lab.ground import enter\n"
-        "user = os.geteuid()\n"
+        "user, group = os.geteuid(), os.getegid()\n"
         "enter.kernel.unshare(enter.kernel.NEWUSER)\n"
+        "open('/proc/self/setgroups', 'w').write('deny')\n"
         "open('/proc/self/uid_map', 'w').write(f'0 {user} 1')\n"
+        "open('/proc/self/gid_map', 'w').write(f'0 {group} 1')\n"
         "open('/proc/sys/user/max_user_namespaces', 'w').write('0')\n"
         "print(enter.can_enter())\n"
         "open('/proc/sys/user/max_user_namespaces', 'w').write('10')\n"
