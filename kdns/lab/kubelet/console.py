@@ -54,7 +54,8 @@ class Console:
         self._has_room = asyncio.Event()
         self._drained = asyncio.Event()
         self._code: asyncio.Future[int] = self._loop.create_future()
-        self.streams = self._terminal() if self.is_terminal else self._pipes()
+        given = self.streams = self._terminal() if self.is_terminal else self._pipes()
+        self._given = frozenset((given.stdin, given.stdout, given.stderr))
 
     def _terminal(self) -> Streams:
         master, slave = os.openpty()
@@ -74,9 +75,7 @@ class Console:
 
     def begin(self) -> None:
         """The process has its ends: closes them here, and reads."""
-        given = self.streams
-        for fd in {given.stdin, given.stdout, given.stderr}:
-            os.close(fd)
+        self._give_away()
         for fd in self._open:
             os.set_blocking(fd, False)
             self._loop.add_reader(fd, self._read, fd)
@@ -92,8 +91,14 @@ class Console:
                     await self._drained.wait()
         self.close(code)
 
+    def _give_away(self) -> None:
+        given, self._given = self._given, frozenset()
+        for fd in given:
+            os.close(fd)
+
     def close(self, code: int) -> None:
         """Closes all; whoever follows comes to the end."""
+        self._give_away()  # of a process that never came to be
         for fd in list(self._open):
             self._shut(fd)
         self.end_input()

@@ -1,5 +1,6 @@
 """Pods from their place to their end: commands, restarts, init containers, what cannot be had."""
 
+import asyncio
 import errno
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 
 from kdns.lab.ground.base import Stand
 from kdns.lab.kubelet import runs
+from kdns.lab.kubelet.console import Console
+from kdns.lab.kubelet.journal import Record
 from kdns.lab.kubelet.programs.base import Exit
 from kdns.lab.resources import CONFIGMAPS
+from kdns.lab.storage import Deletion
 from tests.lab.kubelet.scene import Scene, playing
 
 
@@ -272,3 +276,19 @@ def test_a_run_says_why_it_ended() -> None:
     assert runs.Past(Exit(0), 0, 1).reason == "Completed"
     assert runs.Past(Exit(1), 0, 1).reason == "Error"
     assert runs.Past(Exit(127, "StartError"), 0, 1).reason == "StartError"
+
+
+async def test_a_container_that_is_stopped_at_once_leaves_nothing_open(scene: Scene) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    command = ["sh", "-c", "sleep 5"]
+    scene.pod("web", image="busybox", command=command, stdin=True)
+    await scene.until(scene.address)
+    scene.storage.delete(scene.pods, "default", "web", Deletion(grace_s=0))
+    await scene.until(lambda: not scene.ground._stands)
+    await asyncio.sleep(0.05)
+    console = Console({"tty": True, "stdin": True}, Record(scene.storage.now))
+    console.close(1)
+    console.close(2)
+    assert await console.ended() == 1
+    assert [one async for one in console.follow()] == []
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1  # the warden's pipe

@@ -28,7 +28,6 @@ class Shell:
         self._role = role
         self._insides = insides
         self._consoles = consoles
-        self._console: Console | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -42,9 +41,10 @@ class Shell:
         entry = replace(entry, command=tuple(expand(one, entry.environ) for one in entry.command))
         if container.get("tty"):
             entry = replace(entry, environ={"TERM": "xterm", **entry.environ})
-        self._console = Console(container, role.record)
-        self._consoles.add(role.uid, container["name"], self._console)
-        self._task = asyncio.get_running_loop().create_task(self._run(entry, self._console, ended))
+        console = Console(container, role.record)
+        self._consoles.add(role.uid, container["name"], console)
+        self._task = asyncio.get_running_loop().create_task(self._run(entry, console, ended))
+        self._task.add_done_callback(lambda _: console.close(_KILLED))  # it may never have begun
 
     def terminate(self) -> None:
         """Asks it to end."""
