@@ -3,6 +3,7 @@
 `$ command` is followed by what it prints. What differs from run to run (addresses of pods, ages,
 random names) is normalised on both sides, order does not count, and a line `...` stands for lines
 that are not shown. Commands that only look are tried again until they show it, for PATIENCE_S.
+A block behind `<!-- ours -->` is for kdns alone, where another server may stand in its place.
 """
 
 import os
@@ -12,27 +13,37 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from kdns.lab.ranges import USUAL, Ranges
 
 PATIENCE_S = 15.0
 LOOKS = re.compile(
-    r"(dig|kubectl( -n \S+)? (get|describe|events)|kdns (query|explain|top|check))\b"
+    r"(dig|curl|kubectl( -n \S+)?( --token=\S+)? (get|describe|events|exec|logs|wait)"
+    r"|kdns (query|explain|top|check|lab rules))\b"
 )
 SETS = re.compile(r"([A-Z]+)=\$\((.*)\)")
-BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^(<!-- ours -->\n)?```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 LETTERS = "[bcdfghjklmnpqrstvwxz2456789]"
 NORMAL = (
     (re.compile(r"\b10\.244\.\d+\.\d+\b"), "10.244.0.0"),
     (re.compile(r"\b10-244-\d+-\d+\b"), "10-244-0-0"),
+    (re.compile(r"\b10\.(?!96\.(?:0|10|20|30)\.)(?:9[6-9]|10\d|11[01])\.\d+\.\d+\b"), "CLUSTERIP"),
+    (re.compile(r"\b198\.51\.100\.\d+\b"), "198.51.100.0"),
+    (re.compile(r":3(?!0010/|0080/|0081/)\d{4}/"), ":NODEPORT/"),
     (re.compile(rf"-{LETTERS}{{10}}-{LETTERS}{{5}}\b"), "-HASH"),
     (re.compile(rf"-{LETTERS}{{10}}\b"), "-HASH"),
     (re.compile(rf"-{LETTERS}{{5}}\b"), "-HASH"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"),
-    (re.compile(r"^\s+\d+ (?=\S+$)"), "COUNT "),
+    (re.compile(r"^\s+\d+ (?=\S+\.$)"), "COUNT "),
     (re.compile(r"\b\d+(?= (of|clauses|failed that should|skipped)\b)"), "COUNT"),
     (re.compile(r"\b\d+(\.\d+)? (MB|[mµ]?s)(?=[\s).]|$)"), "AMOUNT"),
     (re.compile(r"\b\d+(ms|s|m)(\d+s)?( \(x\d+ over \d+s\))?(?=\s|$)"), "AGE"),
 )
+ADDRESS = re.compile(r"(?<![\d.])\d+\.\d+\.\d+\.\d+\b")
+SHIFTED = re.compile(r"(?<=[:=])20(0\d\d|[1-9]\d\d)\b")
+"""A port below 1024 where it had to be moved."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,7 @@ class Step:
     line: int
     command: str
     shown: tuple[str, ...]
+    is_ours: bool = False
 
 
 @dataclass
@@ -51,30 +63,60 @@ class Shell:
     environ: dict[str, str]
     folder: str
     replace: Mapping[str, str] = field(default_factory=dict)
+    ranges: Ranges = USUAL
+    """Which addresses the lab has; a document has the usual ones."""
 
     def run(self, command: str) -> str:
         """What a command prints, errors too."""
         for old, new in self.replace.items():
             command = command.replace(old, new)
         done = subprocess.run(
-            ["bash", "-c", command], env={**os.environ, **self.environ}, cwd=self.folder,
+            ["bash", "-c", moved(command, self.ranges)],
+            env={**os.environ, **self.environ}, cwd=self.folder,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
         said = done.stdout + done.stderr
         for old, new in self.replace.items():
             said = said.replace(new, old)
+        return moved_back(said, self.ranges)
+
+
+def moved(command: str, ranges: Ranges) -> str:
+    """A command with the addresses that the lab has."""
+    return ADDRESS.sub(lambda found: ranges.moved(found[0]), command)
+
+
+def moved_back(said: str, ranges: Ranges) -> str:
+    """What was printed there, as a lab with the usual addresses prints it."""
+    if not ranges.is_loopback:
         return said
+    pairs = [
+        (getattr(ranges, name), getattr(USUAL, name))
+        for name in ("services", "pods", "nodes", "outside")
+    ]
+
+    def usual(found: re.Match[str]) -> str:
+        try:
+            address = ip_address(found[0])
+        except ValueError:
+            return found[0]
+        for here, there in pairs:
+            if address in here:
+                return str(there[int(address) - int(here.network_address)])
+        return found[0]
+
+    return SHIFTED.sub(lambda port: str(int(port[1])), ADDRESS.sub(usual, said))
 
 
 def steps(text: str) -> Iterator[Step]:
     """The commands of a document."""
     for block in BLOCK.finditer(text):
-        first = text.count("\n", 0, block.start()) + 2
-        lines = block[1].splitlines()
+        first = text.count("\n", 0, block.start(2)) + 1
+        lines = block[2].splitlines()
         starts = [at for at, line in enumerate(lines) if line.startswith("$ ")]
         for at, end in zip(starts, [*starts[1:], len(lines)], strict=True):
             shown = tuple(line for line in lines[at + 1 : end] if line.strip())
-            yield Step(first + at, lines[at][2:], shown)
+            yield Step(first + at, lines[at][2:], shown, bool(block[1]))
 
 
 def normal(line: str) -> str:
@@ -99,10 +141,12 @@ def walk(step: Step, shell: Shell) -> str:
     """Runs a step; gives what is otherwise than shown."""
     if step.command.startswith("export "):
         return ""
-    if match := SETS.fullmatch(step.command):
-        shell.environ[match[1]] = shell.run(match[2]).strip()
-        return ""
     until = time.monotonic() + PATIENCE_S
+    if match := SETS.fullmatch(step.command):
+        while not (said := shell.run(match[2]).strip()) and time.monotonic() < until:
+            time.sleep(0.05)
+        shell.environ[match[1]] = said
+        return "" if said else "missing: a value"
     while True:
         wrong = difference(step.shown, shell.run(step.command))
         if not wrong or not LOOKS.match(step.command) or time.monotonic() > until:

@@ -43,11 +43,16 @@ class Demo:
 
 def corefile(kubeconfig: Path, status: str = "") -> str:
     """The demo's, on free ports, as a pod would be served."""
-    text = (DEMO / "Corefile").read_text().replace("{$KDNS_LAB_KUBECONFIG}", str(kubeconfig))
-    text = re.sub(
-        r"(?m)^ +(health|ready|prometheus|reload)\b.*\n", "", text.replace(".:5353", ".:0")
-    )
-    return text.replace("status 127.0.0.1:9154", f"status 127.0.0.1:0 {status}")
+    text = (DEMO / "Corefile").read_text()
+    text = re.sub(r"(?m)^ +(health|ready|prometheus|reload)\b.*\n", "", text)
+    told = {
+        "_KUBECONFIG": str(kubeconfig),
+        "_DNS_PORT": "0",
+        "_DNS": "127.0.0.1",
+        "_NODE": "127.0.0.1",
+        "_PAGE": f"127.0.0.1:0 {status}",
+    }
+    return re.sub(r"\{\$KDNS_LAB(\w+)\}", lambda word: told[word[1]], text)
 
 
 @asynccontextmanager
