@@ -97,11 +97,16 @@ def _first(run: Callable[[Outside], int], link: socket.socket, parent: int, mask
 
 def _lab(run: Callable[[Outside], int], link: socket.socket, parent: int, mask: set[int]) -> int:
     kernel.die_with(parent)
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    files = _FILES if most == resource.RLIM_INFINITY else min(most, _FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    _allow_files()
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return run(Outside(link))
+
+
+def _allow_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft not in {hard, resource.RLIM_INFINITY} and soft < _FILES:
+        most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _unshare() -> None:
@@ -156,6 +161,8 @@ def _leave(act: Callable[[], int]) -> NoReturn:
         code = act()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
     except OSError as error:
         sys.stderr.write(f"lab: {_words(error)}\n")
     except BaseException:
@@ -171,6 +178,7 @@ def _leave(act: Callable[[], int]) -> NoReturn:
 def _try(writer: int) -> int:
     """Goes all the way, in children of its own."""
     try:
+        os.close(os.pidfd_open(os.getpid()))
         _unshare()
         child = os.fork()
         if not child:
@@ -192,7 +200,7 @@ def _rehearse(writer: int) -> int:
 
 
 def _words(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
 
 
 def _reason(refusal: str) -> str:
