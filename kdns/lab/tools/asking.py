@@ -1,19 +1,19 @@
 """One question to one nameserver over plain sockets, from the pod's own address.
 
 What BIND's tools do with it, server after server and name after name, is in `bind`; what libcs do
-is kdns.client.search, which is given `Asker.heard`.
+is in `walking`. Nothing here takes long to import: users feel it at every command.
 """
 
-import asyncio
 import socket
 import time
 from dataclasses import dataclass
 
-from kdns.client.search_terms import Failure, Heard
+from kdns.client.search_conf import parse_resolv
+from kdns.client.search_terms import Resolv
 from kdns.lab.tools.pod import Pod
 
-_LARGEST = 65535
-_CUT = "the server closed the connection"
+LARGEST = 65535
+CUT = "the server closed the connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,50 +36,10 @@ class Asker:
             end = time.monotonic() + self.within_s
             while (left := end - time.monotonic()) > 0:
                 one.settimeout(left)
-                reply = one.recv(_LARGEST)
+                reply = one.recv(LARGEST)
                 if reply[:2] == packet[:2]:
                     return reply
         raise TimeoutError
-
-    async def heard(self, server: tuple[str, int], packet: bytes, transport: str) -> Heard:
-        """The same for a walk."""
-        place = self.pod.place(*server)
-        kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
-        try:
-            with self.pod.socket(place, kind) as one:
-                one.setblocking(False)
-                async with asyncio.timeout(self.within_s):
-                    await asyncio.get_running_loop().sock_connect(one, place)
-                    reply = await (_streamed if transport == "tcp" else _sent)(one, packet)
-        except OSError as error:
-            return Heard(error=str(error), transport=transport, failure=_failure(error))
-        return Heard(reply, transport=transport)
-
-
-def _failure(error: OSError) -> Failure:
-    if isinstance(error, TimeoutError):
-        return "silent"
-    return "cut" if isinstance(error, ConnectionResetError) else "refused"
-
-
-async def _sent(one: socket.socket, packet: bytes) -> bytes:
-    loop = asyncio.get_running_loop()
-    await loop.sock_sendall(one, packet)
-    while (reply := await loop.sock_recv(one, _LARGEST))[:2] != packet[:2]:
-        pass
-    return reply
-
-
-async def _streamed(one: socket.socket, packet: bytes) -> bytes:
-    loop = asyncio.get_running_loop()
-    await loop.sock_sendall(one, len(packet).to_bytes(2, "big") + packet)
-    found = b""
-    while len(found) < 2 or len(found) < 2 + int.from_bytes(found[:2], "big"):
-        more = await loop.sock_recv(one, _LARGEST)
-        if not more:
-            raise ConnectionResetError(_CUT)
-        found += more
-    return found[2:]
 
 
 def _over_stream(one: socket.socket, packet: bytes) -> bytes:
@@ -93,6 +53,11 @@ def _exactly(one: socket.socket, size: int) -> bytes:
     while len(found) < size:
         more = one.recv(size - len(found))
         if not more:
-            raise ConnectionResetError(_CUT)
+            raise ConnectionResetError(CUT)
         found += more
     return found
+
+
+def resolv_of(pod: Pod) -> Resolv:
+    """What the pod's resolv.conf says."""
+    return parse_resolv(pod.text("/etc/resolv.conf"), "glibc")

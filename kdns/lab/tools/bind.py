@@ -9,9 +9,8 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from struct import Struct
 
-from kdns.client.packets import asking
-from kdns.client.search_replies import literal
 from kdns.client.search_terms import Resolv
 from kdns.lab.tools.asking import Asker
 from kdns.lab.tools.pod import Pod
@@ -19,6 +18,7 @@ from kdns.wire import names, types
 from kdns.wire.message import RRset, WireError
 from kdns.wire.parse import Message, parse
 
+_HEAD, _TAIL, _OPT = Struct("!HHHHHH").pack, Struct("!HH").pack, Struct("!BHHIH").pack
 PORT = 53
 SIZE = 1232
 Server = tuple[str, int]
@@ -115,10 +115,11 @@ class Client:
 
     def _packet(self, asked: Question) -> bytes:
         how = self.how
-        name = names.parse(asked.name)
-        opt = (how.size, how.wants_signatures, b"") if how.size else None
-        packet, _ = asking(name, asked.type, asked.cls, how.flags, opt)
-        return os.urandom(2) + packet[2:]
+        head = _HEAD(int.from_bytes(os.urandom(2)), how.flags, 1, 0, 0, bool(how.size))
+        packet = head + names.parse(asked.name) + _TAIL(asked.type, asked.cls)
+        if not how.size:
+            return packet
+        return packet + _OPT(0, types.OPT, how.size, how.wants_signatures << 15, 0)
 
 
 def _why(error: Exception) -> str:
@@ -147,9 +148,19 @@ def search_names(name: str, resolv: Resolv) -> Sequence[str]:
 
 def question(name: str, pod: Pod) -> Question:
     """What nslookup and host ask for a word: addresses of a name, the name of an address."""
-    if address := literal(name) if name.count(".") == 3 or ":" in name else "":
-        return Question(reverse(pod.moved(address)), types.PTR)
+    if name[-1:].isdigit() or ":" in name:
+        from kdns.client.search_replies import literal  # noqa: PLC0415  (time to start)
+
+        if address := literal(name) if name.count(".") == 3 or ":" in name else "":
+            return Question(reverse(pod.moved(address)), types.PTR)
     return Question(name)
+
+
+def addresses_of(pod: Pod, server: str) -> tuple[str, ...]:
+    """Of a server that is named; raises LookupError."""
+    from kdns.lab.tools.lookup import find  # noqa: PLC0415  (time to start)
+
+    return find(pod, server).addresses
 
 
 def reverse(address: str) -> str:

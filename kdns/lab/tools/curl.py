@@ -13,8 +13,7 @@ from kdns.lab.tools.curl_words import FLAGS, LONG, VALUES, request_of, written
 from kdns.lab.tools.fetch import PORTS, Exchange, FetchError, Request, address_of, words_of
 from kdns.lab.tools.options import Options, UsageError, read
 from kdns.lab.tools.pod import Pod
-from kdns.lab.tools.told import complain
-from kdns.wire.shown import plain
+from kdns.lab.tools.told import complain, plain
 
 _MOST_MOVES = 50
 _MOVED = {301, 302, 303, 307, 308}

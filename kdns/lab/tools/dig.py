@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from kdns.client.search_terms import Resolv
 from kdns.lab.tools import pod as pods
-from kdns.lab.tools.bind import Client, Question, Said, UnreachedError, rdata
+from kdns.lab.tools.asking import resolv_of
+from kdns.lab.tools.bind import Client, Question, Said, UnreachedError, addresses_of, rdata
 from kdns.lab.tools.dig_words import Asked, Words, WordsError, words_of
-from kdns.lab.tools.lookup import LookupFailed, find, resolv_of
 from kdns.lab.tools.pod import Pod
-from kdns.lab.tools.told import complain
+from kdns.lab.tools.told import complain, plain
 from kdns.wire import names, types
 from kdns.wire.message import RRset
-from kdns.wire.shown import flags, plain
 
 _COLUMNS = (24, 32, 40, 48)
 """Where TTL, class, type and data begin; a tab has 8."""
@@ -37,8 +36,8 @@ def main(words: Sequence[str]) -> int:
 def _answer(pod: Pod, resolv: Resolv, asked: Asked, line: str | None) -> int:
     words = asked.words
     try:
-        servers = find(pod, asked.server).addresses if asked.server else ()
-    except LookupFailed:
+        servers = addresses_of(pod, asked.server) if asked.server else ()
+    except LookupError:
         complain(f"dig: couldn't get address for '{asked.server}': not found")
         return _FAILED
     client = Client(pod, words.how(servers, resolv))
@@ -103,6 +102,8 @@ def _whole(said: Said, words: Words) -> Iterator[str]:
 
 
 def _head(said: Said) -> Iterator[str]:
+    from kdns.wire.shown import flags  # noqa: PLC0415  (time to start: +short needs it not)
+
     message = said.message
     yield ";; Got answer:"
     if any(names.format(one[0]).lower().endswith(".local.") for one in message.questions):

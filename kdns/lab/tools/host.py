@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from kdns.client.search_replies import aliases
 from kdns.lab.tools import pod as pods
+from kdns.lab.tools.asking import resolv_of
 from kdns.lab.tools.bind import (
     PORT,
     Client,
@@ -12,15 +12,14 @@ from kdns.lab.tools.bind import (
     Question,
     Said,
     UnreachedError,
+    addresses_of,
     question,
     rdata,
 )
-from kdns.lab.tools.lookup import LookupFailed, find, resolv_of
 from kdns.lab.tools.options import UsageError, read
 from kdns.lab.tools.pod import Pod
-from kdns.lab.tools.told import complain
+from kdns.lab.tools.told import complain, plain
 from kdns.wire import names, types
-from kdns.wire.shown import plain
 
 _WORDS = {
     "A": "has address", "AAAA": "has IPv6 address", "CNAME": "is an alias for",
@@ -54,8 +53,8 @@ def _answer(pod: Pod, named: Sequence[str], kinds: tuple[int, ...], how: How, po
     servers = [one for one, _ in resolv.nameservers]
     if len(named) > 1:
         try:
-            servers = list(find(pod, named[1]).addresses)
-        except LookupFailed:
+            servers = list(addresses_of(pod, named[1]))
+        except LookupError:
             complain(f"host: couldn't get address for '{named[1]}': not found")
             return 1
     client = Client(pod, replace(how, servers=tuple((one, port) for one in servers)))
@@ -76,7 +75,7 @@ def _answer(pod: Pod, named: Sequence[str], kinds: tuple[int, ...], how: How, po
             if not _print(one, said, has_more=len(asked) > 1):
                 return 1
             # what follows is asked for the name that was found
-            end = names.format(aliases(said.message.questions[0][0], said.message.answer))
+            end = _end(said)
             asked[at + 1 :] = [Question(end, rest.type) for rest in asked[at + 1 :]]
     except UnreachedError:
         for line in client.worries:
@@ -84,6 +83,15 @@ def _answer(pod: Pod, named: Sequence[str], kinds: tuple[int, ...], how: How, po
         print(";; no servers could be reached")
         return 1
     return 0
+
+
+def _end(said: Said) -> str:
+    """The name to which aliases lead from the one that was asked for."""
+    from kdns.client.search_replies import aliases  # noqa: PLC0415  (time to start)
+
+    name, answer = said.message.questions[0][0], said.message.answer
+    is_alias = any(rrset.type == types.CNAME for rrset in answer)
+    return names.format(aliases(name, answer) if is_alias else name)
 
 
 def _print(asked: Question, said: Said, *, has_more: bool) -> bool:

@@ -3,18 +3,15 @@
 As glibc's `hosts: files dns` does it, with the search path and options of resolv.conf.
 """
 
-import asyncio
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from kdns.client.search import walk
-from kdns.client.search_conf import parse_resolv
 from kdns.client.search_replies import ADDRESSES, aliases, literal
-from kdns.client.search_terms import Resolv, Walk
-from kdns.lab.tools.asking import Asker
+from kdns.client.search_terms import Walk
 from kdns.lab.tools.pod import Pod
+from kdns.lab.tools.walking import walked
 from kdns.wire import names, types
 from kdns.wire.parse import parse
 
@@ -83,18 +80,6 @@ def _in_dns(pod: Pod, name: str, families: tuple[str, ...], within_s: float | No
         raise LookupFailed(_SAYS.get(asked.says, "Temporary failure in name resolution"))
     called = asked.canonical or asked.name
     return Found(called.removesuffix("."), tuple(_aliases(asked)), _ordered(pod, asked.addresses))
-
-
-def resolv_of(pod: Pod) -> Resolv:
-    """What the pod's resolv.conf says."""
-    return parse_resolv(pod.text("/etc/resolv.conf"), "glibc")
-
-
-def walked(pod: Pod, name: str, kinds: tuple[int, ...], within_s: float | None = None) -> Walk:
-    """The walk of a libc over the pod's nameservers."""
-    resolv = resolv_of(pod)
-    asker = Asker(pod, resolv.timeout_s)
-    return asyncio.run(asyncio.wait_for(walk(name, kinds, resolv, "glibc", asker.heard), within_s))
 
 
 def _aliases(asked: Walk) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kdns.lab.tools import pod as pods
+from kdns.lab.tools.asking import resolv_of
 from kdns.lab.tools.bind import (
     PORT,
     Client,
@@ -12,15 +13,14 @@ from kdns.lab.tools.bind import (
     Question,
     Said,
     UnreachedError,
+    addresses_of,
     question,
     rdata,
     tries_of,
 )
-from kdns.lab.tools.lookup import LookupFailed, find, resolv_of
 from kdns.lab.tools.pod import Pod
-from kdns.lab.tools.told import complain
+from kdns.lab.tools.told import complain, plain
 from kdns.wire import names, types
-from kdns.wire.shown import plain
 
 _WORDS = {
     "CNAME": "canonical name =", "PTR": "name =", "MX": "mail exchanger =", "TXT": "text =",
@@ -110,7 +110,7 @@ def _converse(pod: Pod, wishes: _Wishes) -> int:
 def _answer(pod: Pod, name: str, wishes: _Wishes) -> int:
     try:
         servers = _servers(pod, wishes)
-    except LookupFailed:
+    except LookupError:
         complain(f"nslookup: couldn't get address for '{wishes.server}': not found")
         return 1
     resolv = resolv_of(pod)
@@ -136,8 +136,7 @@ def _answer(pod: Pod, name: str, wishes: _Wishes) -> int:
 
 def _servers(pod: Pod, wishes: _Wishes) -> tuple[tuple[str, int], ...]:
     if wishes.server:
-        found = find(pod, wishes.server)
-        return tuple((address, wishes.port) for address in found.addresses)
+        return tuple((address, wishes.port) for address in addresses_of(pod, wishes.server))
     return tuple((address, wishes.port) for address, _ in resolv_of(pod).nameservers)
 
 
