@@ -23,6 +23,8 @@ FIRST_S, LATEST_S = 1.0, 30.0
 LASTING_S = 60.0
 _SOON_S = 0.1
 """How long an end is seen before the next start, at least."""
+LAST_S = 0.5
+"""How long a container that a probe has given up goes on serving, not ready, before it is ended."""
 KILLED = 137
 State = Literal["waiting", "running", "terminated"]
 
@@ -63,6 +65,7 @@ class Run:
         self.began = 0.0
         self.past: Past | None = None
         self.is_leaving = False
+        self._is_given_up = False
         self._failures = 0
         self._number = 0
         self._programs: list[Program] = []
@@ -87,11 +90,14 @@ class Run:
     @property
     def is_ready(self) -> bool:
         """True while its probes say so."""
-        return self.has_started and (self._probing is None or self._probing.is_ready)
+        if self._is_given_up or not self.has_started:
+            return False
+        return self._probing is None or self._probing.is_ready
 
     def start(self) -> None:
         """Runs it."""
         self._timer = None
+        self._is_given_up = False
         self._number += 1
         member, number = self.member, self._number
         self.began = member.now()
@@ -250,4 +256,10 @@ class Run:
     def _unhealthy(self, number: int, which: str) -> None:
         said = f"Container {self.name} failed {which} probe, will be restarted"
         self.member.tell("Killing", said)
-        self._ended(number, Exit(KILLED))
+        self._is_given_up = True
+        self._timer = asyncio.get_running_loop().call_later(
+            LAST_S, self._ended, number, Exit(KILLED)
+        )
+        for one in self._programs:
+            one.terminate()
+        self.member.changed()

@@ -37,7 +37,7 @@ async def _seen(scene: Scene) -> dict[str, Any]:
     make = [
         "sh",
         "-c",
-        "hostname; touch /tmp/healthy; sleep 1.5; rm /tmp/healthy; trap 'exit 0' TERM; sleep 60",
+        "hostname; touch /tmp/healthy; sleep 1.5; rm /tmp/healthy; trap '' TERM; sleep 60",
     ]
     scene.pod("moody", image="busybox", command=make, livenessProbe=look, restartPolicy="Never")
     await scene.until(lambda: scene.get("asker")["status"]["phase"] == "Succeeded")

@@ -173,6 +173,17 @@ async def test_a_liveness_probe_that_fails_starts_the_container_anew(scene: Scen
 
 
 @pytest.mark.usefixtures("hurry")
+async def test_what_liveness_gives_up_serves_on_until_its_endpoint_has_gone(scene: Scene) -> None:
+    scene.service()
+    scene.pod("web", livenessProbe=http("/live"), ports=[{"containerPort": 80}])
+    await scene.until(lambda: scene.endpoints() == [scene.address()])
+    scene.annotate(fails="/live")
+    await scene.until(lambda: not scene.endpoints())
+    assert scene.container()["restartCount"] == 0
+    assert (await scene.fetch())[0] == 200
+
+
+@pytest.mark.usefixtures("hurry")
 async def test_an_exec_probe_reads_what_is_in_the_pod(scene: Scene, tmp_path: Path) -> None:
     flag = tmp_path / "healthy"
     flag.touch()

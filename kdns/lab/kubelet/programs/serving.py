@@ -40,11 +40,13 @@ class Serving:
         self._role = role
         self._loop = asyncio.get_running_loop()
         self._listeners: list[Listener] = []
+        self._serves: dict[Listener, Serve] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def tcp(self, port: int, serve: Serve) -> None:
         """Serves connections to a port of the pod; raises OSError."""
         for listener in self._listen(port, "TCP"):
+            self._serves[listener] = serve
             self._loop.add_reader(listener.socket, self._accept, listener, serve)
 
     def udp(self, port: int, take: Take) -> None:
@@ -53,12 +55,17 @@ class Serving:
             self._loop.add_reader(listener.socket, _receive, listener, take)
 
     def close(self) -> None:
-        """Ends them, and all connections."""
+        """Ends them; connections, also those that wait, have a moment to come to their end."""
         listeners, self._listeners = self._listeners, []
         for one in listeners:
             if one.socket.fileno() >= 0:
                 self._loop.remove_reader(one.socket)
+                if serve := self._serves.pop(one, None):
+                    self._accept(one, serve)
             self._ground.listeners.close(one)
+        self._loop.call_later(_REST_S, self._cut)
+
+    def _cut(self) -> None:
         for task in self._tasks:
             task.cancel()
 
