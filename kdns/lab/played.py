@@ -248,4 +248,4 @@ def _say_end(task: asyncio.Task[None]) -> None:
     """What fails is a mistake in the lab, which goes on without it."""
     if not task.cancelled() and task.exception():
         name, error = task.get_name(), task.exception()
-        _LOG.error("lab: %s has stopped: %r", name, error, exc_info=error)
+        _LOG.error("%s has stopped: %r", name, error, exc_info=error)

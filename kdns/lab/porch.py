@@ -78,10 +78,10 @@ class Porch:
             outside = self._opener(HERE, port, transport)
         except OSError as error:
             self._refused.add(door)
-            words = "lab: node port %d of %s is not opened on %s: %s"
+            words = "node port %d of %s is not opened on %s: %s"
             _LOG.warning(words, port, "/".join(key), HERE, error.strerror)
             return
-        _LOG.info("lab: %s:%d leads to node port %d of %s", HERE, port, port, "/".join(key))
+        _LOG.info("%s:%d leads to node port %d of %s", HERE, port, port, "/".join(key))
         self._open[door] = group.create_task(carry(outside, Target(self._ground, node, port)))
 
     def _node(self) -> str:

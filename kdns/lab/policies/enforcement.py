@@ -132,7 +132,7 @@ class Enforcement:
             filters.attach(listener.socket, dropped)
         except OSError as error:
             where = f"{listener.address}:{listener.port}"
-            _LOG.warning("lab: NetworkPolicies are not in force at %s: %s", where, error)
+            _LOG.warning("NetworkPolicies are not in force at %s: %s", where, error)
         if dropped:
             self._filtered[listener] = dropped
         else:
@@ -186,10 +186,8 @@ class Enforcement:
         try:
             is_done = self._ground.block(uid, targets)
         except OSError as error:
-            _LOG.warning("lab: a NetworkPolicy that forbids DNS is not in force: %s", error)
+            _LOG.warning("a NetworkPolicy that forbids DNS is not in force: %s", error)
             return
         if not is_done and targets and not self._has_said:
             self._has_said = True
-            _LOG.warning(
-                "lab: NetworkPolicies that forbid DNS are not played on loopback addresses"
-            )
+            _LOG.warning("NetworkPolicies that forbid DNS are not played on loopback addresses")
