@@ -7,6 +7,7 @@ again in the other.
 """
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Sequence
@@ -218,11 +219,25 @@ class Played:
         self, port: int, transports: Sequence[Transport], address: str, target: int
     ) -> int:
         """Leads a port of the machine to an address of the cluster; gives the port."""
-        for transport in transports:
-            outside = self._site.opener(HERE, port, transport)
-            port = int(outside.getsockname()[1])
+        found = self._opened(port, transports)
+        for outside in found:
             self._carry(outside, address, target)
-        return port
+        return int(found[0].getsockname()[1])
+
+    def _opened(self, port: int, transports: Sequence[Transport]) -> list[socket.socket]:
+        """Sockets on one port; where any will do, on one that is free for all of them."""
+        found: list[socket.socket] = []
+        try:
+            for transport in transports:
+                known = int(found[0].getsockname()[1]) if found else port
+                found.append(self._site.opener(HERE, known, transport))
+        except OSError as error:
+            for one in found:
+                one.close()
+            if port or not found or error.errno != errno.EADDRINUSE:
+                raise
+            return self._opened(port, transports)
+        return found
 
     def _carry(
         self, outside: socket.socket, address: str, port: int, *, is_open: bool = False
