@@ -120,7 +120,11 @@ class IngressFront:
         # a copy, for asyncio closes what it is given by itself
         copy = listener.socket.dup()
         limit = messages.HEAD_BYTES
-        self._server = await asyncio.start_server(self._accept, sock=copy, limit=limit)
+        try:
+            self._server = await asyncio.start_server(self._accept, sock=copy, limit=limit)
+        except BaseException:
+            copy.close()
+            raise
 
     def _close(self) -> None:
         if self._opening:

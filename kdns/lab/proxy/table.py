@@ -28,11 +28,7 @@ class Claim(NamedTuple):
     created: str
     service: str
     nth: int
-
-    @property
-    def is_first(self) -> bool:
-        """False for a service that names one place twice."""
-        return not self.nth
+    """For a service that names one place twice."""
 
 
 class Table:
@@ -99,12 +95,6 @@ class Table:
         """The rule of a place."""
         claims = self._claims.get(place)
         return claims[min(claims)] if claims else None
-
-    def losers_at(self, place: Place) -> list[str]:
-        """The services that want a place which another has."""
-        claims = sorted(self._claims.get(place, ()))
-        first = [claim.service for claim in claims if claim.is_first]
-        return first[1:]
 
     def rules(self, service: str) -> list[Rule]:
         """What a service wants, whether it has it or not."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -270,6 +271,52 @@ async def test_the_front_closes_with_the_last_ingress() -> None:
         await asyncio.sleep(0.02)
         with pytest.raises(ConnectionRefusedError):
             await scene.connect(address, 80)
+
+
+async def test_the_target_may_be_a_whole_url_and_what_a_policy_forbids_is_a_time_out() -> None:
+    told = Told(OK + b"Content-Length: 0\r\n\r\n")
+    async with front(told) as (scene, address):
+        text = get("http://SHOP.test/x?y", "other.test")
+        assert (await say(scene, address, text)).startswith(OK)
+        assert told.heads[0].startswith(b"GET /x?y HTTP/1.1\r\nHost: SHOP.test\r\n")
+        assert b" 400 " in await say(scene, address, get("shop.test"))
+        [pod] = {one.address for one in scene.ground.listeners.open if one.at}
+        scene.policy.forbidden = {("127.0.0.1", pod)}
+        assert b" 504 Gateway Timeout" in await say(scene, address, get())
+
+
+async def test_a_body_that_breaks_off_does_not_keep_the_endpoint_waiting() -> None:
+    told = Told(OK + b"Content-Length: 0\r\n\r\n")
+    async with front(told) as (scene, address):
+        reader, writer = await scene.connect(address, 80)
+        writer.write(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\nhalf")
+        writer.write_eof()
+        async with asyncio.timeout(10):
+            assert (await reader.read(-1)).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+
+
+async def test_an_answer_that_breaks_off_is_seen_to_be_cut_short() -> None:
+    told = Told(OK + b"Content-Length: 9\r\n\r\nhalf")
+    async with front(told) as (scene, address):
+        try:
+            said = await say(scene, address, get())
+        except ConnectionResetError:
+            said = b""
+        assert len(said.partition(b"\r\n\r\n")[2]) < 9
+
+
+async def test_where_the_front_cannot_listen_it_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with played() as (scene, proxy):
+        with socket.socket() as other:
+            other.bind(scene.place(proxy._ingress.address, 80))
+            body = {"metadata": {"name": "shop"}, "spec": {"rules": [rule("shop.test", "/")]}}
+            scene.storage.create(INGRESSES, "default", body)
+            await until(lambda: any("nothing listens" in one for one in caplog.messages))
+        await until(lambda: proxy._ingress._server is not None)
+    assert len([one for one in caplog.messages if "nothing listens" in one]) == 1
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")

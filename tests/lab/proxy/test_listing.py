@@ -132,3 +132,8 @@ async def test_it_reads_a_lab_by_its_kubeconfig(
         code, _, err = await run("shop/web")
         assert code == 1
         assert "did you mean default/web?" in err
+        spec = {"clusterIP": "None", "ports": [{"port": 80}]}
+        lab.storage.create(SERVICES, "default", {"metadata": {"name": "bare"}, "spec": spec})
+        code, out, err = await run("bare")
+        assert (code, out) == (0, "")
+        assert "headless" in err

@@ -1,14 +1,17 @@
 """Connections to services, over real sockets."""
 
 import asyncio
+import errno
 import resource
 import socket
+from ipaddress import ip_address
 
 import pytest
 
 from kdns.lab.ground.base import Listener
-from kdns.lab.proxy.rules import Place
-from kdns.lab.resources import SERVICES
+from kdns.lab.history import Event, Item
+from kdns.lab.proxy.rules import Endpoint, Place
+from kdns.lab.resources import NODES, SERVICES
 from tests.lab.proxy.scene import (
     CHANCE,
     PORT,
@@ -433,3 +436,74 @@ async def test_who_looks_at_a_new_listener_may_ask_for_its_rule() -> None:
         await asyncio.sleep(0.02)
         assert seen == [1, 1, 1]
         assert [await scene.ask(one) for one in addresses] == ["a"] * 3
+
+
+async def test_many_services_open_in_turns_and_one_that_makes_no_sense_hurts_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with played() as (scene, proxy):
+        pod = await scene.speaker("a")
+        addresses = [scene.service(f"s{number}") for number in range(60)]
+        for number in range(60):
+            scene.slice(pod, service=f"s{number}")
+        odd = {"metadata": {"name": "odd"}, "status": {"addresses": 7}}
+        scene.storage.create(NODES, "", {"metadata": {"name": "odd"}})
+        proxy._events.append((NODES, Event("MODIFIED", Item(odd, 1), None)))
+        await until(lambda: len(proxy._fronts) == len(set(addresses)))
+        assert await scene.ask(addresses[-1]) == "a"
+    assert any("node odd makes no sense" in one for one in caplog.messages)
+
+
+async def test_nodes_say_by_how_much_ports_are_shifted() -> None:
+    async with played() as (scene, _):
+        scene.ground.offset = 20000
+        scene.node("a", "127.18.0.11")
+        await asyncio.sleep(0.02)
+        found = scene.storage.get(NODES, "", "a")
+        assert found["metadata"]["annotations"]["lab.kdns.io/port-offset"] == "20000"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EACCES, "take one from 1024 on"),
+        (errno.EMFILE, "raise the limit"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+async def test_why_nothing_listens_is_said_with_what_to_do(
+    number: int, said: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, "no")
+
+    async with played() as (scene, _):
+        pod = await scene.speaker("a")
+        monkeypatch.setattr(scene.ground, "listen", refuse)
+        scene.service()
+        scene.slice(pod)
+        await asyncio.sleep(0.02)
+        monkeypatch.undo()
+    assert any(said in one for one in caplog.messages)
+
+
+async def test_an_endpoint_that_left_while_another_was_tried_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with played() as (scene, proxy):
+        address = scene.service()
+        pods = sorted([await scene.speaker("a"), await scene.speaker("b")], key=ip_address)
+        gone = "127.244.1.1"  # the least, so the first
+        scene.slice(gone, *pods)
+        await asyncio.sleep(0.01)
+        connect = proxy.board.dial.connect
+
+        async def slow(found: Endpoint, source: str = "") -> socket.socket:
+            if found.address == gone:
+                scene.slice(pods[1])
+            return await connect(found, source)
+
+        monkeypatch.setattr(proxy.board.dial, "connect", slow)
+        last = scene.ground.stand_of(pods[1])
+        assert last
+        assert f"default/{await scene.ask(address)}" == last.name

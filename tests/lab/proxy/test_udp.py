@@ -139,3 +139,18 @@ async def test_an_endpoint_outside_of_the_lab_gets_nothing() -> None:
         assert proxy.board.failures_of == {"default/web": 1}
         assert proxy.board.flows.taken == 0
         asker.close()
+
+
+async def test_a_flow_whose_endpoint_does_not_listen_is_begun_anew() -> None:
+    async with played() as (scene, proxy):
+        address = scene.service(ports=PORTS)
+        pods = [scene.answerer("a", PORT), scene.answerer("b", PORT)]
+        scene.slice(*pods, ports=NAMED)
+        await asyncio.sleep(0.01)
+        asker = Asker(scene, address)
+        first = await asker.ask()
+        scene.kill(first)
+        said = [await asker.ask(0.1) for _ in range(4)]
+        assert {"a", "b"} - {first} <= set(said)
+        assert proxy.board.flows.taken <= 1
+        asker.close()
