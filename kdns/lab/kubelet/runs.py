@@ -125,9 +125,7 @@ class Run:
 
     def stop(self, exit_: Exit) -> None:
         """Ends it for good."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        self._wait_for_nothing()
         was_running = self.state == "running"
         self._halt()
         if was_running:
@@ -137,9 +135,7 @@ class Run:
     def terminate(self) -> None:
         """Its pod is being deleted: what has ended stays so."""
         self.is_leaving = True
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        self._wait_for_nothing()
         if self._probing:
             self._probing.end()  # readiness stays as it is: its endpoint is marked as terminating
         for one in self._programs:
@@ -179,6 +175,11 @@ class Run:
         member.tell("CommandNotRun", said[0].upper() + said[1:], is_warning=True)
         return []
 
+    def _wait_for_nothing(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
     def _halt(self) -> None:
         """Stops programs and probes."""
         self._number += 1  # what they still have to say is of the past
@@ -199,6 +200,7 @@ class Run:
         if number != self._number:
             return
         self._halt()
+        self._wait_for_nothing()
         member = self.member
         self.past = Past(exit_, self.began, member.now())
         self.state, self.reason, self.message = "terminated", self.past.reason, exit_.message

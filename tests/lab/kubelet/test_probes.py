@@ -184,6 +184,18 @@ async def test_what_liveness_gives_up_serves_on_until_its_endpoint_has_gone(scen
 
 
 @pytest.mark.usefixtures("hurry")
+@pytest.mark.parametrize(("trap", "code"), [("exit 5", 5), ("", 137)])
+async def test_a_command_that_is_given_up_is_asked_to_end_and_then_ended(
+    scene: Scene, trap: str, code: int
+) -> None:
+    command = ["sh", "-c", f"trap '{trap}' TERM; while :; do sleep 0.05; done"]
+    look = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 3}
+    scene.pod("web", image="busybox", command=command, livenessProbe=look, restartPolicy="Never")
+    await scene.until(lambda: scene.get()["status"]["phase"] == "Failed")
+    assert scene.container()["state"]["terminated"]["exitCode"] == code
+
+
+@pytest.mark.usefixtures("hurry")
 async def test_an_exec_probe_reads_what_is_in_the_pod(scene: Scene, tmp_path: Path) -> None:
     flag = tmp_path / "healthy"
     flag.touch()
