@@ -1,0 +1,1 @@
+"""The played cluster as a whole: `kdns lab --play` as a process, and who lives in it."""
