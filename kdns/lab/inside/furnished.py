@@ -15,8 +15,9 @@ from kdns.lab.errors import ApiError, Obj
 from kdns.lab.ground.base import Entry, Ground
 from kdns.lab.history import Item
 from kdns.lab.inside import environ, files
-from kdns.lab.inside.environ import Around, container_of
+from kdns.lab.inside.environ import Around, Find, container_of
 from kdns.lab.inside.links import MASTER, has_address, links
+from kdns.lab.inside.volumes import Volumes
 from kdns.lab.resources import CONFIGMAPS, NODES, SECRETS, SERVICEACCOUNTS, SERVICES
 from kdns.lab.rights.trust import author, is_trusted
 from kdns.lab.storage import Storage
@@ -28,6 +29,7 @@ TOOLS = "/run/kdns"
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_S = 365 * 24 * 3600
 """How long a pod's token is good: as with a real server, which lengthens those of pods."""
+_OWN = {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname", ACCOUNT}
 _REMEMBERED = 256
 """Namespaces whose variables are kept."""
 
@@ -61,6 +63,7 @@ class _Inside:
     environs: dict[str, dict[str, str]] = field(default_factory=dict)
     """What containers add, by their names, once all that they name was there."""
     folder: Path | None = None
+    volumes: Volumes | None = None
 
 
 class Furnished:
@@ -93,7 +96,7 @@ class Furnished:
         made = _Inside(pod, self._linked(pod))
         before = self._found.get(uid)
         if before and before.folder:
-            made.folder = before.folder
+            made.folder, made.volumes = before.folder, before.volumes
             _empty(before.folder / "tmp")  # a container that starts again has new files
         self._found[uid] = made
         if not is_trusted(pod):
@@ -127,7 +130,12 @@ class Furnished:
             own = inside.environs[asked["name"]] = self._own(inside, asked)
         shown = files.identity(inside.pod).shown
         runtime = {"PATH": self._path(), "HOSTNAME": shown, "HOME": "/root"}
-        return Entry(command, runtime | inside.links.variables() | own, shown, self._files(inside))
+        return Entry(
+            command,
+            runtime | inside.links.variables() | own,
+            shown,
+            self._files(inside) | self._mounted(inside, asked),
+        )
 
     # The environment
 
@@ -146,19 +154,25 @@ class Furnished:
         return made
 
     def _own(self, inside: _Inside, container: Obj) -> dict[str, str]:
-        spec, namespace = inside.pod.get("spec") or {}, inside.pod["metadata"]["namespace"]
+        node = self._storage.find(NODES, "", (inside.pod.get("spec") or {}).get("nodeName") or "")
+        around = Around(self._finding(inside.pod), node or {})
+        return environ.own(inside.pod, container, inside.links.variables, around)
+
+    def _finding(self, pod: Obj) -> Find:
+        """Finds ConfigMaps and Secrets of the pod's namespace."""
+        namespace = pod["metadata"]["namespace"]
         kinds = {"ConfigMap": CONFIGMAPS, "Secret": SECRETS}
 
         def find(kind: str, name: str) -> Obj | None:
             held = self._storage.find(kinds[kind], namespace, name)
             if held and not is_trusted(held):
-                # What others write bends commands: BASH_ENV, LD_PRELOAD.
-                said = f'{kind.lower()} "{name}" goes into no environment'
-                raise LookupError(f"{said}, because {author(held)} wrote it")
+                # What others write bends commands: BASH_ENV, LD_PRELOAD, /etc/profile.d.
+                raise LookupError(
+                    f'{kind.lower()} "{name}" goes into no pod, because {author(held)} wrote it'
+                )
             return held
 
-        node = self._storage.find(NODES, "", spec.get("nodeName") or "")
-        return environ.own(inside.pod, container, inside.links.variables, Around(find, node or {}))
+        return find
 
     def _path(self) -> str:
         if not self._tools:
@@ -183,6 +197,14 @@ class Furnished:
         if account.exists() or self._introduce(inside.pod, account):
             found[ACCOUNT] = account
         return found
+
+    def _mounted(self, inside: _Inside, container: Obj) -> dict[str, Path]:
+        """The container's volumes; what the pod has anyway is not covered by them."""
+        assert inside.folder
+        if inside.volumes is None:
+            inside.volumes = Volumes(inside.folder / "volumes")
+        found = inside.volumes.mounted(inside.pod, container, self._finding(inside.pod))
+        return {path: source for path, source in found.items() if path not in _OWN}
 
     def _written(self, pod: Obj) -> Path:
         folder = self._folder / str(next(self._numbers))

@@ -181,9 +181,7 @@ def test_nor_with_the_environment_that_it_started_with(stage: Stage) -> None:
 def test_environments_hold_nothing_that_somebody_else_wrote(stage: Stage) -> None:
     bent = {"annotations": {MARK: "robot"}}
     stage.make(CONFIGMAPS, "shop", "bent", data={"BASH_ENV": "$(touch x)"}, metadata=bent)
-    with pytest.raises(
-        LookupError, match='configmap "bent" goes into no environment, because robot'
-    ):
+    with pytest.raises(LookupError, match='configmap "bent" goes into no pod, because robot'):
         stage.started(container={"envFrom": [{"configMapRef": {"name": "bent", "optional": True}}]})
 
 
@@ -261,3 +259,27 @@ def test_accounts_that_are_not_to_be_mounted(
     of_pod = {} if pod is None else {"automountServiceAccountToken": pod}
     stage.make(SERVICEACCOUNTS, "shop", "default", **of_account)
     assert (ACCOUNT in stage.started(**of_pod).files) is is_there
+
+
+# Volumes
+
+
+def test_mounted_config_maps_come_with_the_pod_s_own_files(stage: Stage) -> None:
+    stage.make(CONFIGMAPS, "shop", "settings", data={"color": "red"})
+    mounts = [{"name": "v", "mountPath": path} for path in ("/etc/config", "/etc/hosts", ACCOUNT)]
+    volumes = [{"name": "v", "configMap": {"name": "settings"}}]
+    files = stage.started(container={"volumeMounts": mounts}, volumes=volumes).files
+    assert (files["/etc/config"] / "color").read_text() == "red"
+    assert files["/etc/hosts"].is_file()
+    assert ACCOUNT not in files
+    assert list(files).index("/tmp") < list(files).index("/etc/config")
+    assert all(path.stat().st_mode & 0o077 == 0 for path in stage.folder.iterdir())
+
+
+def test_nothing_that_somebody_else_wrote_is_mounted(stage: Stage) -> None:
+    bent = {"annotations": {MARK: "robot"}}
+    stage.make(CONFIGMAPS, "shop", "bent", data={"x.sh": "touch x"}, metadata=bent)
+    volumes = [{"name": "v", "configMap": {"name": "bent"}}]
+    container = {"volumeMounts": [{"name": "v", "mountPath": "/etc/profile.d"}]}
+    with pytest.raises(LookupError, match='configmap "bent" goes into no pod, because robot'):
+        stage.started(container=container, volumes=volumes)
