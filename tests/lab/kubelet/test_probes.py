@@ -151,51 +151,6 @@ async def test_an_http_probe_that_fails_takes_the_pod_out_and_in_again(scene: Sc
 
 
 @pytest.mark.usefixtures("hurry")
-async def test_a_liveness_probe_that_fails_starts_the_container_anew(scene: Scene) -> None:
-    scene.pod("web", livenessProbe=http("/live", port="http"),
-              ports=[{"containerPort": 80, "name": "http"}])  # fmt: skip
-    await scene.ready()
-    for _ in range(3):
-        await scene.fetch()
-    began = scene.container()["state"]["running"]["startedAt"]
-    scene.annotate(fails="/live")
-    await scene.until(lambda: scene.container()["restartCount"] == 1)
-    scene.annotate(fails="")
-    await scene.ready()
-    one = scene.container()
-    assert one["lastState"]["terminated"]["exitCode"] == 137
-    assert one["state"]["running"]["startedAt"] >= began
-    told = scene.events()
-    assert ("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500") in told
-    assert ("Killing", "Container main failed liveness probe, will be restarted") in told
-    assert "Requests:  4" not in (await scene.fetch())[1]
-    assert "500" in scene.log(previous=True)
-
-
-@pytest.mark.usefixtures("hurry")
-async def test_what_liveness_gives_up_serves_on_until_its_endpoint_has_gone(scene: Scene) -> None:
-    scene.service()
-    scene.pod("web", livenessProbe=http("/live"), ports=[{"containerPort": 80}])
-    await scene.until(lambda: scene.endpoints() == [scene.address()])
-    scene.annotate(fails="/live")
-    await scene.until(lambda: not scene.endpoints())
-    assert scene.container()["restartCount"] == 0
-    assert (await scene.fetch())[0] == 200
-
-
-@pytest.mark.usefixtures("hurry")
-@pytest.mark.parametrize(("trap", "code"), [("exit 5", 5), ("", 137)])
-async def test_a_command_that_is_given_up_is_asked_to_end_and_then_ended(
-    scene: Scene, trap: str, code: int
-) -> None:
-    command = ["sh", "-c", f"trap '{trap}' TERM; while :; do sleep 0.05; done"]
-    look = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 3}
-    scene.pod("web", image="busybox", command=command, livenessProbe=look, restartPolicy="Never")
-    await scene.until(lambda: scene.get()["status"]["phase"] == "Failed")
-    assert scene.container()["state"]["terminated"]["exitCode"] == code
-
-
-@pytest.mark.usefixtures("hurry")
 async def test_an_exec_probe_reads_what_is_in_the_pod(scene: Scene, tmp_path: Path) -> None:
     flag = tmp_path / "healthy"
     flag.touch()
