@@ -664,3 +664,15 @@ def test_a_headless_service_leads_no_port_to_another(target: str, is_moved: bool
     assert ("headless, and its pods have that port as 8080" in said) == is_moved
     reached = replace(found, connections=(replace(refused, is_open=True),))
     assert "headless-port" not in ids(reached)
+
+
+def test_a_failed_connection_to_a_port_that_is_not_declared() -> None:
+    service = replace(WEB, ports=(replace(HTTP, target="9090"),))
+    facts = replace(FACTS, services={**FACTS.services, "shop/web": service})
+    refused = Connection("10.96.0.20", 80, "TCP", "refused", False)
+    found = replace(case(answered(), facts), connections=(refused,))
+    assert first(found).says == (
+        "port http 80/TCP of service shop/web leads to port 9090 of its pods, and their containers "
+        "declare only http 8080/TCP; a connection failed: refused"
+    )
+    assert ids(replace(found, connections=(replace(refused, is_open=True),))) == ["resolves"]

@@ -93,8 +93,8 @@ OLD: Final[tuple[Judge, ...]] = (freshness.stale, freshness.behind)
 REACHED: Final[tuple[Judge, ...]] = (
     ports.target_port_absent,
     reach.connection_forbidden,
-    reach.connection_failed,
     ports.target_port_undeclared,
+    reach.connection_failed,
     ports.headless_port,
 )
 """Why a connection to it fails."""

@@ -89,19 +89,17 @@ def target_port_undeclared(case: Case) -> Reason | None:
         tried = next((one for one in case.connections if one.port == port.number), None)
         if tried is not None and tried.is_open:
             continue
-        return Reason(
-            "target-port-undeclared",
+        says = (
             f"port {shown(port)} of service {case.subject.key} leads to port {number} of its "
-            f"pods, and their containers declare only {listed(names)}",
-            (
-                "a container may listen on ports it does not declare; whether it does is told by "
-                "trying",
-            ),
-            (
-                again(case, _quoted(case), "--connect"),
-                kubectl(service.namespace, "get", "service", service.name, "-o", "yaml"),
-            ),
+            f"pods, and their containers declare only {listed(names)}"
         )
+        yaml = kubectl(service.namespace, "get", "service", service.name, "-o", "yaml")
+        if tried is not None:
+            says += f"; a connection failed: {tried.outcome}"
+            return Reason("target-port-undeclared", says, (), (yaml,))
+        doubt = "a container may listen on ports it does not declare; whether it does is told by "
+        commands = (again(case, _quoted(case), "--connect"), yaml)
+        return Reason("target-port-undeclared", says, (f"{doubt}trying",), commands)
     return None
 
 
