@@ -6,6 +6,7 @@ BIN := .venv/bin
 SECONDS ?= 60
 QUESTIONS ?= 5000
 SEED ?= 1
+PLAY ?= auto
 UV := $(shell command -v uv 2>/dev/null)
 # Relative, for these lists are split at spaces, which the path to here may have.
 export PIP_CONSTRAINT := constraints.txt
@@ -19,18 +20,20 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:           ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: .venv/runs ## a lab cluster with the demo shop, and kdns for it on 127.0.0.1:5353
-	@echo "A Kubernetes lab with the shop of config/demo, and kdns for it, until Ctrl-C. In another terminal:"
+run: .venv/runs ## a cluster to enter, with the demo shop, and kdns for it on 127.0.0.1:5353
+	@echo "A Kubernetes cluster with the shop of config/demo, and kdns for it, until Ctrl-C. In another terminal:"
 	@echo "  cd '$(CURDIR)'"
 	@echo "  export KUBECONFIG=\$$PWD/.kdns/kubeconfig PATH=\$$PWD/.venv/bin:\$$PATH"
 	@echo "  kubectl get services,pods -A"
+	@echo "  kubectl exec -it webapp -- nslookup mysql-service"
+	@echo "  kdns lab exec webapp -- curl -s http://web.shop            # needs no kubectl"
 	@echo "  dig +short @127.0.0.1 -p 5353 web.shop.svc.cluster.local"
 	@echo "  kdns query @127.0.0.1:5353 mysql.shop.svc.cluster.local    # needs no dig"
 	@echo "  kdns explain wbe.shop                                      # why a name resolves, or does not"
 	@echo "  kdns top                                                   # what is asked, as it happens"
 	@echo "The status page: http://127.0.0.1:9154. A walk through all of it: config/demo/README.md."
 	@echo
-	@exec $(BIN)/kdns lab --manifests config/demo --serve config/demo/Corefile
+	@exec $(BIN)/kdns lab --play $(PLAY) --manifests config/demo --serve config/demo/Corefile
 
 test: .venv/tests ## run the tests (the peer ones need CoreDNS: see differential)
 	$(BIN)/pytest -n 2 -m "not peer"
