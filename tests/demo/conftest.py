@@ -1,4 +1,4 @@
-"""Labs with the demo, one at a time: node ports and loopback addresses are the machine's."""
+"""Labs with the demo; those that walk the tour one at a time: node ports are the machine's."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ from tests.demo.walk import Shell
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """While no other test plays a lab on this machine."""
+    """While no other test has the tour's node ports on this machine."""
     path = Path(tempfile.gettempdir(), f"kdns-demo-{os.getuid()}.lock")
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -32,7 +32,7 @@ def way() -> Way:
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory, way: Way) -> Iterator[Shell]:
     """What `make run` starts."""
-    with alone(), played(tmp_path_factory.mktemp("demo"), way) as found:
+    with played(tmp_path_factory.mktemp("demo"), way) as found:
         yield found
 
 

@@ -36,7 +36,8 @@ def played(
 ) -> Iterator[Shell]:
     """A lab with these manifests, until the block ends; `dns` is a server in place of kdns."""
     port, page = free_port(), free_port()
-    config = folder / "kubeconfig"
+    (folder / "config").symlink_to(top / "config")
+    config = folder / ".kdns" / "kubeconfig"
     corefile = folder / "Corefile"
     text = (DEMO / "Corefile").read_text()
     corefile.write_text(re.sub(r"(?m)^ +status .*\n", "", text) if dns else text)
@@ -56,7 +57,7 @@ def played(
             "PATH": f"{_command(folder, str(page))}:{os.environ['PATH']}",
             "PYTHONPATH": str(top),
         },
-        str(top),
+        str(folder),
         {
             "127.0.0.1 -p 5353": f"127.0.0.1 -p {port}",
             "127.0.0.1:5353": f"127.0.0.1:{port}",
