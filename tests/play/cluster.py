@@ -9,15 +9,15 @@ import signal
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -29,6 +29,8 @@ from tests.clients.conftest import lacking, obstacle
 TOP = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PATIENCE_S = 40.0
+SERVES = re.compile(r"lab: try:[\s\S]*(listening: dns://|CoreDNS-\d)")
+"""What the lab's log says once all stands."""
 Way = Literal["namespaces", "loopback"]
 MERGE = "application/merge-patch+json"
 
@@ -175,7 +177,7 @@ def playing(
     manifests: Sequence[Path] = (),
     *,
     dns: str = "",
-    words: Sequence[str] = (),
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Cluster]:
     """A lab with these manifests, all of whose pods are ready, until the block ends."""
     require(way)
@@ -184,28 +186,22 @@ def playing(
         "--kubeconfig-out", str(folder / "kubeconfig"),
         "--port", "0", "--dns-port", "0", "--page-port", "0",
         *(("--manifests", *map(str, manifests)) if manifests else ()),
-        *(("--dns", dns) if dns else ()), *words,
+        *(("--dns", dns) if dns else ()),
     ]  # fmt: skip
     with (folder / "log").open("wb") as out:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=TOP,
-            env=os.environ | {"TMPDIR": tempfile.gettempdir()}, start_new_session=True,
+            env={**os.environ, **environ}, start_new_session=True,
         )  # fmt: skip
     cluster = Cluster(process, way, folder)
     try:
-        cluster.until(
-            lambda: (
-                ("lab: try:" in cluster.log
-                and "listening" in cluster.log)
-                or (dns and "lab: try:" in cluster.log and "CoreDNS-" in cluster.log)
-            ),
-            "the lab stands",
-        )
+        cluster.until(lambda: SERVES.search(cluster.log), "the lab and its DNS server stand")
         cluster.until(lambda: all_ready(cluster.api), "its pods are ready")
         yield cluster
     finally:
+        has_ended = process.poll() is not None
         cluster.end()
-    assert process.returncode in {0, -signal.SIGKILL}, cluster.log
+    assert has_ended or not process.returncode, cluster.log
     assert "Traceback" not in cluster.log, cluster.log
 
 
