@@ -16,7 +16,7 @@ HOSTNAME = "kdns-lab"
 _SETTINGS = {
     "ipv4/ip_forward": "1",
     "ipv4/conf/all/rp_filter": "0",
-    "ipv4/conf/default/rp_filter": "0",
+    "ipv4/conf/default/rp_filter": "1",  # of links to pods: none bears another's address
     "ipv6/conf/all/forwarding": "1",
     "ipv6/ip_nonlocal_bind": "1",  # addresses of a local route are bound without it in IPv4 only
 }

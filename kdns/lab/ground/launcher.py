@@ -17,6 +17,9 @@ _NEWNS, _NEWUTS, _NEWNET = 0x00020000, 0x04000000, 0x40000000
 _NOSUID_NODEV, _BIND, _REC, _PRIVATE = 2 | 4, 0x1000, 0x4000, 0x40000
 _SET_MASK, _SIGNALS = 2, 65
 _NOT_FOUND, _NOT_RUN = 127, 126
+_DROP_CAPABILITY, _CAPABILITIES = 24, 64
+_KEPT_CAPABILITIES = {0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31}
+"""Of root in a container: files, signals, ids, low ports, ping; no networks, mounts, traces."""
 _KEPT = "/run/.etc"
 """Where the pod sees the machine's own /etc."""
 _HOSTS = "hosts: files dns\n"
@@ -34,6 +37,7 @@ def _launch(told: "Mapping[str, Any]") -> int:  # Any: as above
         _stand(told["namespace"], told["hostname"], has_name=told["has_name"])
         _see(told["files"], told["kept"])
         _sit(is_terminal=told["is_terminal"])
+        _leave_powers()
     except OSError as error:
         return _fail(f"cannot enter the pod: {error}", _NOT_RUN)
     return _become(told["command"], told["environ"])
@@ -122,6 +126,13 @@ def _sit(*, is_terminal: bool) -> None:
     _LIBC.sigprocmask(_SET_MASK, nothing, None)
     os.umask(0o022)
     os.chdir("/")
+
+
+def _leave_powers() -> None:
+    """Else a command could go into the lab's own namespaces, or take the address of another pod."""
+    for one in range(_CAPABILITIES):
+        if one not in _KEPT_CAPABILITIES:
+            _LIBC.prctl(_DROP_CAPABILITY, one, 0, 0, 0)  # fails for those that the kernel lacks
 
 
 def _become(command: list[str], environ: dict[str, str]) -> int:

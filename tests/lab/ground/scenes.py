@@ -39,6 +39,23 @@ try:
 except OSError as error:
     print(type(error).__name__)
 """
+BREAK_OUT = """
+import ctypes, os, socket, struct, sys
+address = socket.inet_aton
+def packet(source):
+    udp = struct.pack("!HHHH", 9, 999, 8, 0)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 28, 1, 0, 64, 17, 0)
+    return head + address(source) + address("10.96.0.10") + udp
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+for source in sys.argv[2:]:
+    raw.sendto(packet(source), ("10.96.0.10", 0))
+libc = ctypes.CDLL(None)
+try:
+    print("in", libc.setns(os.open(f"/proc/{sys.argv[1]}/ns/net", os.O_RDONLY), 0x40000000))
+except OSError as error:
+    print("in", type(error).__name__)
+print("mounts", libc.mount(b"none", b"/mnt", b"tmpfs", 0, None))
+"""
 
 
 class Place:
@@ -156,6 +173,21 @@ async def views(outside: Outside) -> dict[str, Any]:
     except LookupError:
         seen["unknown"] = "LookupError"
     return seen
+
+
+async def break_out(outside: Outside) -> dict[str, Any]:
+    """A command that would have another pod's address, and be where the lab is."""
+    place = Place()
+    listener = place.ground.listen(DNS, 999, "UDP").socket
+    python = (sys.executable, "-I", "-S", "-c", BREAK_OUT, str(os.getpid()))
+    code, said, why = await place.run(*python, DB, "172.18.0.3", WEB)
+    sources = []
+    async with asyncio.timeout(5):
+        while WEB not in sources:
+            with contextlib.suppress(BlockingIOError):
+                sources.append(listener.recvfrom(1)[1][0])
+            await asyncio.sleep(0.01)
+    return {"code": code, "said": said.splitlines(), "why": why, "sources": sources}
 
 
 async def odd(outside: Outside) -> dict[str, Any]:

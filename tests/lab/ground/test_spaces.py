@@ -113,6 +113,13 @@ def test_what_a_command_sees_does_not_change_what_the_lab_sees(views: dict[str, 
     assert "10.96.0.10" not in (views["home"] or "")
 
 
+def test_a_command_cannot_break_out_of_the_network_of_its_pod(user: str) -> None:
+    told = seen("break_out", user)
+    assert (told["code"], told["why"]) == (0, "")
+    assert told["sources"] == ["10.244.1.5"], "no other pod's address is borne"
+    assert told["said"] == ["in PermissionError", "mounts -1"]
+
+
 def test_a_pod_without_a_place_is_not_entered(views: dict[str, Any]) -> None:
     assert views["unknown"] == "LookupError"
 
