@@ -1,7 +1,7 @@
 """Ingresses and NetworkPolicies."""
 
 from collections.abc import Iterable
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any
 
 from kdns.lab import checks, tables
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from kdns.lab.storage import Storage
 
 _PATHS = ("Exact", "ImplementationSpecific", "Prefix")
+_DIRECTIONS = ("Egress", "Ingress")
+_NO_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
 
 class Ingresses(Kind):
@@ -129,29 +131,65 @@ class NetworkPolicies(Kind):
 
     def check(self, obj: Obj) -> Iterable[Cause]:
         """Whom it is for, ports and peers."""
-        yield from checks.selector("spec.podSelector", obj["spec"]["podSelector"])
+        spec = obj["spec"]
+        yield from checks.selector("spec.podSelector", spec["podSelector"])
+        for kind in spec["policyTypes"]:
+            yield from checks.one_of("spec.policyTypes", kind, _DIRECTIONS)
         for direction, peers in (("ingress", "from"), ("egress", "to")):
-            for place, rule in enumerate(obj["spec"].get(direction) or []):
+            for place, rule in enumerate(spec.get(direction) or []):
                 at = f"spec.{direction}[{place}]"
                 for number, port in enumerate(rule.get("ports") or []):
-                    field = f"{at}.ports[{number}]"
-                    if port.get("port") is not None:
-                        yield from checks.port_or_name(f"{field}.port", port["port"])
-                    yield from checks.one_of(
-                        f"{field}.protocol", port["protocol"], checks.PROTOCOLS
-                    )
+                    yield from _check_port(port, f"{at}.ports[{number}]")
                 for number, peer in enumerate(rule.get(peers) or []):
                     yield from _check_peer(peer, f"{at}.{peers}[{number}]")
 
 
+def _check_port(port: Obj, at: str) -> Iterable[Cause]:
+    first, last = port.get("port"), port.get("endPort")
+    if first is not None:
+        yield from checks.port_or_name(f"{at}.port", first)
+    yield from checks.one_of(f"{at}.protocol", port["protocol"], checks.PROTOCOLS)
+    if last is None:
+        return
+    if not isinstance(first, int):
+        why = "not specified" if first is None else "non-numeric"
+        yield checks.invalid(f"{at}.endPort", last, f"may not be specified when `port` is {why}")
+    elif last < first:
+        why = "must be greater than or equal to `port`"
+        yield checks.invalid(f"{at}.endPort", last, why)
+
+
 def _check_peer(peer: Obj, at: str) -> Iterable[Cause]:
-    if not peer.keys() & {"podSelector", "namespaceSelector", "ipBlock"}:
-        yield checks.required(at, "must specify a peer")
+    named = [key for key in ("podSelector", "namespaceSelector") if peer.get(key) is not None]
+    for key in named:
+        yield from checks.selector(f"{at}.{key}", peer[key])
     block = peer.get("ipBlock")
     if block is not None:
-        text = block.get("cidr", "")
-        try:
-            ip_network(text, strict=False)
-        except ValueError:
-            why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-            yield checks.invalid(f"{at}.ipBlock.cidr", text, why)
+        yield from _check_block(block, f"{at}.ipBlock")
+        if named:
+            yield checks.forbidden(at, "may not specify both ipBlock and another peer")
+    elif not named:
+        yield checks.required(at, "must specify a peer")
+
+
+def _check_block(block: Obj, at: str) -> Iterable[Cause]:
+    whole = _network(block.get("cidr", ""))
+    if whole is None:
+        yield checks.invalid(f"{at}.cidr", block.get("cidr", ""), _NO_CIDR)
+    for number, text in enumerate(block.get("except") or []):
+        part, field = _network(text), f"{at}.except[{number}]"
+        if part is None:
+            yield checks.invalid(field, text, _NO_CIDR)
+        elif whole is not None and not _is_within(part, whole):
+            yield checks.invalid(field, text, "must be a strict subset of `cidr`")
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _is_within(part: IPv4Network | IPv6Network, whole: IPv4Network | IPv6Network) -> bool:
+    return part.network_address in whole and part.prefixlen > whole.prefixlen
