@@ -7,6 +7,7 @@ packet; changes of policies, pods, namespaces and slices follow within SOON_S.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,8 @@ from kdns.lab.resources import NAMESPACES, PODS, POLICIES, Resource
 from kdns.lab.storage import Storage
 
 SOON_S = 0.02
-SLICE = 64
-"""Listeners in one go: the loop is free in between."""
+TURN_S = 0.002
+"""Of looking at listeners: the loop is free in between."""
 DNS_PORT = 53
 _LOG = logging.getLogger("kdns.lab")
 _DNS: tuple[Transport, ...] = ("UDP", "TCP")
@@ -54,9 +55,8 @@ class Enforcement:
         self._verdicts = Verdicts()
         self._groups: list[_Group] = []
         self._filtered: dict[Listener, frozenset[str]] = {}
-        self._blocked: dict[str, frozenset[tuple[str, int, Transport]]] = {}
+        self._blocked: set[str] = set()
         self._news = asyncio.Event()
-        self._has_said = False
         self._version = 0
         ground.listeners.told.append(self._welcome)
 
@@ -94,10 +94,12 @@ class Enforcement:
             self._filtered = {
                 one: self._filtered[one] for one in listening if one in self._filtered
             }
-            for at, listener in enumerate(listening, 1):
+            start = time.monotonic()
+            for listener in listening:
                 self._close(listener)
-                if not at % SLICE:
+                if time.monotonic() - start > TURN_S:
                     await asyncio.sleep(0)
+                    start = time.monotonic()
             self._block()
             await asyncio.sleep(SOON_S)
 
@@ -145,12 +147,13 @@ class Enforcement:
         if listener.at == OF_CLUSTER:
             targets = self._behind(listener.address, listener.port, listener.transport)
         selves = {address for address, _ in targets}
+        is_v6 = ":" in listener.address
         return frozenset(
             address
             for group in self._groups
             if not self._reach(group, targets, listener.transport)
             for address in group.addresses
-            if address not in selves
+            if (":" in address) is is_v6 and address not in selves
         )
 
     def _reach(
@@ -176,18 +179,6 @@ class Enforcement:
                 stand = self._ground.stand_of(one)
                 if stand:
                     wanted[stand.uid] = blocked
-        for uid in self._blocked.keys() | wanted.keys():
-            targets = wanted.get(uid, frozenset())
-            if targets != self._blocked.get(uid, frozenset()):
-                self._set(uid, targets)
-        self._blocked = wanted
-
-    def _set(self, uid: str, targets: frozenset[tuple[str, int, Transport]]) -> None:
-        try:
-            is_done = self._ground.block(uid, targets)
-        except OSError as error:
-            _LOG.warning("a NetworkPolicy that forbids DNS is not in force: %s", error)
-            return
-        if not is_done and targets and not self._has_said:
-            self._has_said = True
-            _LOG.warning("NetworkPolicies that forbid DNS are not played on loopback addresses")
+        for uid in self._blocked | wanted.keys():  # all: a pod may have been put up anew
+            self._ground.block(uid, wanted.get(uid, frozenset()))
+        self._blocked = set(wanted)

@@ -7,8 +7,8 @@ the network header begins, IPv4 or IPv6.
 
 import ctypes
 import socket
-from collections.abc import Collection
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import ip_address
 from struct import pack
 
@@ -22,7 +22,7 @@ MOST = 4096
 """Instructions in one filter: BPF_MAXINSNS."""
 
 
-def attach(listener: socket.socket, dropped: Collection[str]) -> None:
+def attach(listener: socket.socket, dropped: frozenset[str]) -> None:
     """Puts the filter for these addresses on a socket instead of the one it has."""
     if not dropped:
         with suppress(OSError):  # ENOENT: it has none
@@ -35,7 +35,8 @@ def attach(listener: socket.socket, dropped: Collection[str]) -> None:
     )
 
 
-def program(dropped: Collection[str]) -> bytes:
+@lru_cache(maxsize=64)  # most listeners are closed to the same addresses
+def program(dropped: frozenset[str]) -> bytes:
     """The filter that lets everything pass but what these addresses send."""
     addresses = sorted((ip_address(one) for one in dropped), key=lambda one: (one.version, one))
     four = [int(one) for one in addresses if one.version == 4]

@@ -7,7 +7,8 @@ are never kept away (kubelets probe), and pods on the host network are nodes.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from kdns.lab.controllers.bodies import (
     is_finished,
@@ -60,6 +61,7 @@ class Verdicts:
     policies: Mapping[str, Sequence[Policy]] = field(default_factory=dict)
     pods: Mapping[str, Pod] = field(default_factory=dict)
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    _known: dict[tuple[str, str, str], Sequence[Policy]] = field(default_factory=dict)
 
     def allows(self, source: str, target: str, port: int, transport: Transport) -> bool:
         """Whether one address may connect to a port of another."""
@@ -74,16 +76,10 @@ class Verdicts:
             return True  # the nodes, and what is outside of all policies
         return self._lets(receiver, INGRESS, source, (port, transport, named))
 
-    def is_isolated(self, pod: Pod, direction: str) -> bool:
-        """True when some policy selects it for a direction."""
-        return any(one.is_for(pod, direction) for one in self.policies.get(pod.namespace, ()))
-
     def _lets(
         self, pod: Pod, direction: str, other: str, port: "tuple[int, Transport, frozenset[str]]"
     ) -> bool:
-        selecting = [
-            one for one in self.policies.get(pod.namespace, ()) if one.is_for(pod, direction)
-        ]
+        selecting = self._selecting(pod, direction)
         if not selecting:
             return True
         side = "to" if direction == EGRESS else "from"
@@ -92,6 +88,14 @@ class Verdicts:
             for policy in selecting
             for rule in policy.spec.get(direction.lower()) or ()
         )
+
+    def _selecting(self, pod: Pod, direction: str) -> Sequence[Policy]:
+        """The policies that are for a pod: each is asked for with all others."""
+        key = (pod.namespace, pod.name, direction)
+        if key not in self._known:
+            mine = self.policies.get(pod.namespace, ())
+            self._known[key] = [one for one in mine if one.is_for(pod, direction)]
+        return self._known[key]
 
     def _is_peer(self, peers: Sequence[Obj] | None, address: str, policy: Policy) -> bool:
         """True for everybody where nobody is named."""
@@ -178,8 +182,13 @@ def _covers(wanted: Obj, number: int, names: frozenset[str]) -> bool:
 def _in_block(block: Obj, address: str) -> bool:
     try:
         found = ip_address(address)
-        if found not in ip_network(block.get("cidr", ""), strict=False):
+        if found not in _network(block.get("cidr", "")):
             return False
-        return not any(found in ip_network(one, strict=False) for one in block.get("except") or ())
+        return not any(found in _network(one) for one in block.get("except") or ())
     except ValueError:
         return False
+
+
+@lru_cache(maxsize=1024)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text, strict=False)

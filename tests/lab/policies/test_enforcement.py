@@ -40,17 +40,18 @@ class Stood:
 
     def behind(self, address: str, port: int, transport: Transport) -> Sequence[tuple[str, int]]:
         del port, transport
-        return [(DB, PORT)] if address == SERVICE else []
+        return [(DB, PORT)] if address in {SERVICE, self.ground.ranges.dns} else []
 
-    def pod(self, name: str, address: str) -> None:
+    def pod(self, name: str, *addresses: str) -> None:
         containers = [{"name": "one", "image": "one"}]
         made = self.storage.create(
             PODS, "shop",
             {"metadata": {"name": name, "labels": {"app": name}}, "spec": {"containers": containers}},
         )  # fmt: skip
-        status = {**made["status"], "podIP": address, "podIPs": [{"ip": address}]}
+        addressed = {"podIP": addresses[0], "podIPs": [{"ip": one} for one in addresses]}
+        status = {**made["status"], **addressed}
         self.storage.update(PODS, "shop", name, {**made, "status": status}, part="status")
-        self.ground.put_up(Stand(name, f"shop/{name}", (address,)))
+        self.ground.put_up(Stand(name, f"shop/{name}", addresses))
 
     def forbid(self, spec: Obj) -> None:
         body = {"metadata": {"name": "one"}, "spec": spec}
@@ -132,6 +133,27 @@ async def test_egress_holds_for_what_is_no_pod(stood: Stood) -> None:
     assert await stood.connects(NODE, SERVICE)
 
 
+async def test_a_pod_that_is_put_up_anew_is_kept_from_dns_again(
+    stood: Stood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked: asyncio.Queue[str] = asyncio.Queue()
+    monkeypatch.setattr(stood.ground, "block", lambda uid, _: blocked.put_nowait(uid))
+    stood.forbid({"podSelector": {}, "policyTypes": ["Egress"], "egress": []})
+    async with asyncio.timeout(2):
+        assert await blocked.get() == "web"
+        stood.ground.put_up(Stand("web", "shop/web", (WEB,)))
+        stood.enforcement.look_again()
+        assert await blocked.get() == "web"
+
+
+async def test_hundreds_of_pods_with_two_addresses_can_be_kept_away(stood: Stood) -> None:
+    for number in range(400):
+        stood.pod(f"pod-{number}", f"127.244.{number >> 8}.{number & 255}", f"fd00::{number:x}")
+    stood.forbid({"podSelector": {}, "ingress": []})
+    stood.listen()
+    assert not await stood.connects(WEB)
+
+
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
 def test_filters_of_many_addresses_and_both_families(family: socket.AddressFamily) -> None:
     host, other = ("127.0.0.1", "127.9.9.9") if family == socket.AF_INET else ("::1", "::1")
@@ -139,14 +161,14 @@ def test_filters_of_many_addresses_and_both_families(family: socket.AddressFamil
         listener.bind((host, 0))
         listener.listen()
         many = [f"10.1.{at >> 8}.{at & 255}" for at in range(1500)]
-        filters.attach(listener, [*many, "fd00::1"])
+        filters.attach(listener, frozenset([*many, "fd00::1"]))
         assert _connects(listener, family, other)
-        filters.attach(listener, [*many, other])
+        filters.attach(listener, frozenset([*many, other]))
         assert not _connects(listener, family, other)
-        filters.attach(listener, [])
+        filters.attach(listener, frozenset())
         assert _connects(listener, family, other)
         with pytest.raises(OSError, match="2100 addresses are too many"):
-            filters.attach(listener, [f"10.2.{at >> 8}.{at & 255}" for at in range(2100)])
+            filters.attach(listener, frozenset(f"10.2.{at >> 8}.{at & 255}" for at in range(2100)))
 
 
 def _connects(listener: socket.socket, family: int, source: str) -> bool:
