@@ -14,6 +14,7 @@ from kdns.lab.errors import ApiError, Obj
 from kdns.lab.ground.base import Ground, Transport
 from kdns.lab.ground.relay import Target, carry
 from kdns.lab.history import Event
+from kdns.lab.proxy.rules import canonical
 from kdns.lab.resources import NODES, SERVICES
 from kdns.lab.storage import Key, Storage
 
@@ -87,8 +88,8 @@ class Porch:
     def _node(self) -> str:
         for node in self._storage.list(NODES):
             for one in status_of(node).get("addresses") or ():
-                if one.get("type") == "InternalIP":
-                    return str(one["address"])
+                if one.get("type") == "InternalIP" and (address := canonical(one.get("address"))):
+                    return address
         return str(self._ground.ranges.nodes[11])
 
 
