@@ -90,3 +90,12 @@ def test_any_object_is_stored_or_refused(resource: resources.Resource) -> None:
     for obj in there.list(resource, inside):
         assert len(resource.rules.cells(obj, 1.8e9)) == len(resource.rules.columns)
         assert all(isinstance(text, str) for text in resource.rules.fields(obj).values())
+
+
+@pytest.mark.parametrize("target", [[], {}, [80]])
+def test_a_target_port_that_is_no_port_is_refused(target: object) -> None:
+    spec = {"ports": [{"port": 80, "targetPort": target}]}
+    with pytest.raises(ApiError, match="targetPort: Invalid value"):
+        storage().create(
+            resources.SERVICES, "lab-record", {"metadata": {"name": "a"}, "spec": spec}
+        )

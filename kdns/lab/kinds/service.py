@@ -66,7 +66,7 @@ class Services(Kind):
             client.setdefault("timeoutSeconds", _AFFINITY_S)
         for port in spec.get("ports") or []:
             port.setdefault("protocol", "TCP")
-            if port.get("targetPort") in {None, 0, ""}:
+            if port.get("targetPort") in (None, 0, ""):  # what is no port may have no hash
                 port["targetPort"] = port.get("port", 0)
             if not port.get("nodePort"):
                 port.pop("nodePort", None)
