@@ -59,6 +59,8 @@ class Proxy:
         self._ground = ground
         self._kept = {Place(address, port, _protocol(name)) for address, port, name in kept or ()}
         most = _most()
+        self._most_fronts = _most_files() // 3
+        """Else one service with many ports could keep everybody from the API."""
         self.board = Board(
             Dial(ground),
             policies,
@@ -232,6 +234,7 @@ class Proxy:
         place = rule.place
         try:
             self.board.dial.require_inside(place.address)
+            self._require_room()
             listener = self._ground.listen(place.address, place.port, place.protocol)
         except OSError as error:
             why = _remedy(error, rule, self._ground)
@@ -243,6 +246,10 @@ class Proxy:
         self._failed.pop(place, None)
         made = TcpFront if place.protocol == "TCP" else UdpFront
         self._fronts[place] = made(self.board, rule, listener)
+
+    def _require_room(self) -> None:
+        if len(self._fronts) >= self._most_fronts:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     def _close(self, place: Place, front: Front) -> None:
         del self._fronts[place]
@@ -289,8 +296,12 @@ def _remedy(error: OSError, rule: Rule, ground: Ground) -> str:
 
 def _most() -> int:
     """Connections that may be open: two files each, and half of all files for the rest."""
+    return min(_MOST, _most_files() // 4)
+
+
+def _most_files() -> int:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(_MOST, limit // 4) if limit > 0 else _MOST
+    return limit if limit > 0 else 1 << 20  # RLIM_INFINITY is less than 0
 
 
 def _protocol(name: str) -> Transport:

@@ -507,3 +507,18 @@ async def test_an_endpoint_that_left_while_another_was_tried_is_not_asked(
         last = scene.ground.stand_of(pods[1])
         assert last
         assert f"default/{await scene.ask(address)}" == last.name
+
+
+async def test_services_leave_files_for_the_rest_of_the_lab(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (9, 9))
+    async with played() as (scene, _):
+        pod = await scene.speaker("a")
+        ports = [{"name": f"p{one}", "port": PORT + one} for one in range(5)]
+        address = scene.service(ports=ports)
+        scene.slice(pod, ports=[{**one, "port": PORT, "protocol": "TCP"} for one in ports])
+        await asyncio.sleep(0.02)
+        tried = [(address, PORT + one) for one in range(5)]
+        assert sum(one in scene.ground._indexed.at for one in tried) == 3
+    assert sum("raise the limit" in one for one in caplog.messages) == 2
