@@ -140,12 +140,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _reason(error: OSError, words: _Words) -> str:
+    if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+        why, where = os.strerror(error.errno), error.filename or f"127.0.0.1:{words.port}"
+        ports = "--port, --dns-port and --page-port 0 take free ones"
+        hint = f"does another lab run? {ports if words.play else '--port 0 takes a free port'}"
+        return f"cannot listen on {where}: {why} ({hint})"
     if error.filename:
         return f"{error.filename}: {error.strerror}"
-    if error.errno in {errno.EADDRINUSE, errno.EACCES} and not words.play:
-        why = os.strerror(error.errno)
-        hint = "does another lab run? --port 0 takes a free port"
-        return f"cannot listen on 127.0.0.1:{words.port}: {why} ({hint})"
     return str(error)
 
 
@@ -238,13 +239,14 @@ async def _accompany(
     """Runs what is to run beside the lab; gives the exit code."""
     running: list[tuple[str, asyncio.subprocess.Process]] = []
     try:
+        told = dns.environ(where, config)
         if words.has_dns:
             corefile = dns.corefile(words.corefile, words.dns, folder)
-            told = dns.environ(where, config)
             server = await _start(dns.command(words.dns, corefile), told)
             running.append(("the DNS server", server))
         if words.command:
-            told = {**dns.environ(where, config), "KUBECONFIG": str(words.kubeconfig)}
+            if running:
+                await dns.answers(where)
             running.append(("", await _start(words.command, told)))
         return await _until(running, ended)
     finally:

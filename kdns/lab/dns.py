@@ -5,17 +5,25 @@ KDNS_LAB_DNS_PORT, KDNS_LAB_NODE (an address for metrics and probes), KDNS_LAB_P
 page) and KDNS_LAB_KUBECONFIG.
 """
 
+import asyncio
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from kdns.client.ask import ask
+from kdns.client.line import UpstreamError
 
 PORT = 5353
 PAGE_PORT = 9154
 HERE = Path(__file__).with_name("Corefile")
 """For who names none; CoreDNS reads it too."""
 _PLACE = "{corefile}"
+_NAME = b"\x0akubernetes\x07default\x03svc\x07cluster\x05local\0"
+_QUERY = b"\0\1\1\0\0\1\0\0\0\0\0\0" + _NAME + b"\0\1\0\1"
+"""RFC 1035 §4.1: one question, for its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +67,14 @@ def environ(where: Listening, kubeconfig: Path) -> Mapping[str, str]:
         "KDNS_LAB_NODE": where.node,
         "KDNS_LAB_PAGE": where.page,
     }
+
+
+async def answers(where: Listening, within: float = 10.0) -> None:
+    """Waits until something answers there, whatever it says; for so long at most."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            while True:
+                with suppress(UpstreamError):
+                    await ask((where.address, where.port), _QUERY, within=0.5)
+                    return
+                await asyncio.sleep(0.05)

@@ -64,7 +64,7 @@ def opened(host: str, port: int, transport: Transport) -> socket.socket:
         made.bind((host, port))
         if transport == "TCP":
             made.listen(_BACKLOG)
-    except OSError:
+    except OSError as error:
         made.close()
-        raise
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
     return made
