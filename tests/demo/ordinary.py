@@ -19,8 +19,9 @@ from pathlib import Path
 
 from tests.clients.conftest import obstacle
 from tests.demo.conftest import alone
-from tests.demo.played import ranges
+from tests.demo.played import command, ranges
 from tests.demo.walk import Shell, steps, walk
+from tests.running import free_port
 
 TOP = Path(__file__).parents[2]
 NOBODY = 65534
@@ -81,20 +82,32 @@ def _toured(clone: Path, way: str) -> int:
 @contextmanager
 def _running(clone: Path, way: str) -> Iterator[Shell]:
     """`make run`, until the block ends as with Ctrl-C."""
-    log = clone.parent / f"log-{way}"
+    folder = clone.parent / way
+    folder.mkdir()
+    log = folder / "log"
+    port, page = free_port(), free_port()
+    places = f"--port 0 --dns-port {port} --page-port {page}"  # others may play on this machine
     with log.open("w") as out:
         process = subprocess.Popen(
-            ["make", "run", f"PYTHON={PYTHON}", f"PLAY={way}"],
+            ["make", "run", f"PYTHON={PYTHON}", f"PLAY={way} {places}"],
             cwd=clone, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
+    python = str(clone / ".venv" / "bin" / "python")
     environ = {
         "KUBECONFIG": str(clone / ".kdns" / "kubeconfig"),
-        "PATH": f"{clone / '.venv' / 'bin'}:{os.environ['PATH']}",
+        "PATH": f"{command(folder, str(page), python)}:{os.environ['PATH']}",
     }
-    shell = Shell(environ, str(clone))
+    shell = Shell(
+        environ,
+        str(clone),
+        {
+            "127.0.0.1 -p 5353": f"127.0.0.1 -p {port}",
+            "127.0.0.1:5353": f"127.0.0.1:{port}",
+        },
+    )
     try:
         until = time.monotonic() + SETUP_S
-        while not re.match(r"\d+\.\d+\.0\.1\n", shell.run(ASK)):
+        while not _stands(shell):
             if process.poll() is not None or time.monotonic() > until:
                 raise SystemExit(f"make run does not come up:\n{log.read_text()}")
             time.sleep(0.2)
@@ -107,6 +120,12 @@ def _running(clone: Path, way: str) -> Iterator[Shell]:
         said = log.read_text()
     if "Traceback" in said:
         raise SystemExit(said)
+
+
+def _stands(shell: Shell) -> bool:
+    """This one, not what somebody else may have on port 5353."""
+    is_there = Path(shell.environ["KUBECONFIG"]).exists()
+    return is_there and bool(re.match(r"\d+\.\d+\.0\.1\n", shell.run(ASK)))
 
 
 if __name__ == "__main__":

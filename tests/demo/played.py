@@ -54,7 +54,7 @@ def played(
     shell = Shell(
         {
             "KUBECONFIG": str(config),
-            "PATH": f"{_command(folder, str(page))}:{os.environ['PATH']}",
+            "PATH": f"{command(folder, str(page), sys.executable)}:{os.environ['PATH']}",
             "PYTHONPATH": str(top),
         },
         str(folder),
@@ -80,11 +80,11 @@ def played(
     assert "Traceback" not in said, said
 
 
-def _command(folder: Path, port: str) -> Path:
+def command(folder: Path, port: str, python: str) -> Path:
     """A folder with `kdns` in it."""
     place = folder / "bin"
     place.mkdir()
-    (place / "kdns").write_text(KDNS.format(python=sys.executable, port=port))
+    (place / "kdns").write_text(KDNS.format(python=python, port=port))
     (place / "kdns").chmod(0o755)
     return place
 

@@ -157,9 +157,7 @@ def test_a_lab_on_loopback_is_read_as_the_usual_one() -> None:
         moved(typed, LOOPBACK)
         == "dig -x 127.96.0.10; curl http://127.18.0.11:30080 http://110.96.0.1"
     )
-    printed = (
-        "127.244.1.5 127.51.100.1 tcp://127.107.0.1:20443 PORT=20080 127.18.0.9:20303 127.0.0.1"
-    )
+    printed = "127.244.1.5 127.51.100.1 tcp://127.107.0.1:20443 PORT=20080 127.18.0.9:20303 127.0.0.1 (here on port 20080)"
     assert moved_back(printed, LOOPBACK) == (
         "10.244.1.5 198.51.100.1 tcp://10.107.0.1:443 PORT=80 172.18.0.9:303 127.0.0.1"
     )

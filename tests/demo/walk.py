@@ -42,8 +42,10 @@ NORMAL = (
     (re.compile(r"\b\d+(ms|s|m)(\d+s)?( \(x\d+ over \d+s\))?(?=\s|$)"), "AGE"),
 )
 ADDRESS = re.compile(r"(?<![\d.])\d+\.\d+\.\d+\.\d+\b")
-SHIFTED = re.compile(r"(?<=[:=])20(0\d\d|[1-9]\d\d)\b")
-"""A port below 1024 where it had to be moved."""
+SHIFTED = re.compile(r"(?<=[:=#])20(0\d\d|[1-9]\d\d)\b")
+"""A port below 1024 where it had to be moved,"""
+HERE = re.compile(r" \(here on port \d+\)")
+"""and how kdns lab rules says so."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ def moved_back(said: str, ranges: Ranges) -> str:
                 return str(there[int(address) - int(here.network_address)])
         return found[0]
 
-    return SHIFTED.sub(lambda port: str(int(port[1])), ADDRESS.sub(usual, said))
+    said = HERE.sub("", ADDRESS.sub(usual, said))
+    return SHIFTED.sub(lambda port: str(int(port[1])), said)
 
 
 def steps(text: str) -> Iterator[Step]:
