@@ -6,7 +6,7 @@ one transaction. `now` (seconds since the epoch) and `uid` are the only things f
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from kdns.lab import errors
 from kdns.lab.errors import Cause, Obj
 from kdns.lab.history import Event, History, Item, Watch
+from kdns.lab.marks import Marks
 from kdns.lab.metadata import born, carried, changes, has_new_spec
 from kdns.lab.ranges import USUAL, Ranges
 from kdns.lab.resources import NAMESPACES, RESOURCES, Resource
@@ -46,15 +47,19 @@ class _Table:
     def __init__(self, floor: int) -> None:
         self.items: dict[Key, Item] = {}
         self.keys: list[Key] = []
+        self.marks = Marks()
         self.history = History(floor)
 
     def put(self, key: Key, item: Item) -> None:
-        if key not in self.items:
+        if old := self.items.get(key):
+            self.marks.drop(old.object)
+        else:
             insort(self.keys, key)
         self.items[key] = item
+        self.marks.add(item.object)
 
     def take(self, key: Key) -> None:
-        del self.items[key]
+        self.marks.drop(self.items.pop(key).object)
         del self.keys[bisect_left(self.keys, key)]
 
 
@@ -108,6 +113,33 @@ class Storage:
                 bisect_left(keys, (namespace, "")) : bisect_left(keys, (namespace + "\0", ""))
             ]
         return [table.items[key] for key in keys]
+
+    def bearing(self, resource: Resource, namespace: str, wanted: Mapping[str, str]) -> Objects:
+        """The objects of a namespace that bear all these labels, by name."""
+        if not wanted:
+            return self.list(resource, namespace)
+        return self._named(resource, namespace, self._marks(resource).bearing(namespace, wanted))
+
+    def around(self, resource: Resource, owner: Obj) -> Objects:
+        """Those that an owner controls, and those that bear the labels that it selects, by name."""
+        namespace = owner["metadata"].get("namespace", "")
+        wanted = (owner["spec"].get("selector") or {}).get("matchLabels")
+        if not wanted:
+            return self.list(resource, namespace)
+        marks = self._marks(resource)
+        names = marks.controlled(namespace, owner["metadata"]["uid"])
+        return self._named(resource, namespace, names | marks.bearing(namespace, wanted))
+
+    def selecting(self, resource: Resource, namespace: str, labels: Mapping[str, str]) -> Objects:
+        """Those with a selector that may select who bears these labels, by name."""
+        return self._named(resource, namespace, self._marks(resource).selecting(namespace, labels))
+
+    def _marks(self, resource: Resource) -> Marks:
+        return self._tables[resource].marks
+
+    def _named(self, resource: Resource, namespace: str, names: Iterable[str]) -> Objects:
+        items = self._tables[resource].items
+        return [items[namespace, name].object for name in sorted(names)]
 
     def items_at(self, resource: Resource, version: int) -> Items:
         """All objects as they were at a version, by namespace and name; raises 410 if forgotten."""
@@ -237,6 +269,8 @@ class Storage:
             tables[resource].items[_key(obj)] = Item(obj, stored)
         for table in tables.values():
             table.keys = sorted(table.items)
+            for item in table.items.values():
+                table.marks.add(item.object)
         ended, self._tables = self._tables, tables
         self.version = version
         for table in ended.values():

@@ -63,7 +63,7 @@ class Deployments(Controller):
     def _sets(self, deployment: Obj) -> list[Obj]:
         """Its replica sets, and orphans that fit, which it takes in."""
         found = []
-        for one in self.desk.storage.list(REPLICASETS, deployment["metadata"]["namespace"]):
+        for one in self.desk.storage.around(REPLICASETS, deployment):
             if is_terminating(one):
                 continue
             if is_controlled_by(one, deployment):

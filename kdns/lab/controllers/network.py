@@ -33,11 +33,15 @@ MANAGER = "endpointslice-controller.k8s.io"
 
 def services_of(desk: Desk, event: Event) -> Iterable[Key]:
     """The services that select a pod, as it was or as it is."""
-    for service in desk.storage.list(SERVICES, namespace_of(event.object)):
-        if endpoints_.has_selector(service):
-            wanted = spec_of(service)["selector"]
-            if any(pod and has_all(labels_of(pod), wanted) for pod in (event.old, event.object)):
-                yield namespace_of(service), name_of(service)
+    namespace = namespace_of(event.object)
+    found: dict[Key, None] = {}
+    for pod in filter(None, (event.old, event.object)):
+        labels = labels_of(pod)
+        for service in desk.storage.selecting(SERVICES, namespace, labels):
+            is_real = endpoints_.has_selector(service)
+            if is_real and has_all(labels, spec_of(service)["selector"]):
+                found[namespace, name_of(service)] = None
+    return found
 
 
 class Known:
@@ -128,20 +132,20 @@ class EndpointSlices(Controller):
         # A service that loses its selector keeps what it had, as on a real control plane.
         if is_terminating(service) or not endpoints_.has_selector(service):
             return None
-        pods = desk.storage.list(PODS, key[0])
+        pods = desk.storage.bearing(PODS, key[0], spec_of(service)["selector"])
         zones = {name_of(node): labels_of(node).get(endpoints_.ZONE, "")
                  for node in desk.storage.list(NODES)}  # fmt: skip
         groups = endpoints_.groups_of(service, pods, zones)
         if write(desk, frame(service, MANAGER), groups, self._known, now=desk.now()):
-            self._tell(service, old, groups, pods)
+            self._tell(service, old, groups)
         return None
 
-    def _tell(
-        self, service: Obj, old: Sequence[Obj], groups: dict[Group, list[Obj]], pods: Sequence[Obj]
-    ) -> None:
+    def _tell(self, service: Obj, old: Sequence[Obj], groups: dict[Group, list[Obj]]) -> None:
         before = [one for part in old for one in part.get("endpoints") or ()]
         after = [one for group in groups.values() for one in group]
-        for news in endpoints_.news(before, after, pods):
+        who = {(one.get("targetRef") or {}).get("name", "") for one in (*before, *after)}
+        found = (self.desk.storage.find(PODS, namespace_of(service), name) for name in who)
+        for news in endpoints_.news(before, after, filter(None, found)):
             self.desk.tell(service, "EndpointsChanged", news.text, source=self.name)
         if any(map(_is_ready, before)) and not any(map(_is_ready, after)):
             said = "no endpoint is ready any more"
@@ -185,7 +189,8 @@ class LegacyEndpoints(Controller):
             return None
         if not endpoints_.has_selector(service) or is_terminating(service):
             return None
-        subsets = endpoints_.subsets_of(service, desk.storage.list(PODS, key[0]))
+        pods = desk.storage.bearing(PODS, key[0], spec_of(service)["selector"])
+        subsets = endpoints_.subsets_of(service, pods)
         labels = {**labels_of(service), mirroring.MADE_BY_US: self.name}
         if endpoints_.is_headless(service):
             labels[HEADLESS] = ""

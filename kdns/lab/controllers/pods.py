@@ -40,7 +40,7 @@ def claimed(desk: Desk, owner: Obj) -> list[Obj]:
     """An owner's pods, after taking in orphans that match and letting go who no longer does."""
     selector = spec_of(owner)["selector"]
     found = []
-    for pod in desk.storage.list(PODS, namespace_of(owner)):
+    for pod in desk.storage.around(PODS, owner):
         is_ours, fits = is_controlled_by(pod, owner), matches(selector, labels_of(pod))
         if is_ours and fits:
             found.append(pod)
