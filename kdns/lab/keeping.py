@@ -14,6 +14,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from time import perf_counter
 
@@ -22,7 +23,7 @@ import msgspec
 from kdns.lab import forms
 from kdns.lab.errors import Obj
 from kdns.lab.history import Item
-from kdns.lab.resources import Resource, by_kind
+from kdns.lab.resources import SERVICES, Resource, by_kind
 from kdns.lab.storage import Storage
 
 EVERY_S = 1.0
@@ -106,8 +107,19 @@ class Directory:
             storage.load(_resolved(found.objects), version)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._damaged(error) from None
+        self._require_fit(storage)
         replace(self._mark, [b"%d" % version])
         return bool(found.objects)
+
+    def _require_fit(self, storage: Storage) -> None:
+        """Addresses of another ground are everywhere in the objects, also where users put them."""
+        kept = storage.find(SERVICES, "default", "kubernetes") or {"spec": {}}
+        here, there = storage.ranges.services, kept["spec"].get("clusterIP")
+        if there and ip_address(there) not in here:
+            raise DataError(
+                f"what is in {self._path} is of a lab whose services are around {there}, and here "
+                f"they are in {here}: play it where it was played, or use another directory"
+            )
 
     def _decoded(self, text: bytes) -> _File:
         try:

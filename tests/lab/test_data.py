@@ -15,7 +15,8 @@ from kdns.lab.errors import ApiError
 from kdns.lab.history import Item
 from kdns.lab.keeping import DataError, Directory
 from kdns.lab.lab import Lab, Tls
-from kdns.lab.resources import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS
+from kdns.lab.ranges import LOOPBACK
+from kdns.lab.resources import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS, SERVICES
 from kdns.lab.storage import Storage
 from tests.certificates import Authority
 from tests.lab.serving import change, make
@@ -185,6 +186,17 @@ async def test_a_damaged_file_is_named_and_never_written_over(tmp_path: Path, te
         async with lab(tmp_path):
             pass
     assert (tmp_path / FILE).read_bytes() == text
+
+
+async def test_addresses_of_another_ground_are_refused(tmp_path: Path) -> None:
+    async with Lab(data=tmp_path) as first, asyncio.timeout(5):
+        while first.storage.find(SERVICES, "default", "kubernetes") is None:
+            await asyncio.sleep(0.01)
+    before = (tmp_path / FILE).read_bytes()
+    elsewhere = Storage(now=time.time, uid=str, ranges=LOOPBACK)
+    with pytest.raises(DataError, match=r"around 10\.96\.0\.1, and here they are in 127\.96"):
+        Directory(tmp_path).load(elsewhere)
+    assert (tmp_path / FILE).read_bytes() == before
 
 
 async def test_a_directory_serves_one_lab_at_a_time(tmp_path: Path) -> None:
