@@ -173,7 +173,8 @@ class Lab:
         self._runner = runner
         context = self._context()
         sites: list[web.BaseSite] = [
-            web.SockSite(runner, opening(), ssl_context=context) for opening in self._openings
+            web.SockSite(runner, opening(self._port), ssl_context=context)
+            for opening in self._openings
         ]
         for site in sites or [
             web.TCPSite(runner, self._host, self._port, ssl_context=context, reuse_address=True)

@@ -206,13 +206,13 @@ class Played:
         rule = self._proxy.board.rule_at(Place(address, port, transport))
         return [one.place for one in rule.endpoints] if rule else []
 
-    def _openings(self) -> tuple[Callable[[], socket.socket], ...]:
-        address, port = self._ground.ranges.api, self._plan.port
+    def _openings(self) -> tuple[Callable[[int], socket.socket], ...]:
+        address = self._ground.ranges.api
         if isinstance(self._ground, Loopback):
             self._ground.admit(address, API_PORT)
         return (
-            lambda: self._site.opener(HERE, port, "TCP"),
-            lambda: socket.create_server((address, API_PORT), backlog=128),
+            lambda port: self._site.opener(HERE, port, "TCP"),
+            lambda _: socket.create_server((address, API_PORT), backlog=128),
         )
 
     def _lead_in(

@@ -85,6 +85,6 @@ class Staging:
     """How a lab comes to be played."""
 
     stage: Callable[[Storage, Tokens], Stage]
-    openings: Sequence[Callable[[], socket.socket]]
-    """Each makes a listening socket for the API, the first the one that its url names."""
+    openings: Sequence[Callable[[int], socket.socket]]
+    """Each makes a listening socket for the API, the first on this port, which its url names."""
     ranges: Ranges = USUAL

@@ -123,7 +123,7 @@ async def standing(folder: Path, tls: Tls | None = None) -> AsyncIterator[Place]
 
     async with AsyncExitStack() as ends:
         ends.push_async_callback(ground.end)
-        staging = Staging(stage, [lambda: socket.create_server(("127.0.0.1", 0))])
+        staging = Staging(stage, [lambda port: socket.create_server(("127.0.0.1", port))])
         lab = await ends.enter_async_context(Lab(has_controllers=False, tls=tls, staging=staging))
         assert lab._stage
         insides, doors = lab._stage.insides, lab._stage.doors
