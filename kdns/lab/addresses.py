@@ -1,6 +1,7 @@
-"""Pod addresses out of the ranges of nodes: in order, and never one that was only just freed.
+"""Pod addresses out of the ranges of nodes: in order.
 
-An address that comes back at once to another pod hides mistakes of whoever remembered it.
+An address that comes back at once to another pod hides mistakes of whoever remembered it; it does
+where no other is left.
 """
 
 from collections import Counter
@@ -44,6 +45,11 @@ class Addresses:
             address = str(network[at])
             if 1 < at < size - 1 and address not in self._taken and not self._rests(address):
                 self._last[text] = at
+                self._taken[address] += 1
+                return address
+        for address in self._freed:  # those that have rested the longest come first
+            if ip_address(address) in network and address not in self._taken:
+                del self._freed[address]
                 self._taken[address] += 1
                 return address
         raise ValueError(f"no address of {text} is free")

@@ -41,6 +41,8 @@ READY_S = 0.2
 STOP_S = 0.6
 """From the request to be deleted to being gone: long enough to be seen terminating."""
 LATER_S = 1.0
+MOST_PODS = 250
+"""On one node: its range has that many addresses."""
 
 
 def wish(pod: Obj, word: str) -> str:
@@ -200,15 +202,13 @@ class Play(Controller):
         ]
         if not nodes:
             said = "0 nodes are available: none has the labels that the nodeSelector asks for"
-            change = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-                      "message": said}  # fmt: skip
-            conditions = with_conditions(status_of(pod), [change], desk.now())
-            if desk.set_status(pod, {**status_of(pod), "conditions": conditions}) is pod:
-                return LATER_S
-            desk.tell(pod, "FailedScheduling", said, source="default-scheduler", is_warning=True)
-            return LATER_S
+            return self._pend(pod, said)
         load = Counter(spec_of(one).get("nodeName") for one in desk.storage.list(PODS))
         node = min(map(name_of, nodes), key=lambda name: load[name])
+        if load[node] >= MOST_PODS:
+            return self._pend(
+                pod, f"0/{len(nodes)} nodes are available: {len(nodes)} Too many pods"
+            )
         bound = desk.update({**pod, "spec": {**pod["spec"], "nodeName": node}})
         change = {"type": "PodScheduled", "status": "True"}
         conditions = with_conditions({}, [change], desk.now())
@@ -216,6 +216,16 @@ class Play(Controller):
         said = f"Successfully assigned {'/'.join(_key(pod))} to {node}"
         desk.tell(pod, "Scheduled", said, source="default-scheduler")
         return None
+
+    def _pend(self, pod: Obj, said: str) -> float:
+        """Leaves a pod without a node for a while."""
+        desk = self.desk
+        change = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                  "message": said}  # fmt: skip
+        conditions = with_conditions(status_of(pod), [change], desk.now())
+        if desk.set_status(pod, {**status_of(pod), "conditions": conditions}) is not pod:
+            desk.tell(pod, "FailedScheduling", said, source="default-scheduler", is_warning=True)
+        return LATER_S
 
     def _elapsed(self, pod: Obj, scene: str) -> float:
         """Seconds since a scene of a pod began."""
