@@ -72,7 +72,7 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[bytes, Fields] | None
     while lines and not lines[0]:
         del lines[0]  # an empty line before a request is allowed
     if not lines:
-        return await read_head(reader)
+        raise MessageError(400, "the message begins with empty lines")
     if len(lines) > MOST_FIELDS + 1:
         raise MessageError(431, f"the head has more than {MOST_FIELDS} fields")
     return lines[0], [_field(line) for line in lines[1:]]

@@ -201,6 +201,7 @@ async def test_the_client_is_told_to_continue_and_may_be_refused_early() -> None
 
 HOST = b"Host: shop.test\r\n"
 ODD = {
+    "empty lines": b"\r\n\r\n" * 2000,
     "length and chunks": b"POST / HTTP/1.1\r\n" + HOST
     + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "two lengths": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx",
