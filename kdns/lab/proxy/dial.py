@@ -8,8 +8,6 @@ import asyncio
 import errno
 import os
 import socket
-import struct
-from contextlib import suppress
 from ipaddress import IPv4Address, ip_address
 
 from kdns.lab.ground.base import Ground
@@ -17,7 +15,6 @@ from kdns.lab.proxy.rules import Endpoint
 
 CONNECT_S = 3.0
 """A SYN that is lost is sent again after one second, and after two more."""
-_NOW = struct.pack("ii", 1, 0)
 
 
 class Dial:
@@ -62,10 +59,3 @@ class Dial:
         """Raises for an address that the lab's network has no way to."""
         if not self.is_inside(address):
             raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
-
-
-def reset(connection: socket.socket) -> None:
-    """Closes a connection so that the other side sees a reset."""
-    with suppress(OSError):  # the other side was faster
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOW)
-    connection.close()

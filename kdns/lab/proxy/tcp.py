@@ -10,8 +10,8 @@ import socket
 from contextlib import suppress
 
 from kdns.lab.ground.base import Listener
+from kdns.lab.ground.splice import reset, splice
 from kdns.lab.proxy.board import Board, log
-from kdns.lab.proxy.dial import reset
 from kdns.lab.proxy.rules import Endpoint, Rule
 
 HOLD_S = 130.0
@@ -106,10 +106,7 @@ class TcpFront:
         other = await self._connect(rule, order, client)
         if other is None:
             return
-        try:
-            await splice(connection, other)
-        finally:
-            other.close()
+        await splice(connection, other)
 
     async def _connect(
         self, rule: Rule, order: list[Endpoint], client: str
@@ -152,41 +149,6 @@ class TcpFront:
                     await _drain(connection)
         finally:
             self._board.held.leave()
-
-
-async def splice(one: socket.socket, other: socket.socket) -> None:
-    """Passes bytes both ways until both sides have ended; a reset of one is one of both."""
-    for side in (one, other):
-        side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        side.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    there = asyncio.ensure_future(_pump(one, other))
-    back = asyncio.ensure_future(_pump(other, one))
-    try:
-        await asyncio.gather(there, back)
-    except OSError:
-        await _stop(there, back)
-        reset(one)
-        reset(other)
-    except BaseException:
-        await _stop(there, back)
-        raise
-    else:
-        one.close()
-
-
-async def _stop(*tasks: "asyncio.Task[None]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _pump(source: socket.socket, target: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    while piece := await loop.sock_recv(source, PIECE):
-        await loop.sock_sendall(target, piece)
-        await asyncio.sleep(0)  # neither call waits while both sides are fast
-    with suppress(OSError):  # it has closed already
-        target.shutdown(socket.SHUT_WR)
 
 
 async def _drain(connection: socket.socket) -> None:
