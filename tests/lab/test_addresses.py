@@ -2,17 +2,22 @@
 
 import pytest
 
-from kdns.lab.addresses import Addresses
+from kdns.lab.addresses import REST_S, Addresses
 
 RANGE = "10.244.1.0/29"
 """Of eight, without the network, the bridge and the broadcast address: five."""
 
 
 def test_an_address_rests_before_it_is_given_again():
-    given = Addresses(lambda: 0.0)
-    first = given.next_of([RANGE])[0]
-    given.free(first)
-    assert given.next_of([RANGE]) != [first]
+    clock = [0.0]
+    given = Addresses(lambda: clock[0])
+    first, *others = (given.next_of([RANGE])[0] for _ in range(4))
+    for one in (first, *others):
+        given.free(one)
+    last = given.next_of([RANGE])
+    assert last[0] not in {first, *others}
+    clock[0] = REST_S
+    assert given.next_of([RANGE]) == [first]
 
 
 def test_one_that_rests_is_given_where_no_other_is_left():

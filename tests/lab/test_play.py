@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdns.lab.addresses import REST_S, Addresses
+from kdns.lab.addresses import Addresses
 from kdns.lab.controllers.bodies import is_ready
 from kdns.lab.errors import Obj
 from kdns.lab.kubelet import play
@@ -178,21 +178,6 @@ def test_durations(text: str, found: float) -> None:
 
 
 # Addresses
-
-
-def test_an_address_rests_before_it_is_given_again() -> None:
-    clock = [0.0]
-    addresses = Addresses(lambda: clock[0])
-    small = ["10.0.0.0/29"]  # of 8: network, bridge, five for pods, broadcast
-    first = [addresses.next_of(small)[0] for _ in range(5)]
-    assert len(set(first)) == 5
-    with pytest.raises(ValueError, match=r"10\.0\.0\.0/29"):
-        addresses.next_of(small)
-    addresses.free(first[2])
-    with pytest.raises(ValueError, match=r"10\.0\.0\.0/29"):
-        addresses.next_of(small)
-    clock[0] = REST_S
-    assert addresses.next_of(small) == [first[2]]
 
 
 def test_addresses_that_pods_have_already_are_not_given() -> None:
