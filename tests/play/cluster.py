@@ -3,9 +3,11 @@
 import base64
 import json
 import os
+import random
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -203,6 +205,27 @@ def playing(
         cluster.end()
     assert has_ended or not process.returncode, cluster.log
     assert "Traceback" not in cluster.log, cluster.log
+
+
+def shop(folder: Path, way: Way) -> list[Path]:
+    """The manifests of the shop, with a node port that is free here."""
+    text = (HERE / "shop.yaml").read_text().replace("NODE_PORT", str(node_port()))
+    (folder / "shop.yaml").write_text(text)
+    return [folder / "shop.yaml", *([HERE / "shop6.yaml"] if way == "namespaces" else [])]
+
+
+def node_port() -> int:
+    """One that nobody has on 127.0.0.1, for UDP and TCP."""
+    while True:
+        port = random.SystemRandom().randrange(30_100, 32_768)
+        with (
+            socket.socket() as one,
+            socket.socket(type=socket.SOCK_DGRAM) as other,
+            suppress(OSError),
+        ):
+            one.bind(("127.0.0.1", port))
+            other.bind(("127.0.0.1", port))
+            return port
 
 
 def all_ready(api: Api) -> bool:

@@ -5,23 +5,22 @@ from ipaddress import ip_address
 
 import pytest
 
-from tests.play.cluster import Cluster
+from tests.play.cluster import Cluster, node_port
 from tests.play.traces import listening, processes, sockets
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 HERE = "127.0.0.1"
-SERVICE = {
-    "metadata": {"name": "late"},
-    "spec": {
-        "type": "NodePort",
-        "selector": {"app": "web"},
-        "ports": [
-            {"name": "http", "port": 80},
-            {"name": "say", "port": 9000, "protocol": "UDP"},
-        ],
-    },
-}
+
+
+def late() -> dict:
+    """A service that comes later."""
+    ports = [
+        {"name": "http", "port": 80, "nodePort": node_port()},
+        {"name": "say", "port": 9000, "protocol": "UDP", "nodePort": node_port()},
+    ]
+    spec = {"type": "NodePort", "selector": {"app": "web"}, "ports": ports}
+    return {"metadata": {"name": "late"}, "spec": spec}
 
 
 def open_now(cluster: Cluster) -> set[tuple[str, str, int]]:
@@ -51,13 +50,13 @@ def test_only_what_is_printed_listens_outside(cluster: Cluster) -> None:
         pytest.skip("there is no outside: see the next test")
     there = printed(cluster) | node_ports(cluster)
     cluster.until(lambda: open_now(cluster) == there, "the printed ports, and no others")
-    cluster.api.create("/api/v1/namespaces/default/services", SERVICE)
-    late = node_ports(cluster)
+    cluster.api.create("/api/v1/namespaces/default/services", late())
+    more = node_ports(cluster)
     try:
-        assert len(late) == 3
-        cluster.until(lambda: open_now(cluster) == there | late, "the new node ports")
+        assert len(more) == 3
+        cluster.until(lambda: open_now(cluster) == there | more, "the new node ports")
         told = set(map(int, re.findall(r"leads to node port (\d+)", cluster.log)))
-        assert {port for _, _, port in late} == told
+        assert {port for _, _, port in more} == told
     finally:
         cluster.api.delete("/api/v1/namespaces/default/services/late")
     cluster.until(lambda: open_now(cluster) == there, "the node ports have gone")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.differential.peer import coredns
-from tests.play.cluster import HERE, Cluster, Way, playing
+from tests.play.cluster import Cluster, Way, playing, shop
 from tests.play.test_clients import (
     test_programs_that_are_built_find_and_connect,
     test_services_of_both_families_are_reached_by_both,
@@ -31,7 +31,7 @@ __all__ = [
 @pytest.fixture(scope="module")
 def cluster(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The shop, whose names CoreDNS serves."""
-    manifests = [HERE / "shop.yaml", *([HERE / "shop6.yaml"] if way == "namespaces" else [])]
+    folder = tmp_path_factory.mktemp(way)
     server = f"{BINARY} -conf {{corefile}}"
-    with playing(tmp_path_factory.mktemp(way), way, manifests, dns=server) as found:
+    with playing(folder, way, shop(folder, way), dns=server) as found:
         yield found
