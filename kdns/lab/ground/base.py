@@ -30,6 +30,9 @@ class Stand:
     is_on_host: bool = False
 
 
+Socket = socket.socket
+
+
 @dataclass(eq=False, slots=True)
 class Listener:
     """A bound socket (TCP: listening), not blocking; address and port as the API has them."""
@@ -40,6 +43,8 @@ class Listener:
     transport: Transport
     at: str = OF_CLUSTER
     """The uid of the pod whose it is."""
+    beside: list[Socket] = field(default_factory=list)
+    """What policies have opened at the same place; closed with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +129,5 @@ class Listeners:
     def close(self, listener: Listener) -> None:
         """Closes one."""
         self.open.discard(listener)
-        listener.socket.close()
+        for one in (listener.socket, *listener.beside):
+            one.close()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from kdns.lab.errors import ApiError
 from kdns.lab.ground.base import OF_CLUSTER, Ground, Listener, Transport
-from kdns.lab.policies import filters
+from kdns.lab.policies import filters, pits
 from kdns.lab.policies.verdicts import Pod, Verdicts, verdicts
 from kdns.lab.resources import NAMESPACES, PODS, POLICIES, Resource
 from kdns.lab.storage import Storage
@@ -131,7 +131,7 @@ class Enforcement:
         if listener.socket.fileno() < 0 or dropped == self._filtered.get(listener, frozenset()):
             return
         try:
-            filters.attach(listener.socket, dropped)
+            _attach(listener, dropped)
         except OSError as error:
             where = f"{listener.address}:{listener.port}"
             _LOG.warning("NetworkPolicies are not in force at %s: %s", where, error)
@@ -182,3 +182,16 @@ class Enforcement:
         for uid in self._blocked | wanted.keys():  # all: a pod may have been put up anew
             self._ground.block(uid, wanted.get(uid, frozenset()))
         self._blocked = set(wanted)
+
+
+def _attach(listener: Listener, dropped: frozenset[str]) -> None:
+    """Closes a listener to these addresses, by whatever means there are here."""
+    if listener.beside:
+        pits.attach(listener, dropped)
+        return
+    try:
+        filters.attach(listener.socket, dropped)
+    except PermissionError:
+        if listener.transport != "TCP":
+            raise
+        pits.attach(listener, dropped)

@@ -28,16 +28,21 @@ def attach(listener: socket.socket, dropped: frozenset[str]) -> None:
         with suppress(OSError):  # ENOENT: it has none
             listener.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
         return
-    code = program(dropped)
+    load(listener, _ATTACH, program(dropped, _ALL, 0))
+
+
+def load(listener: socket.socket, option: int, code: bytes) -> None:
+    """Gives a socket a program; raises OSError."""
     held = ctypes.create_string_buffer(code, len(code))
     listener.setsockopt(
-        socket.SOL_SOCKET, _ATTACH, pack("HP", len(code) // _SIZE, ctypes.addressof(held))
+        socket.SOL_SOCKET, option, pack("HP", len(code) // _SIZE, ctypes.addressof(held))
     )
 
 
 @lru_cache(maxsize=64)  # most listeners are closed to the same addresses
-def program(dropped: frozenset[str]) -> bytes:
-    """The filter that lets everything pass but what these addresses send."""
+def program(dropped: frozenset[str], others: int, these: int) -> bytes:
+    """What ends with `these` for what these addresses send, with `others` for everything else."""
+    pass_, drop = _step(_RETURN, others), _step(_RETURN, these)
     addresses = sorted((ip_address(one) for one in dropped), key=lambda one: (one.version, one))
     four = [int(one) for one in addresses if one.version == 4]
     six = [int(one) for one in addresses if one.version == 6]
@@ -49,18 +54,18 @@ def program(dropped: frozenset[str]) -> bytes:
         _step(_JUMP, 3),
         _step(_EQUAL, 0x60, 0, 1),
         _step(_JUMP, 3 + 2 * len(four)),
-        _PASS,
+        pass_,
         _step(_LOAD_WORD, _NETWORK + 12),  # RFC 791 §3.1: the source
     ]
     for one in four:
-        code += [_step(_EQUAL, one, 0, 1), _DROP]
-    code.append(_PASS)
+        code += [_step(_EQUAL, one, 0, 1), drop]
+    code.append(pass_)
     for one in six:
         for at in range(4):
             code.append(_step(_LOAD_WORD, _NETWORK + 8 + 4 * at))  # RFC 8200 §3: the source
             code.append(_step(_EQUAL, one >> 32 * (3 - at) & _ALL, 0, 7 - 2 * at))
-        code.append(_DROP)
-    code.append(_PASS)
+        code.append(drop)
+    code.append(pass_)
     if len(code) > MOST:
         raise OSError(f"{len(dropped)} addresses are too many for one socket filter")
     return b"".join(code)
@@ -70,5 +75,4 @@ def _step(code: int, value: int, true: int = 0, false: int = 0) -> bytes:
     return pack("HBBI", code, true, false, value)
 
 
-_PASS, _DROP = _step(_RETURN, _ALL), _step(_RETURN, 0)
-_SIZE = len(_PASS)
+_SIZE = len(_step(_RETURN, 0))
