@@ -226,7 +226,7 @@ class Furnished:
         ):
             return False
         try:
-            token = self._tokens.issue(namespace, name, seconds=TOKEN_S)
+            token = self._tokens.issue(namespace, name, seconds=TOKEN_S, pod=pod)
         except ApiError:
             return False
         account.mkdir(mode=0o700)

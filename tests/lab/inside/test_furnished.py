@@ -14,7 +14,7 @@ from kdns.lab.inside.furnished import ACCOUNT, PATH, Furnished
 from kdns.lab.ranges import LOOPBACK, USUAL, Ranges
 from kdns.lab.resources import CONFIGMAPS, NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES, Resource
 from kdns.lab.rights.trust import MARK
-from kdns.lab.storage import Storage
+from kdns.lab.storage import Deletion, Storage
 from kdns.lab.tokens import Tokens
 
 
@@ -221,6 +221,16 @@ def test_a_container_that_starts_again_has_an_empty_folder_for_temporary_files(
 
 
 # The account
+
+
+def test_the_token_ends_with_the_pod(stage: Stage) -> None:
+    stage.make(SERVICEACCOUNTS, "shop", "default")
+    token = (stage.started().files[ACCOUNT] / "token").read_text()
+    assert stage.tokens.user(token)
+    stage.storage.delete(PODS, "shop", "web", Deletion(grace_s=0))
+    assert stage.tokens.user(token) is None
+    stage.pod()
+    assert stage.tokens.user(token) is None, "it is not for another pod of that name"
 
 
 def test_the_token_is_that_of_the_pod_s_account(stage: Stage) -> None:
