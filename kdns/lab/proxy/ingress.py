@@ -5,10 +5,11 @@ Each ingress is given that address in its status. Which services its hosts and p
 """
 
 import asyncio
+import socket
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from kdns.lab.errors import ApiError, Obj
-from kdns.lab.ground.base import Listener
 from kdns.lab.history import Event
 from kdns.lab.proxy import messages
 from kdns.lab.proxy.board import Board, log
@@ -17,6 +18,9 @@ from kdns.lab.proxy.routes import Backend, Routes, endpoints_at
 from kdns.lab.proxy.rules import Endpoint
 from kdns.lab.resources import INGRESSES
 from kdns.lab.storage import Storage
+
+if TYPE_CHECKING:
+    from kdns.lab.ground.base import Listener
 
 PORT = 80
 HEAD_S = 30.0
@@ -76,6 +80,8 @@ class IngressFront:
 
     def settle(self) -> None:
         """Listens while there is an ingress."""
+        if self._opening:
+            return
         if self._ingresses and self._listener is None:
             self._listen()
         elif not self._ingresses and self._listener is not None:
@@ -83,6 +89,8 @@ class IngressFront:
 
     async def end(self) -> None:
         """Closes all."""
+        if self._opening:
+            await self._opening
         self._close()
         for task in self._tasks:
             task.cancel()
@@ -104,36 +112,31 @@ class IngressFront:
             self._storage.update(INGRESSES, space, name, new, part="status")
 
     def _listen(self) -> None:
-        ground = self._board.dial.ground
         try:
-            self._listener = ground.listen(self.address, PORT, "TCP")
+            self._listener = self._board.dial.ground.listen(self.address, PORT, "TCP")
+            copy = self._listener.socket.dup()  # asyncio closes what it is given by itself
         except OSError as error:
+            self._close()
             if self._trouble != str(error):
                 words = "ingress: nothing listens on %s:%d: %s"
                 log.warning(words, self.address, PORT, error.strerror or error)
             self._trouble = str(error)
             return
         self._trouble = ""
-        self._opening = asyncio.ensure_future(self._serve(self._listener))
+        self._opening = asyncio.ensure_future(self._serve(copy))
 
-    async def _serve(self, listener: Listener) -> None:
-        # a copy, for asyncio closes what it is given by itself
-        copy = listener.socket.dup()
+    async def _serve(self, copy: socket.socket) -> None:
         limit = messages.HEAD_BYTES
-        try:
-            self._server = await asyncio.start_server(self._accept, sock=copy, limit=limit)
-        except BaseException:
-            copy.close()
-            raise
+        self._server = await asyncio.start_server(self._accept, sock=copy, limit=limit)
+        self._opening = None
+        self.settle()  # the last ingress may have gone meanwhile
 
     def _close(self) -> None:
-        if self._opening:
-            self._opening.cancel()
         if self._server:
             self._server.close()
         if self._listener:
             self._board.dial.ground.listeners.close(self._listener)
-        self._opening = self._server = self._listener = None
+        self._server = self._listener = None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

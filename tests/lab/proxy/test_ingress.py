@@ -274,6 +274,17 @@ async def test_the_front_closes_with_the_last_ingress() -> None:
             await scene.connect(address, 80)
 
 
+async def test_the_front_serves_when_ingresses_have_come_and_gone_at_once() -> None:
+    async with front(Told(OK + b"Content-Length: 0\r\n\r\n")) as (scene, address):
+        body = scene.storage.get(INGRESSES, "default", "shop")
+        for _ in range(10):  # each time it is about to listen
+            scene.storage.delete(INGRESSES, "default", "shop")
+            await asyncio.sleep(0)
+            scene.storage.create(INGRESSES, "default", {**body, "metadata": {"name": "shop"}})
+            await asyncio.sleep(0)
+        assert (await say(scene, address, get())).startswith(OK)
+
+
 async def test_the_target_may_be_a_whole_url_and_what_a_policy_forbids_is_a_time_out() -> None:
     told = Told(OK + b"Content-Length: 0\r\n\r\n")
     async with front(told) as (scene, address):
