@@ -90,7 +90,10 @@ class Enforcement:
             await self._news.wait()
             self._news.clear()
             self._judge()
-            listening = list(self._ground.listeners.open)
+            has_work = (
+                self._groups or self._filtered
+            )  # without policies there is nothing to look at
+            listening = list(self._ground.listeners.open) if has_work else []
             self._filtered = {
                 one: self._filtered[one] for one in listening if one in self._filtered
             }
