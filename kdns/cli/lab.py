@@ -13,7 +13,7 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -62,11 +62,18 @@ def main(arguments: Sequence[str]) -> int:
         return code
     words = _parse(arguments)
     logs.set_up("text")
+    return _told(words, lambda: _begin(words))
+
+
+def _begin(words: _Words) -> int:
+    found = manifests.read(words.manifests)
+    return _play(words, found) if words.play else asyncio.run(_run(words, found))
+
+
+def _told(words: _Words, act: Callable[[], int]) -> int:
+    """Its exit code; what it raises becomes lines for the user."""
     try:
-        found = manifests.read(words.manifests)
-        if words.play:
-            return _play(words, found)
-        return asyncio.run(_run(words, found))
+        return act()
     except manifests.ManifestError as error:
         for line in str(error).splitlines():
             logs.fatal(line)
@@ -166,15 +173,7 @@ def _play(words: _Words, found: Sequence[manifests.Found]) -> int:
 
 
 def _played(words: _Words, found: Sequence[manifests.Found], site: played.Site) -> int:
-    try:
-        return asyncio.run(_perform(words, found, site))
-    except manifests.ManifestError as error:
-        for line in str(error).splitlines():
-            logs.fatal(line)
-        return 2
-    except OSError as error:
-        logs.fatal(_reason(error, words))
-        return 3
+    return _told(words, lambda: asyncio.run(_perform(words, found, site)))
 
 
 async def _perform(words: _Words, found: Sequence[manifests.Found], site: played.Site) -> int:

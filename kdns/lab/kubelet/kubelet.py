@@ -76,9 +76,6 @@ class Kubelet(Play):
 
     # To begin
 
-    def _meant(self, address: str) -> str:
-        return self._parts.ground.ranges.moved(address)
-
     def _addressed(self, pod: Obj, node: Obj, inside: str) -> Obj:
         known = self._given_before.get(uid_of(pod))
         if known is None:

@@ -276,10 +276,6 @@ class Play(Controller):
             self._addresses.take(one)
         return given
 
-    def _meant(self, address: str) -> str:
-        """An address that somebody has written, as it is in this lab."""
-        return address
-
     def _run(self, pod: Obj) -> float | None:
         """Makes a pod ready, or not, or lets it finish."""
         desk = self.desk
