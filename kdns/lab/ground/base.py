@@ -18,6 +18,8 @@ Transport = Literal["TCP", "UDP"]
 OF_CLUSTER = ""
 """The place of services, nodes, load balancers and of the DNS server: no pod's."""
 
+NO_PLACE = "the pod has no place to run a command in: it has not started, or has ended"
+
 
 @dataclass(frozen=True, slots=True)
 class Stand:

@@ -19,7 +19,16 @@ from typing import TypeVar
 from weakref import WeakSet
 
 from kdns.lab.ground import running, warden
-from kdns.lab.ground.base import OF_CLUSTER, Entry, Listener, Listeners, Stand, Streams, Transport
+from kdns.lab.ground.base import (
+    NO_PLACE,
+    OF_CLUSTER,
+    Entry,
+    Listener,
+    Listeners,
+    Stand,
+    Streams,
+    Transport,
+)
 from kdns.lab.ranges import LOOPBACK, MOST_LOOPBACKS, Ranges, loopback
 
 SHIFT = 20000
@@ -218,7 +227,7 @@ class Loopback:
         """Runs a command that is told by its environment which pod it is in."""
         stand = self._stands.get(uid)
         if stand is None:
-            raise LookupError("the pod has no place to run a command in: it has not started")
+            raise LookupError(NO_PLACE)
         environ = {
             **entry.environ,
             **running.told(stand, entry, self),

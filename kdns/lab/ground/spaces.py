@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 from kdns.lab.ground import kernel, netlink
 from kdns.lab.ground.base import (
+    NO_PLACE,
     OF_CLUSTER,
     Entry,
     Listener,
@@ -277,7 +278,9 @@ class Spaces:
     async def enter(self, uid: str, entry: Entry, streams: Streams) -> Process:
         """By way of the launcher, which stands on its own."""
         async with self._turn:
-            space = self._spaces[uid]
+            space = self._spaces.get(uid)
+            if space is None:
+                raise LookupError(NO_PLACE)
             process = await self._starter.start((space.kind, space.descriptor), entry, streams)
         if self._spaces.get(uid) is not space:  # it was taken down meanwhile
             with suppress(ProcessLookupError):

@@ -170,8 +170,8 @@ async def views(outside: Outside) -> dict[str, Any]:
     seen["home"] = Path("/etc/resolv.conf").exists() and Path("/etc/resolv.conf").read_text()
     try:
         await place.run("true", uid="nobody's")
-    except LookupError:
-        seen["unknown"] = "LookupError"
+    except LookupError as error:
+        seen["unknown"] = str(error)
     return seen
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kdns.lab.ground.base import NO_PLACE
 from tests.lab.ground.within import USERS, seen
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
@@ -121,7 +122,7 @@ def test_a_command_cannot_break_out_of_the_network_of_its_pod(user: str) -> None
 
 
 def test_a_pod_without_a_place_is_not_entered(views: dict[str, Any]) -> None:
-    assert views["unknown"] == "LookupError"
+    assert views["unknown"] == NO_PLACE
 
 
 def test_a_terminal_is_the_commands_own(user: str) -> None:
