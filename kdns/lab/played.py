@@ -36,7 +36,6 @@ from kdns.lab.lab import Lab
 from kdns.lab.policies.enforcement import Enforcement
 from kdns.lab.porch import Porch
 from kdns.lab.proxy.proxy import Proxy
-from kdns.lab.proxy.rules import Place
 from kdns.lab.stage import Stage, Staging
 from kdns.lab.storage import Storage
 from kdns.lab.tokens import Tokens
@@ -203,8 +202,7 @@ class Played:
         return stage
 
     def _behind(self, address: str, port: int, transport: Transport) -> list[tuple[str, int]]:
-        rule = self._proxy.board.rule_at(Place(address, port, transport))
-        return [one.place for one in rule.endpoints] if rule else []
+        return self._proxy.behind(address, port, transport)
 
     def _openings(self) -> tuple[Callable[[int], socket.socket], ...]:
         address = self._ground.ranges.api
