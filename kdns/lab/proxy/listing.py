@@ -164,7 +164,9 @@ def _paths(ingress: Obj) -> Iterator[tuple[str, Backend | None]]:
     for rule in spec.get("rules") or ():
         for path in (rule.get("http") or {}).get("paths") or ():
             text = f"{rule.get('host') or '*'}{path.get('path') or '/'}"
-            yield text, backend_of(space, path.get("backend") or {})
+            # whoever may write ingresses has no say over the admin's terminal
+            shown = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
+            yield shown, backend_of(space, path.get("backend") or {})
     if spec.get("defaultBackend"):
         yield "(all else)", backend_of(space, spec["defaultBackend"])
 

@@ -58,6 +58,18 @@ def test_rules_are_shown_by_service() -> None:
     assert shown(cluster, "shop/lonely").count("\n") == 1
 
 
+def test_an_ingress_does_not_bend_the_terminal() -> None:
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    path = {"path": "/\x1b[2J\r\u202e\x9bx", "backend": backend}
+    ingress = {
+        "metadata": {"namespace": "shop", "name": "door"},
+        "spec": {"rules": [{"http": {"paths": [path]}}]},
+    }
+    said = shown(Cluster([service()], [], NODES_, [ingress]))
+    assert said.replace("\n", "").isprintable()
+    assert "*/\\x1b[2J\\x0d\\x202e\\x9bx" in said
+
+
 def test_a_node_port_stands_once_where_all_nodes_do_the_same() -> None:
     ports = [{"port": 80, "nodePort": 30080, "protocol": "TCP"}]
     cluster = Cluster([service(ports=ports)], [slice_(end("10.244.1.1"))], NODES_)
