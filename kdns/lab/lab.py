@@ -34,6 +34,9 @@ from kdns.lab.tokens import Tokens
 from kdns.lab.watching import BOOKMARK_S, Pace
 
 _LOG = logging.getLogger("kdns.lab")
+_SILENT = logging.getLogger("kdns.lab.malformed")
+"""aiohttp's, which would say with a traceback that somebody has sent what is no HTTP."""
+_SILENT.disabled = True
 KEPT_S = 300.0
 """Events are kept for this to twice this, as on a real server: a busy slice of a hundred endpoints
 takes 90 kB for each."""
@@ -167,7 +170,9 @@ class Lab:
 
     async def serve_again(self) -> None:
         """Listens, on the same port as before."""
-        server = web.Server(self._api.serve, handler_cancellation=True, access_log=None)
+        server = web.Server(
+            self._api.serve, handler_cancellation=True, access_log=None, logger=_SILENT
+        )
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
         self._runner = runner
