@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from random import randrange
 
+from kdns.cli.whose import KUBECONFIG
 from kdns.lab import companion, dns, manifests, played
 from kdns.lab.controllers.desk import Desk
 from kdns.lab.ground import enter
@@ -28,7 +29,6 @@ from kdns.observe import logs
 
 PORT = 7443
 MOST = 65535
-KUBECONFIG = Path(".kdns/kubeconfig")
 PARTS = {"exec": "kdns.cli.lab_exec", "rules": "kdns.cli.lab_rules"}
 """Commands of their own, for a lab that runs."""
 _GROUNDS = ("auto", "namespaces", "loopback")

@@ -5,16 +5,15 @@ It speaks kubectl's protocol, so that it works without kubectl, and with real cl
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import msgspec
 
+from kdns.cli.whose import KUBECONFIG, named
 from kdns.cluster.api import tls
 from kdns.cluster.api.credentials import Secrets
 from kdns.cluster.api.failures import SourceError
@@ -22,8 +21,6 @@ from kdns.cluster.api.kubeconfig import Kubeconfig
 from kdns.lab.doors import caller, channels
 from kdns.lab.errors import Obj
 
-KUBECONFIG = Path(".kdns/kubeconfig")
-"""Where a lab leaves it."""
 _DEFAULT = "kubectl.kubernetes.io/default-container"
 _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_connect=10)
 _ANSWER_S = 30.0
@@ -90,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     flag("-t", "--tty", action="store_true", help="with stdin, as a terminal, where it is one")
     flag(
         "--kubeconfig", metavar="FILE", default="",
-        help=f"whose lab ({KUBECONFIG}, or what KUBECONFIG names)",
+        help=f"whose lab ($KUBECONFIG, or {KUBECONFIG})",
     )  # fmt: skip
     return made
 
@@ -103,9 +100,7 @@ def _parse(arguments: Sequence[str]) -> _Words:
     command = tuple(words[at + 1 :])
     if not command:
         grammar.error("a command must follow, as in: kdns lab exec webapp -- env")
-    kubeconfig = options.kubeconfig or (
-        str(KUBECONFIG) if KUBECONFIG.exists() else os.environ.get("KUBECONFIG", "")
-    )
+    kubeconfig = options.kubeconfig or named()
     if not kubeconfig:
         grammar.error(f"there is no {KUBECONFIG}: start a lab here, or name one by --kubeconfig")
     above, _, name = options.pod.rpartition("/")

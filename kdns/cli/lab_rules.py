@@ -6,15 +6,14 @@ rules as in the played kube-proxy.
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from random import random
 from time import monotonic, time
 
 import msgspec
 
+from kdns.cli.whose import KUBECONFIG, named
 from kdns.cluster.api.connection import Access
 from kdns.cluster.api.credentials import Credentials, reader
 from kdns.cluster.api.failures import Refused, SourceError
@@ -25,8 +24,6 @@ from kdns.lab.errors import Obj
 from kdns.lab.proxy.listing import Cluster, lines
 from kdns.observe.counters import Counters
 
-KUBECONFIG = Path(".kdns/kubeconfig")
-"""Where a lab leaves it."""
 _PAGE = 500
 _ALL_S = 60.0
 _SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
@@ -77,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
          help="text or json")  # fmt: skip
     flag(
         "--kubeconfig", metavar="FILE", default="",
-        help=f"whose cluster ({KUBECONFIG}, or what KUBECONFIG names)",
+        help=f"whose cluster ($KUBECONFIG, or {KUBECONFIG})",
     )  # fmt: skip
     return made
 
@@ -85,9 +82,7 @@ def parser() -> argparse.ArgumentParser:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     grammar = parser()
     words = grammar.parse_args(arguments)
-    words.kubeconfig = words.kubeconfig or (
-        str(KUBECONFIG) if KUBECONFIG.exists() else os.environ.get("KUBECONFIG", "")
-    )
+    words.kubeconfig = words.kubeconfig or named()
     if not words.kubeconfig:
         grammar.error(f"there is no {KUBECONFIG}: start a lab here, or name one by --kubeconfig")
     if words.service and "/" not in words.service:
