@@ -1,4 +1,4 @@
-"""Whose lab a command is about that names none: the one kubectl would ask, or the one started here."""
+"""Whose lab a command is about that names none: what kubectl asks, or the one started here."""
 
 import os
 from pathlib import Path
