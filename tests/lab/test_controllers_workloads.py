@@ -4,8 +4,9 @@ import pytest
 
 from kdns.lab.controllers import rollouts
 from kdns.lab.controllers.bodies import matches
-from kdns.lab.errors import Obj
+from kdns.lab.errors import ApiError, Obj
 from kdns.lab.resources import (
+    CLAIMS,
     CONFIGMAPS,
     DAEMONSETS,
     DEPLOYMENTS,
@@ -244,6 +245,46 @@ def test_stateful_pods_come_one_after_the_other_with_names(cluster: Driven) -> N
         assert pod["spec"]["hostname"] == pod["metadata"]["name"]
         assert pod["spec"]["subdomain"] == "db"
     assert status(cluster, STATEFULSETS, "db")["readyReplicas"] == 3
+
+
+def test_stateful_pods_mount_claims_of_their_own_that_stay(cluster: Driven) -> None:
+    """As in the StatefulSet tutorial: www-web-0 is bound, and there when web-0 comes again."""
+    mounting = template("db")
+    mounting["spec"]["containers"][0]["volumeMounts"] = [{"name": "www", "mountPath": "/srv"}]
+    claim = {
+        "metadata": {"name": "www"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    stateful(cluster, 2, template=mounting, volumeClaimTemplates=[claim])
+    cluster.pass_s()
+    assert [pod["spec"]["volumes"] for pod in cluster.pods()] == [
+        [{"name": "www", "persistentVolumeClaim": {"claimName": f"www-db-{number}"}}]
+        for number in range(2)
+    ]
+    made = cluster.storage.list(CLAIMS, "default")
+    assert [one["metadata"]["name"] for one in made] == ["www-db-0", "www-db-1"]
+    assert {one["status"]["phase"] for one in made} == {"Bound"}
+    assert {one["metadata"]["labels"]["app"] for one in made} == {"db"}
+    cluster.storage.delete(PODS, "default", "db-0")
+    cluster.pass_s()
+    assert cluster.names(PODS) == ["db-0", "db-1"]
+    assert [one["metadata"]["uid"] for one in cluster.storage.list(CLAIMS, "default")] == [
+        one["metadata"]["uid"] for one in made
+    ]
+
+
+def test_a_volume_that_no_claim_gives_is_refused(cluster: Driven) -> None:
+    mounting = template("db")
+    mounting["spec"]["containers"][0]["volumeMounts"] = [{"name": "www", "mountPath": "/srv"}]
+    for claims in ([], [{"metadata": {"name": "data"}}]):
+        with pytest.raises(ApiError, match=r'volumeMounts\[0\].name: Not found: "www"'):
+            stateful(cluster, 2, template=mounting, volumeClaimTemplates=claims)
+
+
+@pytest.mark.parametrize("claim", [{}, {"metadata": {}}, {"metadata": {"name": "A/b"}}])
+def test_a_claim_without_a_fit_name_is_refused(cluster: Driven, claim: Obj) -> None:
+    with pytest.raises(ApiError, match=r"volumeClaimTemplates\[0\].metadata.name"):
+        stateful(cluster, 2, volumeClaimTemplates=[claim])
 
 
 def test_parallel_stateful_pods_come_at_once(cluster: Driven) -> None:

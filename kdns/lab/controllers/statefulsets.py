@@ -1,7 +1,7 @@
 """StatefulSets: pods with numbers, made and replaced one after the other (or, Parallel, at once).
 
 A pod's hostname is its name and its subdomain the governing service, so that it has a name in DNS.
-The revision of a template is its hash; volume claims are left alone.
+The revision of a template is its hash. Volume claims are made, bound for show, and never deleted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,12 +16,13 @@ from kdns.lab.controllers.bodies import (
     is_terminating,
     labels_of,
     name_of,
+    namespace_of,
     spec_of,
     status_of,
 )
 from kdns.lab.controllers.owners import REVISION, Owners
 from kdns.lab.errors import Obj
-from kdns.lab.resources import PODS, STATEFULSETS, Resource
+from kdns.lab.resources import CLAIMS, PODS, STATEFULSETS, Resource
 
 
 class Step(NamedTuple):
@@ -60,7 +61,40 @@ def pod_of(owner: Obj, ordinal: int) -> Obj:
     network = {"hostname": name}
     if spec.get("serviceName"):
         network["subdomain"] = spec["serviceName"]
-    return {**pod, "spec": {**pod["spec"], **network}}
+    templates = spec.get("volumeClaimTemplates") or []
+    names = {one["metadata"]["name"]: f"{one['metadata']['name']}-{name}" for one in templates}
+    given = [one for one in pod["spec"].get("volumes") or [] if one["name"] not in names]
+    claimed = [
+        {"name": volume, "persistentVolumeClaim": {"claimName": claim}}
+        for volume, claim in names.items()
+    ]
+    volumes = {"volumes": claimed + given} if claimed else {}
+    return {**pod, "spec": {**pod["spec"], **network, **volumes}}
+
+
+def claims_of(owner: Obj, ordinal: int) -> list[Obj]:
+    """The volume claims of a number, bound to volumes that are only names."""
+    found = []
+    for template in spec_of(owner).get("volumeClaimTemplates") or []:
+        name = f"{name_of(template)}-{name_of(owner)}-{ordinal}"
+        labels = {**labels_of(template), **(spec_of(owner)["selector"].get("matchLabels") or {})}
+        wanted = template.get("spec") or {}
+        status = {
+            "phase": "Bound",
+            "accessModes": wanted.get("accessModes") or [],
+            "capacity": (wanted.get("resources") or {}).get("requests") or {},
+        }
+        volume = f"pvc-{digest([namespace_of(owner), name])}"
+        found.append(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": name, "namespace": namespace_of(owner), "labels": labels},
+                "spec": {"storageClassName": "standard", **wanted, "volumeName": volume},
+                "status": status,
+            }
+        )
+    return found
 
 
 def step(owner: Obj, pods: Iterable[Obj], now: float) -> Step:
@@ -155,6 +189,9 @@ class StatefulSets(Owners):
         return status(owner, pods, now)
 
     def _make(self, owner: Obj, ordinal: int) -> Obj:
+        for claim in claims_of(owner, ordinal):
+            if self.desk.storage.find(CLAIMS, namespace_of(claim), name_of(claim)) is None:
+                self.desk.create(claim)
         made = self.desk.create(pod_of(owner, ordinal))
         said = f"create Pod {name_of(made)} in StatefulSet {name_of(owner)} successful"
         self.desk.tell(owner, "SuccessfulCreate", said, source=self.name)

@@ -89,10 +89,11 @@ def _default_volume(volume: Obj) -> None:
                 item["fieldRef"].setdefault("apiVersion", "v1")
 
 
-def check(spec: Obj, at: str) -> Iterable[Cause]:
-    """What is wrong with a spec; `at` is its path."""
+def check(spec: Obj, at: str, claims: Iterable[str] = ()) -> Iterable[Cause]:
+    """What is wrong with a spec; `at` is its path, `claims` its volumes from elsewhere."""
     volumes = [volume.get("name") or "" for volume in spec.get("volumes") or []]
     yield from _check_volumes(volumes, f"{at}.volumes")
+    volumes += claims
     if not spec.get("containers"):
         yield checks.required(f"{at}.containers")
     names: set[str] = set()

@@ -71,7 +71,11 @@ class Workload(Kind):
             yield checks.invalid("spec.template.metadata.labels", labels, _UNMATCHED)
         at = "spec.template.metadata.labels"
         yield from checks.labels(at, labels or {})
-        yield from podspec.check(spec["template"]["spec"], "spec.template.spec")
+        claims = _claims(spec)
+        for place, name in enumerate(claims):
+            field = f"spec.volumeClaimTemplates[{place}].metadata.name"
+            yield from checks.text_of(field, name, checks.label)
+        yield from podspec.check(spec["template"]["spec"], "spec.template.spec", claims)
         policy = spec["template"]["spec"]["restartPolicy"]
         if policy in podspec.RESTARTS and policy != "Always":
             yield checks.unsupported("spec.template.spec.restartPolicy", policy, ("Always",))
@@ -319,6 +323,12 @@ def _holds(term: Obj, labels: Obj) -> bool:
         "Exists": value is not None,
         "DoesNotExist": value is None,
     }.get(term.get("operator", ""), False)
+
+
+def _claims(spec: Obj) -> list[str]:
+    """Volumes that pods get of claims, by their names."""
+    templates = spec.get("volumeClaimTemplates") or []
+    return [(one.get("metadata") or {}).get("name") or "" for one in templates]
 
 
 def _wide(spec: Obj) -> list[str]:
