@@ -7,6 +7,7 @@ than the admin is the author: nothing runs there (rights/trust.py).
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -237,11 +238,17 @@ class Furnished:
 
 
 def _empty(folder: Path) -> None:
-    for one in folder.iterdir():
-        if one.is_dir() and not one.is_symlink():
-            shutil.rmtree(one, ignore_errors=True)
-        else:
-            one.unlink(missing_ok=True)
+    """Commands may have removed it, closed it, or put a link in its place: none is in the way."""
+    with suppress(OSError):
+        if folder.is_symlink():
+            folder.unlink()
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+        for one in folder.iterdir():
+            if one.is_dir() and not one.is_symlink():
+                shutil.rmtree(one, ignore_errors=True)
+            else:
+                one.unlink(missing_ok=True)
 
 
 def _write(path: Path, octets: bytes) -> None:

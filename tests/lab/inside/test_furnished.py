@@ -220,6 +220,25 @@ def test_a_container_that_starts_again_has_an_empty_folder_for_temporary_files(
     assert not list(folder.iterdir())
 
 
+def test_what_a_command_does_to_its_temporary_folder_keeps_no_container_from_its_next_start(
+    stage: Stage,
+) -> None:
+    pod = stage.pod()
+    stage.insides.prepare(pod)
+    folder = stage.insides.entry(pod, "", ("id",)).files["/tmp"]
+    folder.rmdir()
+    stage.insides.prepare(pod)
+    folder.rmdir()
+    other = stage.folder / "other"
+    other.mkdir()
+    (other / "mine").write_text("x")
+    folder.symlink_to(other)
+    stage.insides.prepare(pod)
+    assert folder.is_dir()
+    assert not folder.is_symlink()
+    assert (other / "mine").exists(), "what a link leads to is not emptied"
+
+
 # The account
 
 
