@@ -470,7 +470,7 @@ async def test_the_demo_is_read_without_a_warning(caplog):
     for event in await events(Manifests((str(DEMO[0].parent),)), Synced):
         store.apply(event, 1.0)
     assert not caplog.messages
-    assert set(store.namespaces) == {"kube-system", "shop", "staging"}
+    assert set(store.namespaces) == {"default", "kube-system", "shop", "staging"}
     assert store.services["kube-system/kube-dns"].addresses == ips("10.96.0.10")
     assert store.services["shop/payments"].external_name == "pay.example.com"
     assert len(ready(store, "shop/legacy-db")) == 2

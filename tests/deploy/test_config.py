@@ -13,6 +13,7 @@ import yaml
 
 import kdns
 from kdns.corefile.tree import ConfigError
+from kdns.lab import dns
 from kdns.observe.catalogue import METRICS
 from kdns.server.assembly import Services, build
 
@@ -218,6 +219,8 @@ def test_ports_of_the_service_and_probes_are_those_of_the_corefile(path):
 @pytest.mark.parametrize("path", COREFILES, ids=lambda path: path.parent.name)
 def test_every_corefile_is_right(path, monkeypatch):
     monkeypatch.setenv("KUBE_DNS_UPSTREAM_SERVICE_HOST", "10.96.0.99")
+    for name, text in dns.environ(dns.Listening(), Path("kubeconfig")).items():
+        monkeypatch.setenv(name, text)
     errors: list[ConfigError] = []
     assembly = build(path.read_text(), str(path), Services(), errors)
     assert not errors

@@ -81,6 +81,8 @@ class _Bound:
         os.setsid()
         if self._terminal >= 0:
             fcntl.ioctl(self._terminal, termios.TIOCSCTTY, 0)
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)  # what nohup has the lab ignore
         self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != self._parent:  # we ended in between
             os._exit(1)

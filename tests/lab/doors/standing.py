@@ -45,6 +45,8 @@ class Plain:
 
         def begin() -> None:
             os.setsid()
+            for number in (signal.SIGHUP, signal.SIGINT):  # which nohup ignores
+                signal.signal(number, signal.SIG_DFL)
             if streams.is_terminal:
                 fcntl.ioctl(streams.stdin, termios.TIOCSCTTY, 0)
 
