@@ -4,7 +4,8 @@
     GET /healthz     ok, as /health, /livez, /readyz, /ready, /ping
     GET /status/503  that code
 
-The annotation `lab.kdns.io/answers` is said instead; paths in `lab.kdns.io/fails` answer 500.
+The annotation `lab.kdns.io/answers` is said instead, or what the image is known for (voices.py);
+paths in `lab.kdns.io/fails` answer 500.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 
+from kdns.lab.kubelet.programs import voices
 from kdns.lab.kubelet.programs.base import Exit, Role
 from kdns.lab.kubelet.programs.requests import REST_S, Refused, Request, read
 from kdns.lab.kubelet.programs.serving import Serving
@@ -32,6 +34,7 @@ class Http:
         self._ports = ports
         self._serving = Serving(role)
         self._served = 0
+        self._began = time.monotonic()
 
     def start(self, ended: Callable[[Exit], None]) -> None:
         """Listens on its ports; raises OSError."""
@@ -71,13 +74,17 @@ class Http:
         self._served += 1
         if path in {one.strip() for one in self._role.wish("fails").split(",")}:
             return 500, f"{path} fails: the annotation lab.kdns.io/fails names it\n"
+        annotated = self._role.wish("answers")
+        heard = voices.Heard(request, peer, time.monotonic() - self._began)
+        if not annotated and (said := voices.reply(self._role, heard)):
+            return said
         if path in _HEALTH:
             return 200, "ok\n"
         _, _, code = path.rpartition("/status/")
         if path == f"/status/{code}" and code.isascii() and code.isdigit() and len(code) == 3:
             number = int(code)
             return (number, f"{code}\n") if 200 <= number < 600 else (400, "no such code\n")
-        if text := self._role.wish("answers") or _text(self._role):
+        if text := annotated or _text(self._role):
             return 200, text.rstrip("\n") + "\n"
         return 200, self._hello(request, peer)
 

@@ -35,6 +35,7 @@ _TABLE: dict[str, Cast] = {
     **dict.fromkeys(("wordpress", "phpmyadmin", "httpbin", "apache", "traefik"), _WEB),
     **dict.fromkeys(("hello-app", "echoserver", "nginx-unprivileged", "agnhost"), _APP),
     **dict.fromkeys(("tomcat", "echo-server", "jenkins", "hello-kubernetes"), _APP),
+    **dict.fromkeys(("kubernetes-bootcamp", "goproxy"), _APP),
     "http-echo": Cast("http", (5678,)),
     "serve_hostname": Cast("http", (9376,)),
     "serve-hostname": Cast("http", (9376,)),
@@ -63,6 +64,7 @@ _TABLE: dict[str, Cast] = {
     "kdns": _DNS,
     "pause": Cast("none"),
     **dict.fromkeys(("busybox", "alpine", "ubuntu", "debian", "bash", "fedora"), _SHELL),
+    **dict.fromkeys(("busyboxplus", "network-multitool", "toolbox"), _SHELL),
     **dict.fromkeys(("netshoot", "dnstools", "centos", "rockylinux", "amazonlinux"), _SHELL),
     **dict.fromkeys(("dnsutils", "jessie-dnsutils", "buildpack-deps"), _SLEEP),
     "curl": Cast("shell", (), ("curl",)),
@@ -74,6 +76,11 @@ _ENTRANCES = {"curl": "curl"}
 def name_of(image: str) -> str:
     """A repository's name without registry, path, tag and digest."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+
+
+def tag_of(image: str) -> str:
+    """What stands behind the name; empty where nothing does."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
 
 
 def cast_of(image: str) -> Cast:
