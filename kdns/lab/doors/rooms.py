@@ -60,22 +60,39 @@ class Rooms:
         """Runs a command, or attaches to one; raises ApiError."""
         aim = call.target
         asked = asking.read(request, call, self._storage.get(PODS, aim.namespace, aim.name))
+        # kubectl asks once more without WebSockets when it is refused, and shows that reply only:
+        # the reason comes first, the protocol last.
+        target = self._console(asked) if aim.part == "attach" else self._entry(asked)
         asking.check_protocol(request)
         if self._open >= MOST:
             raise asking.too_many(MOST)
         self._open += 1
         try:
-            if aim.part == "attach":
-                return await self._attach(request, asked)
-            return await self._exec(request, asked)
+            if isinstance(target, Entry):
+                return await self._exec(request, asked, target)
+            return await self._attach(request, asked, target)
         finally:
             self._open -= 1
 
-    async def _exec(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
+    def _entry(self, asked: Asked) -> Entry:
         try:
-            entry = self._insides.entry(asked.pod, asked.container["name"], asked.command)
+            return self._insides.entry(asked.pod, asked.container["name"], asked.command)
         except LookupError as error:
             raise errors.bad_request(str(error.args[0])) from None
+
+    def _console(self, asked: Asked) -> Console:
+        name = asked.container["name"]
+        console = self._consoles.find(asked.uid, name)
+        if console is None:
+            raise errors.bad_request(
+                f"container {name} plays a program that is part of the lab: nothing can be "
+                "attached to it; run a command in it (kubectl exec)"
+            )
+        return console
+
+    async def _exec(
+        self, request: web.BaseRequest, asked: Asked, entry: Entry
+    ) -> web.StreamResponse:
         socket = await _upgraded(request)
         early = await _early(socket) if asked.wanted.is_terminal else None
         try:
@@ -101,14 +118,9 @@ class Rooms:
             wanted = replace(wanted, size=size)
         return await Command.start(self._ground, asked.uid, entry, wanted)
 
-    async def _attach(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
-        name = asked.container["name"]
-        console = self._consoles.find(asked.uid, name)
-        if console is None:
-            raise errors.bad_request(
-                f"container {name} plays a program that is part of the lab: nothing can be "
-                "attached to it; run a command in it (kubectl exec)"
-            )
+    async def _attach(
+        self, request: web.BaseRequest, asked: Asked, console: Console
+    ) -> web.StreamResponse:
         socket = await _upgraded(request)
         has_input = asked.wanted.stdin and console.has_input
         try:

@@ -129,10 +129,13 @@ async def test_other_protocols_are_told_which_one_is_spoken(
         assert "WebSockets only" in message or "v5.channel.k8s.io" in message
 
 
-async def test_programs_of_the_lab_itself_cannot_be_attached_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("headers", [SOCKET, SPDY])  # kubectl shows the reply to the latter
+async def test_programs_of_the_lab_itself_cannot_be_attached_to(
+    tmp_path: Path, headers: dict[str, str]
+) -> None:
     async with standing(tmp_path) as place:
         place.pod()
-        code, message = await refused(place, "stdout=true", part="attach")
+        code, message = await refused(place, "stdout=true", part="attach", headers=headers)
         assert code == 400
         assert "nothing can be attached" in message
 
