@@ -18,7 +18,8 @@ def check(request: web.BaseRequest, user: User) -> None:
     if not user.is_admin:
         raise _refused(f'{ADMIN_ONLY}: "{user.name}" is not he')
     peer, own = _ends(request)
-    if not _is_loopback(peer):
+    is_here = _is_loopback(peer) or (peer != "" and peer == own)  # so in the lab's namespaces
+    if not is_here:
         raise _refused(f"{ADMIN_ONLY}, from the machine where it runs: not from {peer or 'there'}")
     if "Origin" in request.headers:
         raise _refused(f"{ADMIN_ONLY}, and for no browser: leave the Origin header out")

@@ -41,8 +41,9 @@ def test_the_admin_on_this_machine_may(host: str) -> None:
     admission.check(Request(HERE, Host=host), ADMIN)  # type: ignore[arg-type]
 
 
-def test_the_api_may_be_called_by_its_own_address() -> None:
-    transport = Transport(("127.0.0.1", 1), ("172.18.0.2", 6443))
+@pytest.mark.parametrize("peer", ["127.0.0.1", "172.18.0.2"])
+def test_the_api_may_be_called_by_its_own_address(peer: str) -> None:
+    transport = Transport((peer, 1), ("172.18.0.2", 6443))
     admission.check(Request(transport, Host="172.18.0.2:6443"), ADMIN)  # type: ignore[arg-type]
 
 
@@ -55,6 +56,7 @@ def test_the_api_may_be_called_by_its_own_address() -> None:
         (Request(Transport(("10.244.1.5", 9)), Host="localhost"), ADMIN, "not from 10.244.1.5"),
         (Request(Transport(("192.168.1.2", 9)), Host="localhost"), ADMIN, "not from 192.168.1.2"),
         (Request(Transport(None), Host="localhost"), ADMIN, "not from"),
+        (Request(Transport(None, None), Host="localhost"), ADMIN, "not from"),
         (Request(Transport("/a/socket"), Host="localhost"), ADMIN, "not from"),
         (Request(None, Host="localhost"), ADMIN, "not from"),
         (Request(HERE, Host="localhost", Origin="https://evil.example"), ADMIN, "Origin"),
