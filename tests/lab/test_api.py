@@ -520,7 +520,7 @@ async def test_what_is_no_http_is_answered_and_fills_no_log(
     api: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = int(api.lab.url.split(":")[2].partition("/")[0])
-    for text in (b"G\x7fT / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\0\x01\r\n\r\n"):
+    for text in (b"G\x7fT / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nA B: x\r\n\r\n"):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(text)
         assert (await reader.readline()).startswith(b"HTTP/1.0 400 ")
