@@ -90,10 +90,8 @@ class Enforcement:
             await self._news.wait()
             self._news.clear()
             self._judge()
-            has_work = (
-                self._groups or self._filtered
-            )  # without policies there is nothing to look at
-            listening = list(self._ground.listeners.open) if has_work else []
+            is_needed = self._groups or self._filtered  # without policies nothing is
+            listening = list(self._ground.listeners.open) if is_needed else []
             self._filtered = {
                 one: self._filtered[one] for one in listening if one in self._filtered
             }
