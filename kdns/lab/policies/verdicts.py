@@ -8,7 +8,14 @@ are never kept away (kubelets probe), and pods on the host network are nodes.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 from kdns.lab.controllers.bodies import (
     is_finished,
@@ -24,6 +31,8 @@ from kdns.lab.ground.base import Transport
 
 EGRESS, INGRESS = "Egress", "Ingress"
 _NAME = "kubernetes.io/metadata.name"
+_REMEMBERED = 1 << 16
+"""Blocks, read once: where more are asked for in turn than are remembered, none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +190,7 @@ def _covers(wanted: Obj, number: int, names: frozenset[str]) -> bool:
 
 def _in_block(block: Obj, address: str) -> bool:
     try:
-        found = ip_address(address)
+        found = _address(address)
         if found not in _network(block.get("cidr", "")):
             return False
         return not any(found in _network(one) for one in block.get("except") or ())
@@ -189,6 +198,11 @@ def _in_block(block: Obj, address: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_REMEMBERED)
+def _address(text: str) -> IPv4Address | IPv6Address:
+    return ip_address(text)
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def _network(text: str) -> IPv4Network | IPv6Network:
     return ip_network(text, strict=False)

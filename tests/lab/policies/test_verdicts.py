@@ -1,5 +1,6 @@
 """Who may reach whom: as the API's text has it, and as `kdns explain` says of the same objects."""
 
+from ipaddress import ip_network
 from typing import Any, Literal
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from kdns.explain.facts import ContainerFact, Facts, NamespaceFact, PodFact, PolicyFact, PortFact
 from kdns.explain.reasons import netpolicy
+from kdns.lab.policies import verdicts as module
 from kdns.lab.policies.verdicts import Verdicts, verdicts
 
 Obj = dict[str, Any]
@@ -185,3 +187,24 @@ def test_explain_says_the_same(specs: list[tuple[str, Obj]], ordered: list[Obj],
     said = explained(specs, source, target, port)
     ends = [one["status"]["podIPs"][0]["ip"] for one in (source, target)]
     assert said is None or said is made.allows(*ends, port, "TCP")
+
+
+def test_blocks_are_read_once_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(text: str, **how: bool) -> object:
+        read.append(text)
+        return ip_network(text, **how)
+
+    monkeypatch.setattr(module, "ip_network", counted)
+    blocks = [f"203.0.{at // 250}.{at % 250}/32" for at in range(3000)]
+    spec = {
+        "podSelector": {},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"ipBlock": {"cidr": one}} for one in blocks]}],
+    }
+    pods = [pod("shop", "web", WEB), pod("shop", "db", DB)]
+    found = verdicts([{"metadata": {"name": "a", "namespace": "shop"}, "spec": spec}], pods, [])
+    for _ in range(2):
+        assert not found.allows(WEB, DB, 80, "TCP")
+    assert len(read) == len(blocks)
