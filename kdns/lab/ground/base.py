@@ -58,7 +58,8 @@ class Entry:
     hostname: str
     files: Mapping[str, Path]
     """What stands for a path within the pod: /etc/resolv.conf, /etc/hosts, /etc/hostname, and the
-    folders /tmp, /var/run/secrets/kubernetes.io/serviceaccount and (with spaces) /run/kdns."""
+    folders /tmp, /var/run/secrets/kubernetes.io/serviceaccount and (with spaces) /root and
+    /run/kdns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def _write_nsswitch(before: str) -> None:
 def _put(source: int, path: str) -> None:
     """Mounts an open file or folder on a path; what a folder of the pod lacks is made."""
     at = f"/proc/self/fd/{source}"
-    if path.startswith(("/etc/", "/run/", "/var/run/", "/tmp/")):  # noqa: S108
+    if path.startswith(("/etc/", "/run/", "/var/run/", "/tmp/", "/root/")):  # noqa: S108
         os.makedirs(path if os.path.isdir(at) else os.path.dirname(path), exist_ok=True)
         if not os.path.isdir(at):
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))

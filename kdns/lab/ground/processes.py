@@ -85,4 +85,5 @@ def _stands(path: str, there: os.stat_result) -> bool:
 def _needed(path: str) -> list[str]:
     """The folders of programs, and of ours and Python's, that lie where a pod has its own."""
     ours = [str(Path(__file__).parents[3]), sys.base_prefix, sys.prefix]
-    return [one for one in [*ours, *path.split(":")] if one.startswith(("/tmp/", "/run/"))]  # noqa: S108
+    own = ("/tmp/", "/run/", "/root/")  # noqa: S108
+    return [one for one in [*ours, *path.split(":")] if one.startswith(own)]

@@ -27,6 +27,8 @@ from kdns.lab.tokens import Tokens
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TOOLS = "/run/kdns"
 """Where a pod that sees files of its own finds the tools; elsewhere they are where they are."""
+HOME = "/root"
+"""A pod's own, so that a shell there neither meets nor leaves anything in that of the machine."""
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_S = 365 * 24 * 3600
 """How long a pod's token is good: as with a real server, which lengthens those of pods."""
@@ -98,7 +100,8 @@ class Furnished:
         before = self._found.get(uid)
         if before and before.folder:
             made.folder, made.volumes = before.folder, before.volumes
-            _empty(before.folder / "tmp")  # a container that starts again has new files
+            for own in ("tmp", "home"):  # a container that starts again has new files
+                _empty(before.folder / own)
         self._found[uid] = made
         if not is_trusted(pod):
             return
@@ -130,13 +133,11 @@ class Furnished:
         if own is None:
             own = inside.environs[asked["name"]] = self._own(inside, asked)
         shown = files.identity(inside.pod).shown
-        runtime = {"PATH": self._path(), "HOSTNAME": shown, "HOME": "/root"}
-        return Entry(
-            command,
-            runtime | inside.links.variables() | own,
-            shown,
-            self._files(inside) | self._mounted(inside, asked),
-        )
+        seen = self._files(inside) | self._mounted(inside, asked)
+        runtime = {"PATH": self._path(), "HOSTNAME": shown, "HOME": self._home(inside)}
+        if command[:1] == ("tar",):  # kubectl cp; a pod has one user, and others cannot own files
+            runtime["TAR_OPTIONS"] = "--no-same-owner"
+        return Entry(command, runtime | inside.links.variables() | own, shown, seen)
 
     # The environment
 
@@ -180,6 +181,10 @@ class Furnished:
             return PATH
         return f"{PATH}:{TOOLS}" if self._ground.has_spaces else f"{self._tools}:{PATH}"
 
+    def _home(self, inside: _Inside) -> str:
+        assert inside.folder
+        return HOME if self._ground.has_spaces else str(inside.folder / "home")
+
     # Files
 
     def _files(self, inside: _Inside) -> dict[str, Path]:
@@ -192,6 +197,8 @@ class Furnished:
             "/etc/hostname": inside.folder / "hostname",
             "/tmp": inside.folder / "tmp",  # noqa: S108  # the pod's own
         }
+        if self._ground.has_spaces and Path(HOME).is_dir():
+            found[HOME] = inside.folder / "home"
         if self._tools and self._ground.has_spaces:
             found[TOOLS] = Path(self._tools)
         account = inside.folder / "account"
@@ -210,7 +217,8 @@ class Furnished:
     def _written(self, pod: Obj) -> Path:
         folder = self._folder / str(next(self._numbers))
         folder.mkdir(mode=0o700)
-        (folder / "tmp").mkdir(mode=0o700)
+        for own in ("tmp", "home"):
+            (folder / own).mkdir(mode=0o700)
         _write(folder / "resolv.conf", files.resolv_conf(pod, self._ground.ranges.dns).encode())
         _write(folder / "hosts", files.hosts(pod).encode())
         _write(folder / "hostname", f"{files.identity(pod).shown}\n".encode())

@@ -73,6 +73,7 @@ class Place:
             "/etc/hosts": self._file("hosts", f"127.0.0.1 localhost\n{WEB} web\n"),
             "/etc/hostname": self._file("name", "web\n"),
             "/tmp": self._folder("tmp"),
+            "/root": self._folder("home"),
             ACCOUNT: self._folder("account"),
         }
         (self.folder / "account" / "token").write_text("a token")
@@ -159,6 +160,7 @@ async def views(outside: Outside) -> dict[str, Any]:
         "session": "cut -d' ' -f 1,5,6 /proc/self/stat; grep SigBlk /proc/self/status; pwd; umask",
         "forward": "cat /proc/sys/net/ipv4/ip_forward",
         "tool": "a-tool; ls /tmp",
+        "root": "cd /root && echo mine > history && cat history",
     }
     seen: dict[str, Any] = {"pid": os.getpid()}
     done = await asyncio.gather(*(place.run("sh", "-c", one) for one in words.values()))

@@ -52,6 +52,11 @@ def test_programs_that_lie_below_tmp_are_seen(views: dict[str, Any]) -> None:
     assert "nowhere" not in views["tool"]
 
 
+def test_a_shell_finds_a_home_of_its_own(views: dict[str, Any]) -> None:
+    """Not the machine's, which ordinary users may not even look into."""
+    assert views["root"] == "mine\n"
+
+
 def test_all_else_in_etc_is_the_machines(views: dict[str, Any]) -> None:
     assert "root:" in views["release"]
     assert "No such file" not in views["release"]

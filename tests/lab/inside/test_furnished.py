@@ -137,6 +137,18 @@ def test_on_loopback_addresses(tmp_path: Path) -> None:
     assert entry.environ["KUBERNETES_SERVICE_PORT"] == "20443"
     assert entry.environ["PATH"] == f"/opt/tools:{PATH}"
     assert "nameserver 127.96.0.10\n" in entry.files["/etc/resolv.conf"].read_text()
+    assert Path(entry.environ["HOME"]) == entry.files["/etc/hosts"].parent / "home"
+    assert Path(entry.environ["HOME"]).is_dir()
+    assert "/root" not in entry.files
+
+
+def test_tar_asks_for_no_other_owners(stage: Stage) -> None:
+    """kubectl cp: files of an ordinary user come with an owner that a pod does not know."""
+    pod = stage.pod()
+    stage.insides.prepare(pod)
+    assert "TAR_OPTIONS" not in stage.insides.entry(pod, "", ("sh",)).environ
+    entry = stage.insides.entry(pod, "", ("tar", "-xmf", "-", "-C", "/tmp"))
+    assert entry.environ["TAR_OPTIONS"] == "--no-same-owner"
 
 
 def test_what_a_container_lacks_is_looked_for_again(stage: Stage) -> None:
@@ -194,7 +206,8 @@ def test_files_are_private_and_go_with_the_pod(stage: Stage) -> None:
     assert not list(stage.folder.iterdir())  # nobody has entered
     files = stage.insides.entry(pod, "", ("id",)).files
     own = {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/tmp"}
-    assert set(files) == own | {"/run/kdns"}
+    home = {"/root"} if Path("/root").is_dir() else set()
+    assert set(files) == own | home | {"/run/kdns"}
     assert files["/etc/hostname"].read_text() == "web\n"
     assert files["/etc/hosts"].read_text().endswith("10.244.1.5\tweb\n")
     assert files["/etc/resolv.conf"].read_text().startswith("search shop.svc.cluster.local ")
