@@ -122,6 +122,9 @@ class Kubelet(Play):
             address = ip_address(one)
             if not any(known and address in known for known in (ranges.pods, ranges.pods6)):
                 raise OSError(f"{one} is no address of the pods' range {ranges.pods}")
+            other = self._parts.ground.stand_of(one)
+            if other and other.uid != stand.uid:
+                raise OSError(f"{one} is the address of pod {other.name}")
 
     def _later_s(self, uid: str) -> float:
         return float(min(FIRST_S * 2.0 ** min(self._failures[uid] - 1, 16), LATEST_S))

@@ -8,6 +8,7 @@ it has started `address: 10.244.1.77`.
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import ClassVar
 
@@ -294,8 +295,9 @@ class Play(Controller):
 
     def _stop(self, pod: Obj) -> float | None:
         """Lets a pod that is being deleted go, once it has been seen to leave."""
-        asked = wish(pod, "stop-after")
-        least = max(STOP_S, seconds(asked)) if asked else STOP_S
+        least = STOP_S
+        with suppress(ValueError):  # what makes no sense keeps no pod from its end
+            least = max(STOP_S, seconds(wish(pod, "stop-after")))
         least = min(least, float(pod["metadata"].get("deletionGracePeriodSeconds", 0)))
         if "ending" not in self._scenes.get(uid_of(pod), {}):
             self.desk.tell(pod, "Killing", "Stopping the pod's containers", source=self.name)

@@ -8,6 +8,7 @@ import pytest
 from kdns.lab.ground.base import Stand
 from kdns.lab.kubelet import runs
 from kdns.lab.kubelet.programs.base import Exit
+from kdns.lab.resources import PODS
 from tests.lab.kubelet.scene import Scene, playing
 
 
@@ -104,6 +105,29 @@ async def test_an_address_outside_the_pods_range_is_not_given(scene: Scene) -> N
     scene.pod("web", annotations={"lab.kdns.io/address": str(scene.ground.ranges.dns)})
     await scene.until(lambda: any("Failed" in reason for reason, _ in scene.events()))
     assert "is no address of the pods' range" in dict(scene.events())["FailedCreatePodSandBox"]
+
+
+async def test_an_address_that_another_pod_has_is_given_once_that_has_gone(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdns.lab.kubelet.kubelet.FIRST_S", 0.1)
+    scene.pod("web")
+    await scene.ready()
+    address = scene.address()
+    scene.pod("other", annotations={"lab.kdns.io/address": address})
+    await scene.until(lambda: any("Failed" in reason for reason, _ in scene.events("other")))
+    said = dict(scene.events("other"))["FailedCreatePodSandBox"]
+    assert said.endswith(f"{address} is the address of pod default/web")
+    scene.delete("web")
+    await scene.ready("other")
+    assert scene.address("other") == address
+
+
+async def test_an_annotation_that_makes_no_sense_keeps_no_pod_from_its_end(scene: Scene) -> None:
+    scene.pod("web", annotations={"lab.kdns.io/stop-after": "later"})
+    await scene.ready()
+    scene.delete("web")
+    await scene.until(lambda: scene.storage.find(PODS, "default", "web") is None)
 
 
 async def test_a_lab_that_starts_again_starts_its_pods_again(tmp_path: Path) -> None:
