@@ -10,13 +10,14 @@ import asyncio
 import base64
 import logging
 import random
+import socket
 import ssl
 import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import yaml
 from aiohttp import web
@@ -40,6 +41,7 @@ _SILENT.disabled = True
 KEPT_S = 300.0
 """Events are kept for this to twice this, as on a real server: a busy slice of a hundred endpoints
 takes 90 kB for each."""
+HANDSHAKE_S = 10.0
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -83,6 +85,7 @@ class Lab:
         self._has_controllers = has_controllers
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.ServerRunner | None = None
+        self._servers: list[asyncio.Server] = []
         ranges = staging.ranges if staging else USUAL
         self.storage = Storage(
             now=time.time,
@@ -164,6 +167,9 @@ class Lab:
         runner, self._runner = self._runner, None
         if runner is None:
             return
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
         for connection in list(runner.server.connections if runner.server else ()):
             connection.force_close()
         await runner.cleanup()
@@ -177,15 +183,29 @@ class Lab:
         await runner.setup()
         self._runner = runner
         context = self._context()
-        sites: list[web.BaseSite] = [
-            web.SockSite(runner, opening(self._port), ssl_context=context)
-            for opening in self._openings
-        ]
-        for site in sites or [
-            web.TCPSite(runner, self._host, self._port, ssl_context=context, reuse_address=True)
-        ]:
+        if not self._openings:
+            site = web.TCPSite(
+                runner, self._host, self._port, ssl_context=context, reuse_address=True
+            )
             await site.start()
-        self._port = runner.addresses[0][1]
+            self._port = runner.addresses[0][1]
+        for opening in self._openings:
+            await self._open(opening(self._port), runner, context)
+
+    async def _open(
+        self, sock: socket.socket, runner: web.ServerRunner, context: ssl.SSLContext | None
+    ) -> None:
+        """Serves on a socket. Handshakes that come to no end hold a third of a megabyte each."""
+        self._servers.append(
+            await asyncio.get_running_loop().create_server(
+                cast("Any", runner.server),  # Any: a protocol factory, though not typed as one
+                sock=sock,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_S if context else None,
+            )
+        )
+        if len(self._servers) == 1:
+            self._port = sock.getsockname()[1]
 
     def snapshot(self) -> Snapshot:
         """What a backup would hold."""

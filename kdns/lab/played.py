@@ -21,6 +21,7 @@ from kdns.lab import certificates, dns, manifests
 from kdns.lab.controllers.desk import Desk
 from kdns.lab.doors.rooms import Rooms
 from kdns.lab.ground.base import Transport
+from kdns.lab.ground.enter import allow_files
 from kdns.lab.ground.loopback import Loopback
 from kdns.lab.ground.outside import Outside, opened
 from kdns.lab.ground.relay import Target, carry
@@ -82,6 +83,7 @@ def in_spaces(outside: Outside) -> Site:
 
 def on_loopback(why: str) -> Site:
     """On addresses of this machine; `why` not in namespaces."""
+    allow_files()
     reason = f" ({why})" if why else ""
     return Site(Loopback.first_free, opened, f"played on loopback addresses{reason}")
 

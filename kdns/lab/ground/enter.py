@@ -97,12 +97,13 @@ def _first(run: Callable[[Outside], int], link: socket.socket, parent: int, mask
 
 def _lab(run: Callable[[Outside], int], link: socket.socket, parent: int, mask: set[int]) -> int:
     kernel.die_with(parent)
-    _allow_files()
+    allow_files()
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return run(Outside(link))
 
 
-def _allow_files() -> None:
+def allow_files() -> None:
+    """Lets this process have as many open files as it may: pods and connections take some each."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft not in {hard, resource.RLIM_INFINITY} and soft < _FILES:
         most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
