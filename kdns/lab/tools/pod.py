@@ -15,6 +15,8 @@ from kdns.lab.ranges import LOOPBACK, Ranges, loopback
 
 RESERVED = 1024
 _BIND_ADDRESS_NO_PORT = 24
+_LOCALHOST = {"127.0.0.1", "::1"}
+"""A pod's own, where its programs listen; here it would be the machine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Pod:
 
     def place(self, address: str, port: int) -> tuple[str, int]:
         """What to connect to for an address and a port."""
-        host = self.moved(address)
+        host = self.address if self.address and address in _LOCALHOST else self.moved(address)
         is_shifted = self.offset and port < RESERVED and self._is_of_lab(host)
         return host, port + self.offset if is_shifted else port
 

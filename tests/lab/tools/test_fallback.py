@@ -140,6 +140,20 @@ def test_addresses_of_tutorials_are_taken(pod: Pod, web: ThreadingHTTPServer) ->
     ]  # fmt: skip
 
 
+def test_localhost_is_the_pod(pod: Pod) -> None:
+    server = ThreadingHTTPServer((ADDRESS, 80 + pod.offset), Pages)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        for host in ("localhost", "127.0.0.1"):
+            assert pod.run("curl", "-s", f"http://{host}")[1] == "hello\n"
+        assert pod.run("nc", "-z", "localhost", "80")[0] == 0
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 def test_a_server_that_is_down_is_told(pod: Pod) -> None:
     pod.write("resolv.conf", RESOLV.format("127.96.0.99"))
     code, out, _ = pod.run("nslookup", "web")
