@@ -6,13 +6,17 @@
 from kdns.lab import bodies, errors, patch
 from kdns.lab.calls import Call
 from kdns.lab.errors import Cause, Obj
-from kdns.lab.resources import PODS, SERVICEACCOUNTS
+from kdns.lab.resources import PODS, SERVICEACCOUNTS, SERVICES
 from kdns.lab.storage import ANYHOW, Deletion, Storage, timestamp
 from kdns.lab.tokens import ISSUER, Tokens
 
 _LEAST_S = 600
 _MOST_S = 1 << 32
 _HOUR_S = 3600
+_NO_WAY_IN = (
+    "the lab's API carries no connections to pods: connect from within a pod (kubectl exec POD -- "
+    "curl http://SERVICE), or make the Service a NodePort, which 127.0.0.1 then leads to"
+)
 
 
 def reply(call: Call, storage: Storage, tokens: Tokens) -> tuple[int, Obj]:
@@ -30,6 +34,9 @@ def reply(call: Call, storage: Storage, tokens: Tokens) -> tuple[int, Obj]:
         storage.get(PODS, aim.namespace, aim.name)
         message = f'pod "{aim.name}" is played by the lab: nothing runs in it, so there is no log'
         raise errors.ApiError(404, "NotFound", message)
+    if aim.part in {"portforward", "proxy"} and aim.resource in {PODS, SERVICES}:
+        storage.get(aim.resource, aim.namespace, aim.name.partition(":")[0])
+        raise errors.bad_request(_NO_WAY_IN)
     raise errors.no_such_path()
 
 
