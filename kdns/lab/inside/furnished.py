@@ -199,6 +199,8 @@ class Furnished:
         }
         if self._ground.has_spaces and Path(HOME).is_dir():
             found[HOME] = inside.folder / "home"
+        if self._ground.has_spaces:
+            found["/etc/wgetrc"] = inside.folder / "wgetrc"
         if self._tools and self._ground.has_spaces:
             found[TOOLS] = Path(self._tools)
         account = inside.folder / "account"
@@ -221,6 +223,7 @@ class Furnished:
             (folder / own).mkdir(mode=0o700)
         _write(folder / "resolv.conf", files.resolv_conf(pod, self._ground.ranges.dns).encode())
         _write(folder / "hosts", files.hosts(pod).encode())
+        _write(folder / "wgetrc", b"tries = 1\n")  # as BusyBox, which tutorials run: no 20 times
         _write(folder / "hostname", f"{files.identity(pod).shown}\n".encode())
         return folder
 

@@ -205,10 +205,11 @@ def test_files_are_private_and_go_with_the_pod(stage: Stage) -> None:
     stage.insides.prepare(pod)
     assert not list(stage.folder.iterdir())  # nobody has entered
     files = stage.insides.entry(pod, "", ("id",)).files
-    own = {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/tmp"}
+    own = {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/etc/wgetrc", "/tmp"}
     home = {"/root"} if Path("/root").is_dir() else set()
     assert set(files) == own | home | {"/run/kdns"}
     assert files["/etc/hostname"].read_text() == "web\n"
+    assert files["/etc/wgetrc"].read_text() == "tries = 1\n"
     assert files["/etc/hosts"].read_text().endswith("10.244.1.5\tweb\n")
     assert files["/etc/resolv.conf"].read_text().startswith("search shop.svc.cluster.local ")
     for path in stage.folder.rglob("*"):
