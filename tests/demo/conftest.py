@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from tests.clients.conftest import lacking, obstacle
 from tests.demo.played import Way, played
 from tests.demo.walk import Shell
 
+NODE_PORTS = (30080, 30081, 30010)
+"""Of fleetman and discovery."""
+
 
 @contextmanager
 def alone() -> Iterator[None]:
@@ -20,6 +24,9 @@ def alone() -> Iterator[None]:
     path = Path(tempfile.gettempdir(), f"kdns-demo-{os.getuid()}.lock")
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for port in NODE_PORTS:
+            with socket.socket() as one:
+                assert one.connect_ex(("127.0.0.1", port)), f"another lab has node port {port}"
         yield
 
 

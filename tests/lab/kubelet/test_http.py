@@ -54,6 +54,18 @@ async def test_http_echo_says_its_text_on_its_port(scene: Scene) -> None:
     assert await scene.fetch(5678) == (200, "hey\n")
 
 
+async def test_one_of_which_nothing_is_known_is_found_where_most_are(scene: Scene) -> None:
+    scene.pod("web", image="shop/web:2")
+    containers = [{"name": name, "image": f"shop/{name}"} for name in ("one", "other")]
+    scene.pod("pair", containers=containers)
+    await scene.ready("web")
+    await scene.ready("pair")
+    for port in (80, 8080):
+        assert (await scene.fetch(port))[0] == 200
+        with pytest.raises(ConnectionRefusedError):
+            await scene.fetch(port, name="pair")
+
+
 async def test_every_declared_port_is_served_and_no_other(scene: Scene) -> None:
     ports = [{"name": "a", "containerPort": 8080}, {"containerPort": 9000, "protocol": "TCP"}]
     scene.pod("web", image="shop/web:2", ports=ports)

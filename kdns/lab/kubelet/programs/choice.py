@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kdns.lab.controllers.bodies import annotations_of
+from kdns.lab.controllers.bodies import annotations_of, spec_of
 from kdns.lab.errors import Obj
 from kdns.lab.ground.base import Transport
 from kdns.lab.kubelet.programs import images
@@ -60,14 +60,18 @@ def _declared(container: Obj) -> Iterator[tuple[int, Transport]]:
 
 
 def _with_defaults(role: Role, ports: list[int], *, has_packets: bool) -> list[int]:
-    """The ports of an image that declares none; those that are probed of an unknown one."""
+    """The ports of an image that declares none; those that are probed of an unknown one. One of
+    which nothing is known is most likely found at one of two, unless a neighbour is there."""
     cast = images.cast_of(str(role.container.get("image", "")))
     if cast is images.UNKNOWN:
         probes = [role.container.get(name) or {} for name in _PROBES]
         ports = list(dict.fromkeys([*ports, *(port for one in probes for port in _probed(one))]))
     if ports or has_packets:
         return ports
-    return list(cast.ports) or ([80] if role.wish("program") == "http" else [])
+    if role.wish("program") == "http" and not cast.ports:
+        return [80]
+    is_alone = len(spec_of(role.pod()).get("containers") or ()) == 1
+    return list(cast.ports) if cast is not images.UNKNOWN or is_alone else []
 
 
 def _probed(probe: Obj) -> Iterator[int]:

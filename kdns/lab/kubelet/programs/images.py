@@ -1,7 +1,8 @@
 """Well-known images, and what plays them: the program and the ports they listen on by themselves.
 
 The table is the whole truth of it. An image that is not in it is played by a web server on the
-ports that its manifest declares or probes; the annotation `lab.kdns.io/program` says otherwise.
+ports that its manifest declares or probes, else on 80 and 8080; the annotation
+`lab.kdns.io/program` says otherwise.
 """
 
 from typing import Literal, NamedTuple
@@ -21,7 +22,7 @@ class Cast(NamedTuple):
     """What a shell image runs by itself."""
 
 
-UNKNOWN = Cast("http")
+UNKNOWN = Cast("http", (80, 8080))
 WEB_PORTS = frozenset({8161, 15672})
 """Web pages of what else is a greeter: the consoles of ActiveMQ and RabbitMQ."""
 _WEB = Cast("http", (80,))
