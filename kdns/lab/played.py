@@ -95,7 +95,6 @@ class Played:
         self._plan = plan
         self._site = site
         self._ends = AsyncExitStack()
-        self._relays: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
