@@ -37,6 +37,7 @@ def can_enter() -> str:
     """Why there can be no namespaces here, in a sentence; "" where there can. It is tried."""
     if sys.platform != "linux":
         return "network namespaces are Linux's"
+    _flush()
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -51,8 +52,7 @@ def can_enter() -> str:
 
 def inside(run: Callable[[Outside], int]) -> int:
     """Runs the lab inside; gives its exit code. Returns outside only, when all has ended."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     before: set[int] = set(signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED))
     me = os.pidfd_open(os.getpid())
@@ -171,9 +171,14 @@ def _leave(act: Callable[[], int]) -> NoReturn:
         code = 1
     finally:
         with suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
         os._exit(code)
+
+
+def _flush() -> None:
+    """What is not yet written, each of two processes would write after a fork."""
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def _try(writer: int) -> int:
