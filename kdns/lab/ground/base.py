@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 from kdns.lab.ranges import Ranges
 
 Transport = Literal["TCP", "UDP"]
+BACKLOG = 128
 OF_CLUSTER = ""
 """The place of services, nodes, load balancers and of the DNS server: no pod's."""
 
@@ -123,10 +124,16 @@ class Listeners:
     """Called with each new one, before its first packet is read."""
 
     def add(self, listener: Listener) -> Listener:
-        """Notes a new one."""
+        """Notes a new one; TCP listens only once all have been told, with their filters on it."""
         self.open.add(listener)
         for tell in self.told:
             tell(listener)
+        if listener.transport == "TCP":
+            try:
+                listener.socket.listen(BACKLOG)
+            except OSError:
+                self.close(listener)
+                raise
         return listener
 
     def close(self, listener: Listener) -> None:

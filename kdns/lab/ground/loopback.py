@@ -35,7 +35,6 @@ SHIFT = 20000
 _RESERVED = 1024
 _BIND_ADDRESS_NO_PORT = 24
 """IP_BIND_ADDRESS_NO_PORT of linux/in.h, which Python knows from 3.12 on."""
-_WAITING = 128
 
 
 def least_offset() -> int:
@@ -173,18 +172,7 @@ class Loopback:
         except OSError:
             one.close()
             raise
-        listener = self.listeners.add(Listener(one, address, port, transport, at))
-        if transport == "TCP":
-            self._open(listener)
-        return listener
-
-    def _open(self, listener: Listener) -> None:
-        """Lets connections in, once whoever puts filters on listeners has been told of it."""
-        try:
-            listener.socket.listen(_WAITING)
-        except OSError:
-            self.listeners.close(listener)
-            raise
+        return self.listeners.add(Listener(one, address, port, transport, at))
 
     def outgoing(self, address: str, transport: Transport, *, source: str = "") -> socket.socket:
         """A socket bound to the source, if that is an address of this machine's loopback."""

@@ -37,7 +37,6 @@ _FIRST_LINK = 100
 _IN_POD = 2
 _EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 _WILDCARD = {4: "0.0.0.0", 6: "::"}  # noqa: S104 (of a pod, in its own namespace)
-_BACKLOG = 128
 _DROP_PRIORITY = 1000
 _LOG = logging.getLogger("kdns.lab")
 _BIND_WITHOUT_PORT = 24  # IP_BIND_ADDRESS_NO_PORT
@@ -202,22 +201,12 @@ class Spaces:
         except OSError:
             made.close()
             raise
-        if transport == "TCP":
-            self._begin(listener)
         if space:
             space.listeners = [
                 listener,
                 *(one for one in space.listeners if one.socket.fileno() >= 0),
             ]
         return listener
-
-    def _begin(self, listener: Listener) -> None:
-        """Listens only once all have been told: filters come before the first connection."""
-        try:
-            listener.socket.listen(_BACKLOG)
-        except OSError:
-            self.listeners.close(listener)
-            raise
 
     def outgoing(self, address: str, transport: Transport, *, source: str = "") -> socket.socket:
         """A socket of the pod whose address `source` is, or one of the lab's own that bears it."""
