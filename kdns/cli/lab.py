@@ -272,14 +272,23 @@ async def _until(
         for name, process in running:
             if process.returncode is not None:
                 if name:
-                    logs.fatal(f"lab: {name} ended (exit code {process.returncode})")
-                return process.returncode
+                    logs.fatal(f"lab: {name} ended ({_how(process.returncode)})")
+                return _code(process.returncode)
         return 0
     finally:
         for one in waiting:
             one.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _how(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {-code}: {signal.strsignal(-code)}"
+
+
+def _code(code: int) -> int:
+    """As a shell gives it."""
+    return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":

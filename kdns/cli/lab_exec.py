@@ -5,6 +5,7 @@ It speaks kubectl's protocol, so that it works without kubectl, and with real cl
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -65,6 +66,10 @@ def main(arguments: Sequence[str]) -> int:
         return 143
     except (ExecError, SourceError, caller.LostError) as error:
         print(f"kdns lab exec: {error}", file=sys.stderr)
+    except aiohttp.ClientConnectorError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        where = f"{error.host}:{error.port}"
+        print(f"kdns lab exec: no lab answers on {where} ({why}): does it run?", file=sys.stderr)
     except aiohttp.ClientError as error:
         print(f"kdns lab exec: no answer from the lab ({error}): does it run?", file=sys.stderr)
     except TimeoutError:

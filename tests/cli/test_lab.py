@@ -145,3 +145,10 @@ def test_bad_usage_is_two(words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["lab", *words])
     assert ended.value.code == 2
+
+
+def test_a_dns_server_that_is_killed_ends_the_lab_as_a_shell_says_it(tmp_path: Path) -> None:
+    process = start(tmp_path, "--dns", "sh -c 'kill -9 $$'")
+    said = process.communicate(timeout=20)[0]
+    assert "the DNS server ended (signal 9: Killed)" in said
+    assert process.returncode == 137
