@@ -342,6 +342,7 @@ SOON = {
     "coredns_kubernetes_dns_programming_duration_seconds_bucket",
     "coredns_cache_hits_total",
     "coredns_proxy_conn_cache_hits_total",
+    "kdns_table_hits_total",
 }
 """Those that are there once endpoints change and a worker is asked twice."""
 COOKIE = dns.edns.CookieOption(b"12345678", b"")

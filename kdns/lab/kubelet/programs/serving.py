@@ -140,10 +140,12 @@ async def _served(client: socket.socket, peer: str, serve: Serve) -> None:
         with suppress(*_OVER):
             await serve(reader, writer, peer)
             await writer.drain()
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()  # asyncio reports an end that nobody has asked about
     except asyncio.CancelledError:
         writer.transport.abort()
         raise
-    writer.close()
 
 
 def _receive(listener: Listener, take: Take) -> None:
