@@ -99,7 +99,7 @@ class Loopback:
         self._leaving: dict[str, WeakSet[socket.socket]] = defaultdict(WeakSet)
         self._mark = uuid.uuid4().hex
         self._warden: running.Warden | None = None
-        self._entered: set[str] = set()
+        self._entered: dict[str, set[str]] = defaultdict(set)
 
     @classmethod
     def first_free(cls) -> "Loopback":
@@ -137,8 +137,7 @@ class Loopback:
             with suppress(OSError):  # it never connected, or its user has closed it
                 one.shutdown(socket.SHUT_RDWR)
         if uid in self._entered:
-            self._entered.discard(uid)
-            warden.end(f"{self._mark}/{uid}")
+            warden.end(f"{self._mark}/{uid}", self._entered.pop(uid))
 
     def close(self) -> None:
         """Takes down all; what ran in pods is gone then."""
@@ -224,12 +223,15 @@ class Loopback:
         program = running.found(entry.command[0], environ)
         if self._warden is None:
             self._warden = running.Warden(self._mark)
-        self._entered.add(uid)
+        folder = entry.files.get(running.TMP)
+        known = self._entered[uid]
+        if folder:
+            known.add(self._warden.watch(folder))
         process = await running.start(
-            [program, *entry.command[1:]], environ, streams, entry.files.get(running.TMP, Path("/"))
+            [program, *entry.command[1:]], environ, streams, folder or Path("/")
         )
         if uid not in self._stands:  # taken down while it began
-            warden.end(f"{self._mark}/{uid}")
+            warden.end(f"{self._mark}/{uid}", known)
         return process
 
     # Private

@@ -99,11 +99,22 @@ class Warden:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            bufsize=0,
         )
+        self._folders: set[str] = set()
+
+    def watch(self, folder: Path) -> str:
+        """Has it know the processes that stand there, by the folder's real path."""
+        real = os.path.realpath(folder)
+        if real not in self._folders and "\n" not in real and self._process.stdin:
+            self._folders.add(real)
+            with suppress(OSError):  # it was killed
+                self._process.stdin.write(os.fsencode(real) + b"\n")
+        return real
 
     def close(self) -> None:
         """Ends all that is left, and then the warden."""
-        warden.end(self._mark)
+        warden.end(self._mark, self._folders)
         if self._process.stdin:
             self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
