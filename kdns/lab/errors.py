@@ -95,7 +95,7 @@ def conflict(plural: str, name: str, group: str = "", why: str = MODIFIED) -> Ap
 def invalid(kind: str, name: str, causes: Iterable[Cause], group: str = "") -> ApiError:
     """422 with one cause per field that is wrong."""
     listed = list(causes)
-    words = [f"{cause.field}: {cause.message}" for cause in listed]
+    words = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in listed))
     joined = words[0] if len(words) == 1 else f"[{', '.join(words)}]"
     details = _details(kind, name, group) | {
         "causes": [

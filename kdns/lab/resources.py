@@ -6,8 +6,10 @@ from kdns.lab.kinds import (
     access,
     cluster,
     config,
+    cronjobs,
     endpoints,
     event,
+    jobs,
     network,
     pod,
     scaling,
@@ -164,6 +166,27 @@ DAEMONSETS = Resource(
     categories=_ALL,
     rules=workloads.DaemonSets(),
 )
+JOBS = Resource(
+    "batch",
+    "v1",
+    "jobs",
+    "Job",
+    has_status=True,
+    has_generation=True,
+    categories=_ALL,
+    rules=jobs.Jobs(),
+)
+CRONJOBS = Resource(
+    "batch",
+    "v1",
+    "cronjobs",
+    "CronJob",
+    ("cj",),
+    has_status=True,
+    has_generation=True,
+    categories=_ALL,
+    rules=cronjobs.CronJobs(),
+)
 INGRESSES = Resource(
     "networking.k8s.io",
     "v1",
@@ -244,6 +267,8 @@ RESOURCES: tuple[Resource, ...] = (
     REPLICASETS,
     STATEFULSETS,
     DAEMONSETS,
+    JOBS,
+    CRONJOBS,
     INGRESSES,
     POLICIES,
     ROLES,

@@ -283,7 +283,7 @@ def record_updates(server: Server) -> None:
         for name, patch in case["patches"].items():
             code, body = server.ask("PATCH", place + "?dryRun=All", patch, cases.MERGE)
             answers[f"{title}: {name}"] = {"code": code, "body": plain(body)}
-        server.ask("DELETE", place + "?gracePeriodSeconds=0")
+        server.ask("DELETE", place + "?gracePeriodSeconds=0&propagationPolicy=Background")
     write("updates", answers)
 
 
@@ -312,7 +312,7 @@ def record_tables(server: Server) -> None:
             "object": row["object"],
         }
         server.ask("PATCH", place, {"metadata": {"finalizers": None}}, cases.MERGE)
-        server.ask("DELETE", place + "?gracePeriodSeconds=0")
+        server.ask("DELETE", place + "?gracePeriodSeconds=0&propagationPolicy=Background")
         time.sleep(0.2)
     write("tables", answers)
 

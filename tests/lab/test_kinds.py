@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ DIFFERENT = {
     "pod: hostname changed": "the difference of the two specs is not shown",
     "pod: node changed": "the difference of the two specs is not shown",
     "service: name changed": "the API compares the name, not the storage",
+    "job: image changed": "the template is not shown as a server has it inside",
+    "job suspended: image changed": "the template is not shown as a server has it inside",
+    "job: failure policy changed": "the policy is not shown as a server has it inside",
 }
 
 
@@ -69,6 +73,12 @@ def read(obj: dict[str, Any]) -> dict[str, Any]:
     return schema.known(obj, kind)
 
 
+def same_uids(body: dict[str, Any]) -> Any:
+    """A body whose uids are all the same: Jobs have theirs in labels."""
+    text = json.dumps(body)
+    return json.loads(re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|u-[0-9]+", "uid", text))
+
+
 def give_any_addresses(found: dict[str, Any], recorded: dict[str, Any]) -> None:
     """Writes the recorded addresses over those that the lab chose, if they are of its ranges."""
     told = recorded.get("spec", {}).get("clusterIPs") or []
@@ -87,18 +97,20 @@ def test_create_does_what_a_server_does(title: str) -> None:
     obj, recorded = CREATES[title], RECORDED["creates"][title]
     resource = resources.by_kind(obj["apiVersion"], obj["kind"])
     assert resource is not None
+    wanted = same_uids(recorded["body"])
     try:
-        found = plain(storage().create(resource, "lab-record", read(obj)))
+        found = same_uids(plain(storage().create(resource, "lab-record", read(obj))))
     except ApiError as error:
-        assert (error.code, refused(error)) == (recorded["code"], recorded["body"])
+        assert (error.code, same_uids(refused(error))) == (recorded["code"], wanted)
         return
-    give_any_addresses(found, recorded["body"])
-    assert (201, found) == (recorded["code"], recorded["body"])
+    give_any_addresses(found, wanted)
+    assert (201, found) == (recorded["code"], wanted)
 
 
 @pytest.mark.parametrize("title", [title for title in UPDATES if title not in DIFFERENT])
 def test_update_does_what_a_server_does(title: str) -> None:
     (obj, change), recorded = UPDATES[title], RECORDED["updates"][title]
+    wanted = same_uids(recorded["body"])
     resource = resources.by_kind(obj["apiVersion"], obj["kind"])
     assert resource is not None
     there = storage()
@@ -107,16 +119,14 @@ def test_update_does_what_a_server_does(title: str) -> None:
     name = obj["metadata"]["name"]
     try:
         new = schema.known(patch.apply(cases.MERGE, before, change, kind), kind)
-        found = plain(there.update(resource, "lab-record", name, new))
+        found = same_uids(plain(there.update(resource, "lab-record", name, new)))
     except ApiError as error:
-        assert (error.code, refused(error)) == (recorded["code"], recorded["body"])
+        assert (error.code, same_uids(refused(error))) == (recorded["code"], wanted)
         return
-    give_any_addresses(found, recorded["body"])
+    give_any_addresses(found, wanted)
     found["metadata"].get("annotations", {}).pop("deployment.kubernetes.io/revision", None)
-    recorded["body"]["metadata"].get("annotations", {}).pop(
-        "deployment.kubernetes.io/revision", None
-    )
-    for body in (found, recorded["body"]):
+    wanted["metadata"].get("annotations", {}).pop("deployment.kubernetes.io/revision", None)
+    for body in (found, wanted):
         if not body["metadata"].get("annotations", True):
             del body["metadata"]["annotations"]
-    assert (200, found) == (recorded["code"], recorded["body"])
+    assert (200, found) == (recorded["code"], wanted)
