@@ -12,30 +12,38 @@ from pathlib import Path
 import dns.message
 import dns.query
 
-PORTS = range(10_000, 32_000)
-"""Below those that the kernel gives to whoever asks for any: nobody takes one by chance."""
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+PORTS = range(
+    10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % WORKERS, 20_000, WORKERS
+)
+"""Below those that the kernel gives to whoever asks for any, and those that a lab opens (20000 + 80,
+30000–32767): nobody takes one by chance. Tests that run beside these have others."""
 PATIENCE_S = 40.0
 """How long a start may take: others share the machine."""
 _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that is free for UDP and TCP on 127.0.0.1; another each time."""
+    """A port that is free for UDP and TCP on every address; another each time."""
     for _ in range(1000):
         port = random.SystemRandom().choice(PORTS)
-        with (
-            socket.socket() as stream,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram,
-        ):
-            try:
-                stream.bind(("127.0.0.1", port))
-                datagram.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in _given:
+        if port not in _given and _is_free(port):
             _given.add(port)
             return port
     raise OSError("no free port")
+
+
+def _is_free(port: int) -> bool:
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(family, kind) as sock:
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            try:
+                sock.bind(("", port))
+            except OSError:
+                return False
+    return True
 
 
 class Running:
@@ -85,7 +93,7 @@ class Running:
         """Sends a signal; returns the exit code and all that was printed."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        printed = self.process.communicate(timeout=10)[0]
+        printed = self.process.communicate(timeout=PATIENCE_S)[0]
         return self.process.returncode, printed
 
     def __exit__(self, *_: object) -> None:
