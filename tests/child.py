@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE_S = 10.0
+PATIENCE_S = 40.0
 """How long a start may take: others share the machine."""
 
 
@@ -24,7 +24,7 @@ def listening(command: Sequence[str], folder: Path, *ports: int) -> Iterator[Non
     finally:
         process.terminate()
         try:
-            process.wait(5)
+            process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -69,7 +69,7 @@ class Peer:
         self.stop()
 
 
-def start(command: list[str], corefile: str, *, wait_s: float = 20.0) -> Peer:
+def start(command: list[str], corefile: str, *, wait_s: float = 60.0) -> Peer:
     """Starts a server on a Corefile and waits until it answers; raises PeerError if it will not.
 
     `PORT` in the Corefile stands for the port it will listen on.
@@ -92,7 +92,7 @@ def start(command: list[str], corefile: str, *, wait_s: float = 20.0) -> Peer:
     return peer
 
 
-def start_coredns(corefile: str, *, wait_s: float = 20.0) -> Peer:
+def start_coredns(corefile: str, *, wait_s: float = 60.0) -> Peer:
     """Starts CoreDNS."""
     binary = coredns()
     if binary is None:
@@ -105,7 +105,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "GOMAXPROCS": "2", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
-def start_kdns(corefile: str, *, wait_s: float = 20.0) -> Peer:
+def start_kdns(corefile: str, *, wait_s: float = 60.0) -> Peer:
     """Starts kdns of this checkout."""
     return start([sys.executable, "-m", "kdns"], corefile, wait_s=wait_s)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from kdns.wire import names
 
-WAIT_S = 3.0
+WAIT_S = 20.0
 KINDS = ("hot", "u{}", "s{}.slow")
 """A name everybody asks, one that is asked once, one that is forwarded to a slow upstream."""
 

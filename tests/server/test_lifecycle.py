@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.running import Running, free_port
+from tests.running import PATIENCE_S, Running, free_port
 
 COREFILE = """. {{
     bind 127.0.0.1
@@ -37,29 +37,28 @@ def served(tmp_path: Path, ports: tuple[int, int], lameduck: str) -> Running:
 
 def status(port: int, path: str) -> int:
     try:
-        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as reply:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as reply:
             return int(reply.status)
     except HTTPError as error:
         return error.code
-    except URLError:
+    except (URLError, OSError):
         return 0
 
 
 def until(holds) -> None:
-    for _ in range(400):
-        if holds():
-            return
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError
         time.sleep(0.01)
-    raise TimeoutError
 
 
 @pytest.mark.slow
 def test_a_lame_duck_answers_is_alive_and_not_ready(tmp_path: Path, ports: tuple[int, int]) -> None:
     health, ready = ports
-    with served(tmp_path, ports, "1s") as kdns:
+    with served(tmp_path, ports, "3s") as kdns:
         kdns.wait()
         assert (status(health, "/health"), status(ready, "/ready")) == (200, 200)
-        time.sleep(1)  # what `wait` asked was heard; only silence ends the lameduck on time
         began = time.monotonic()
         kdns.process.send_signal(signal.SIGTERM)
         until(lambda: status(ready, "/ready") == 503)
@@ -67,22 +66,24 @@ def test_a_lame_duck_answers_is_alive_and_not_ready(tmp_path: Path, ports: tuple
         code, printed = kdns.end(signal.SIGTERM)
         took = time.monotonic() - began
     assert code == 0
-    assert 1 <= took < 4
+    assert took >= 3
     assert printed.count("SIGTERM: stopping") == 1
 
 
 def test_a_lame_duck_waits_for_the_last_query(tmp_path: Path, ports: tuple[int, int]) -> None:
-    with served(tmp_path, ports, "700ms") as kdns:
+    with served(tmp_path, ports, "1500ms") as kdns:
         kdns.wait()
-        began = time.monotonic()
+        last = began = time.monotonic()
         kdns.process.send_signal(signal.SIGTERM)
-        while time.monotonic() - began < 0.3:
-            assert kdns.ask("a.example", timeout=1).additional
+        while last - began < 1.2:
+            last = time.monotonic()
+            assert kdns.ask("a.example", timeout=20).additional
             time.sleep(0.02)
-        kdns.process.wait(10)
-        took = time.monotonic() - began
+        kdns.process.wait(PATIENCE_S)
+        ended = time.monotonic()
         assert kdns.end()[0] == 0
-    assert 1.25 < took < 4  # a second after the last one, or lameduck twice: 1.4 s
+    # A second after the last one, or lameduck twice.
+    assert ended - last > 0.95 or ended - began > 2.95
 
 
 def test_a_stop_does_not_wait_for_the_start(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_a_stop_does_not_wait_for_the_start(tmp_path: Path) -> None:
         code, printed = kdns.end()
         took = time.monotonic() - began
     assert code == 0
-    assert took < 5
+    assert took < 30  # of a minute
     assert printed.count("\n") == 1
     assert "SIGTERM: stopping" in printed
 
@@ -142,5 +143,5 @@ def test_a_corefile_from_stdin_cannot_be_read_again(tmp_path: Path) -> None:
         process.send_signal(signal.SIGHUP)
         lines = [process.stdout.readline() for _ in range(4)]
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert lines[-1] == ("[WARNING] nothing is reloaded: the Corefile came from standard input\n")

@@ -66,7 +66,6 @@ class Reloading:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 async def test_fifty_reloads_lose_no_query_and_answer_none_wrongly() -> None:
     async with Upstream(slowly) as upstream:
         server = Reloading(upstream.port)
@@ -94,7 +93,6 @@ async def test_fifty_reloads_lose_no_query_and_answer_none_wrongly() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 async def test_processes_that_take_turns_on_a_port_lose_no_query(tmp_path: Path) -> None:
     file = tmp_path / "Corefile"
     async with Upstream(slowly) as upstream:

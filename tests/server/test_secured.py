@@ -17,6 +17,7 @@ from kdns.server.terms import Terms
 from tests.certificates import Authority
 from tests.server.test_stream import frame, message, plain
 from tests.stubs import Waits, World, addresses
+from tests.waiting import until
 
 
 class Secure:
@@ -84,7 +85,7 @@ async def test_bytes_one_by_one(authority: Authority) -> None:
                     await asyncio.sleep(0)
                 if found is not None:
                     return found
-                incoming.write(await asyncio.wait_for(reader.read(1), 5))
+                incoming.write(await asyncio.wait_for(reader.read(1), 40))
 
         await until(lambda: tls.do_handshake() or True)
         await until(lambda: tls.write(frame(id_=7)))
@@ -140,7 +141,8 @@ async def test_at_the_bound_a_slow_handshake_makes_room(authority: Authority) ->
     world = plain()
     async with Secure(world, authority, max_connections=3) as served:
         idlers = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(9)]
-        await asyncio.sleep(0.02)
+        bounds = world.counters.values
+        await until(lambda: bounds.get(("kdns_connections_closed_total", "bound")) == 6)
         assert len(served.listener.connections) == 3
         reader, writer = await served.connect()
         writer.write(frame())
@@ -170,7 +172,7 @@ async def test_a_stop_answers_what_is_under_way(authority: Authority) -> None:
         writer.write(frame(id_=4))
         while not waits.gates:
             await asyncio.sleep(0.001)
-        stopping = asyncio.create_task(served.listener.stop(2))
+        stopping = asyncio.create_task(served.listener.stop(20))
         await asyncio.sleep(0.05)
         waits.open()
         assert (await message(reader)).id == 4
@@ -187,9 +189,9 @@ async def test_handshakes_under_way_have_a_bound(
         slow = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(30)]
         for _, writer in slow[:25]:
             writer.write(b"\x16\x03\x01")
-        await asyncio.sleep(0.05)
-        assert len(served.listener.shaking) == 10
-        assert served.world.counters.values["kdns_connections_closed_total", "bound"] == 15
+        counted = served.world.counters.values
+        await until(lambda: counted.get(("kdns_connections_closed_total", "bound")) == 15)
+        await until(lambda: len(served.listener.shaking) == 10)
         reader, writer = await served.connect()
         writer.write(frame(id_=2))
         assert (await message(reader)).id == 2

@@ -40,7 +40,6 @@ class Again(Api):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_the_watcher_dies_while_no_server_answers(tmp_path: Path) -> None:
     api, ready, metrics = (free_port() for _ in range(3))
     file = tmp_path / "Corefile"
@@ -69,7 +68,6 @@ def test_the_watcher_dies_while_no_server_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_data_that_is_too_old_is_flagged_by_all_and_a_snapshot_is_no_step_back(
     tmp_path: Path,
 ) -> None:

@@ -46,7 +46,6 @@ class Scene:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_reloads_and_stops_lose_no_query_and_all_change_over(tmp_path: Path) -> None:
     asyncio.run(_reload_and_stop(tmp_path))
 
@@ -108,7 +107,6 @@ async def _reload_and_stop(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_a_reload_ordered_before_anybody_serves_is_done_then(tmp_path: Path) -> None:
     text = ". {{\n bind 127.0.0.1\n hosts {{\n  10.0.0.{} a\n }}\n}}\n"
     file = tmp_path / "Corefile"
@@ -125,7 +123,6 @@ def test_a_reload_ordered_before_anybody_serves_is_done_then(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_what_prevents_a_start_is_said_as_by_one_process(tmp_path: Path) -> None:
     with socket.socket() as stream:
         stream.bind(("127.0.0.1", 0))
@@ -156,7 +153,6 @@ def started(file: Path, count: int) -> tuple[int, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_no_process_loads_what_it_does_not_need() -> None:
     for module, none_of in (
         ("kdns.server.workers.supervisor", "aiohttp kubernetes uvloop kdns.server.service kdns.cluster.store"),

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 import dns.message
 import dns.query
 
-from tests.running import Running
+from tests.running import PATIENCE_S, Running
 
 NS = "svc.cluster.local"
 
@@ -27,7 +27,7 @@ class Workers(Running):
 
     def wait(self) -> "Workers":
         """Returns when all workers serve."""
-        until(lambda: self.process.poll() is not None or len(self.sockets()) == self.count, 15)
+        until(lambda: self.process.poll() is not None or len(self.sockets()) == self.count)
         assert self.process.poll() is None, self.process.communicate()[0]
         return self
 
@@ -58,7 +58,7 @@ class Workers(Running):
         found = set()
         for _ in range(times):
             query = dns.message.make_query(name, type_, use_edns=0)
-            found.add(said(dns.query.udp(query, "127.0.0.1", 2, self.port)))
+            found.add(said(dns.query.udp(query, "127.0.0.1", 10, self.port)))
         return found
 
     def ask_lossy(self, name: str) -> str:
@@ -81,7 +81,7 @@ def status(port: int, path: str) -> int:
 
 def get(port: int, path: str) -> tuple[int, str]:
     try:
-        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as reply:
             return reply.status, reply.read().decode()
     except HTTPError as error:
         return error.code, error.read().decode()
@@ -98,7 +98,7 @@ def metric(port: int, name: str, *labels: str) -> float:
     return sum(float(one.rpartition(" ")[2]) for one in lines)
 
 
-def until(holds, seconds: float = 8.0) -> None:
+def until(holds, seconds: float = PATIENCE_S) -> None:
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
