@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from secrets import token_bytes
 
 from kdns.client.line import address_text, strerror
+from kdns.observe import streams
 from kdns.wire import names, types
 from kdns.wire.message import RRset, WireError
 from kdns.wire.names import Key
@@ -61,7 +62,7 @@ async def pull(master: tuple[str, int], apex: Key, known: Zone | None) -> Pulled
     except (PullError, WireError) as error:
         raise PullError(f"{where}: {error}") from error
     finally:
-        writer.close()
+        streams.close(writer)
 
 
 async def _taken(

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from struct import pack, unpack
 
+from kdns.observe import streams
+
 log = logging.getLogger("kdns.dnstap")
 
 ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
@@ -178,6 +180,8 @@ class Door:
             await _write(reader, writer, queue, self._sent)
         except (OSError, EOFError, TimeoutError) as error:
             log.info("a reader at %s is gone: %s", self.address.text, error)
+        except asyncio.CancelledError:
+            pass  # the end of the server: asyncio would print a traceback
         finally:
             self._serving.discard(task)
             if queue in self._queues:
@@ -203,7 +207,7 @@ async def _greet(
         is_ready = kind == ACCEPT and content_type in body
     finally:
         if not is_ready:
-            writer.close()
+            streams.close(writer)
     if not is_ready:
         raise EOFError("it is no reader of dnstap")
     writer.write(control(START, content_type))
@@ -227,7 +231,9 @@ async def _write(
     # Whatever a reader says now is that it leaves.
     leaving = asyncio.ensure_future(reader.read(1))
 
-    def abort(_: object) -> None:
+    def abort(left: "asyncio.Task[bytes]") -> None:
+        if not left.cancelled():
+            left.exception()  # how it left does not matter, but asyncio would say so
         writer.transport.abort()
 
     leaving.add_done_callback(abort)
@@ -247,4 +253,4 @@ async def _write(
         raise
     finally:
         leaving.cancel()
-        writer.close()
+        streams.close(writer)

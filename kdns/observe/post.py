@@ -5,6 +5,8 @@ import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from kdns.observe import streams
+
 WITHIN_S = 5.0
 
 
@@ -40,4 +42,4 @@ async def _post(url: str, body: bytes, fields: Mapping[str, str], method: str) -
             said = b" ".join(status[1:]).decode("latin-1")
             raise PostError(f"it says {said}" if said else "it says nothing")
     finally:
-        writer.close()
+        streams.close(writer)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from kdns.observe import streams
 from kdns.plugins.base import Endpoint, Guard, HttpReply, Plugin
 from kdns.server import guarding
 from kdns.server.sockets import StartError, open_stream
@@ -161,7 +162,7 @@ class HttpListener:
             writer.transport.abort()
         finally:
             self.connections.pop(connection, None)
-            writer.close()
+            streams.close(writer)
 
 
 class Connection:

@@ -20,6 +20,7 @@ from kdns.lab.kubelet.member import Member
 from kdns.lab.kubelet.probing import Verdict
 from kdns.lab.ranges import Ranges
 from kdns.lab.rights.trust import author
+from kdns.observe import streams
 
 _SHOWN = 10 * 1024
 _PIECE = 4096
@@ -90,6 +91,7 @@ class Asker:
             return int(line[1])
         finally:
             writer.transport.abort()
+            streams.close(writer)
 
     async def _connect(self, way: Obj, limit_s: float) -> Verdict:
         host, port = self._host(way), _port(way.get("port"), self._container)

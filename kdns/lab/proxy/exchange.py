@@ -15,6 +15,7 @@ from kdns.lab.proxy.board import Board
 from kdns.lab.proxy.messages import CHUNKED, TO_THE_END, Head, MessageError
 from kdns.lab.proxy.routes import Backend
 from kdns.lab.proxy.rules import Endpoint
+from kdns.observe import streams
 
 ANSWER_S = 60.0
 _TRIES = 4
@@ -61,7 +62,7 @@ class Exchange:
         try:
             return await self._pass(head, length, (host, target), (reader, writer))
         finally:
-            writer.close()
+            streams.close(writer)
 
     async def refuse(self, status: int, why: str) -> None:
         """Answers what is no request that can be carried; the connection ends with it."""

@@ -18,6 +18,7 @@ from kdns.lab.proxy.routes import Backend, Routes, endpoints_at
 from kdns.lab.proxy.rules import Endpoint
 from kdns.lab.resources import INGRESSES
 from kdns.lab.storage import Storage
+from kdns.observe import streams
 
 if TYPE_CHECKING:
     from kdns.lab.ground.base import Listener
@@ -146,12 +147,13 @@ class IngressFront:
         self._tasks.add(task)
         try:
             await self._converse(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            writer.transport.abort()  # the client has gone, or is too slow
+        except (OSError, asyncio.IncompleteReadError, TimeoutError, asyncio.CancelledError):
+            # The client has gone or is too slow, or the lab ends: asyncio would print a traceback.
+            writer.transport.abort()
         finally:
             self._tasks.discard(task)
             self._board.connections.leave()
-            writer.close()
+            streams.close(writer)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")

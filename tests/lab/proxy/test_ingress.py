@@ -318,6 +318,20 @@ async def test_an_answer_that_breaks_off_is_seen_to_be_cut_short() -> None:
         assert len(said.partition(b"\r\n\r\n")[2]) < 9
 
 
+async def test_a_connection_that_is_open_at_the_end_is_closed_without_a_word(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with front(Told(OK + b"Content-Length: 0\r\n\r\n")) as (scene, address):
+        reader, writer = await scene.connect(address, 80)
+        writer.write(get(ends=False))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(OK)
+    async with asyncio.timeout(10):
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    writer.close()
+    assert not caplog.messages
+
+
 def binds(one: socket.socket, place: tuple[str, int]) -> bool:
     with suppress(OSError):
         one.bind(place)
