@@ -46,7 +46,7 @@ LARGEST = 3 * 1024 * 1024
 """Of a body, as on a real server."""
 _HEALTH = {"/healthz", "/livez", "/readyz"}
 _BODIES: tuple[What, ...] = ("slow", "cut", "garble")
-_PLAYED = {"log", "exec", "attach"}
+_PLAYED = {"log", "exec", "attach", "portforward"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class Api:
 async def _played(
     stage: Stage, request: web.BaseRequest, call: Call, user: User
 ) -> web.StreamResponse:
-    """What only a pod that is played has: its log, and commands in it."""
+    """What only a pod that is played has: its log, and ways into it."""
     if call.target.part == "log":
         return await stage.logs.reply(request, call)
     admission.check(request, user)

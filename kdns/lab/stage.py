@@ -21,7 +21,7 @@ from kdns.lab.ranges import USUAL, Ranges
 from kdns.lab.storage import Storage
 from kdns.lab.tokens import Tokens
 
-ADMIN_ONLY = "commands run in pods for the admin of the lab only"
+ADMIN_ONLY = "pods are open to the admin of the lab only"
 
 
 class Insides(Protocol):
@@ -45,10 +45,10 @@ class Logs(Protocol):
 
 
 class Doors(Protocol):
-    """Commands in pods."""
+    """Ways into pods."""
 
     async def reply(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
-        """`…/pods/NAME/exec` and `attach`, of the admin, whom the API has made sure of."""
+        """`…/pods/NAME/exec`, `attach` and `portforward`, of the admin, whom the API is sure of."""
 
 
 class Policies(Protocol):

@@ -13,10 +13,11 @@ from kdns.lab.tokens import ISSUER, Tokens
 _LEAST_S = 600
 _MOST_S = 1 << 32
 _HOUR_S = 3600
-_NO_WAY_IN = (
-    "the lab's API carries no connections to pods: connect from within a pod (kubectl exec POD -- "
-    "curl http://SERVICE), or make the Service a NodePort, which 127.0.0.1 then leads to"
+_NO_PROXY = (
+    "the lab's API passes no requests on: forward a port (kubectl port-forward), connect from "
+    "within a pod (kubectl exec POD -- curl http://SERVICE), or make the Service a NodePort"
 )
+_NOT_PLAYED = "nothing listens in the pods of this lab: start it with --play"
 
 
 def reply(call: Call, storage: Storage, tokens: Tokens) -> tuple[int, Obj]:
@@ -34,9 +35,12 @@ def reply(call: Call, storage: Storage, tokens: Tokens) -> tuple[int, Obj]:
         storage.get(PODS, aim.namespace, aim.name)
         message = f'pod "{aim.name}" is played by the lab: nothing runs in it, so there is no log'
         raise errors.ApiError(404, "NotFound", message)
-    if aim.part in {"portforward", "proxy"} and aim.resource in {PODS, SERVICES}:
+    if aim.part == "portforward" and aim.resource is PODS:
+        storage.get(PODS, aim.namespace, aim.name)
+        raise errors.bad_request(_NOT_PLAYED)
+    if aim.part == "proxy" and aim.resource in {PODS, SERVICES}:
         storage.get(aim.resource, aim.namespace, aim.name.partition(":")[0])
-        raise errors.bad_request(_NO_WAY_IN)
+        raise errors.bad_request(_NO_PROXY)
     raise errors.no_such_path()
 
 

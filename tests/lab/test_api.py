@@ -467,9 +467,12 @@ async def test_what_is_below_a_pod(api: Client) -> None:
     code, status = await api.ask("GET", f"{pods}/p/log")
     assert (code, "nothing runs in it" in status["message"]) == (404, True)
     assert (await api.ask("GET", f"{pods}/p/exec"))[0] == 404
-    for method, path in (("POST", "p/portforward"), ("GET", "p:80/proxy")):
+    for method, path, why in (
+        ("POST", "p/portforward", "start it with --play"),
+        ("GET", "p:80/proxy", "kubectl port-forward"),
+    ):
         code, status = await api.ask(method, f"{pods}/{path}")
-        assert (code, "connect from within a pod" in status["message"]) == (400, True)
+        assert (code, why in status["message"]) == (400, True)
     assert (await api.ask("POST", f"{pods}/no/portforward"))[0] == 404
     assert (await api.ask("GET", f"{pods}/p/eviction"))[0] == 405
     assert (await api.ask("POST", f"{pods}/no/eviction", {}))[0] == 404

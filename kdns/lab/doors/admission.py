@@ -1,4 +1,4 @@
-"""Who may run commands in pods: the lab's admin, on this machine, with no browser in between.
+"""Who may enter pods: the lab's admin, on this machine, with no browser in between.
 
 A command runs as the user who has started the lab: a stolen token used from elsewhere, a page that
 a browser shows, or a name that somebody has pointed to 127.0.0.1 must not be enough.
@@ -22,7 +22,7 @@ def check(request: web.BaseRequest, user: User) -> None:
     if not is_here:
         raise _refused(f"{ADMIN_ONLY}, from the machine where it runs: not from {peer or 'there'}")
     if "Origin" in request.headers:
-        raise _refused(f"{ADMIN_ONLY}, and for no browser: leave the Origin header out")
+        raise _refused(f"{ADMIN_ONLY}, and to no browser: leave the Origin header out")
     host = _host(request.headers.get("Host", ""))
     if host not in {"localhost", own} and not _is_loopback(host):
         raise _refused(f"{ADMIN_ONLY}, at an address of this machine: {host or 'no host'} is none")

@@ -18,6 +18,7 @@ from kdns.lab.doors import channels
 from kdns.lab.doors.asked import Asked
 from kdns.lab.doors.command import Command
 from kdns.lab.doors.consoles import Console, Consoles
+from kdns.lab.doors.forwards import Forwards
 from kdns.lab.ground.base import Entry, Ground
 from kdns.lab.resources import PODS
 from kdns.lab.stage import Insides
@@ -46,6 +47,7 @@ class Rooms:
         self._ground = ground
         self._insides = insides
         self._consoles = consoles
+        self._forwards = Forwards(storage, ground)
         self._open = 0
         self._left: set[Command] = set()
         """Those that have been asked to end."""
@@ -57,8 +59,10 @@ class Rooms:
         self._left.clear()
 
     async def reply(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
-        """Runs a command, or attaches to one; raises ApiError."""
+        """Runs a command, attaches to one, or forwards ports; raises ApiError."""
         aim = call.target
+        if aim.part == "portforward":
+            return await self._forwards.reply(request, call)
         asked = asking.read(request, call, self._storage.get(PODS, aim.namespace, aim.name))
         # kubectl asks once more without WebSockets when it is refused, and shows that reply only:
         # the reason comes first, the protocol last.

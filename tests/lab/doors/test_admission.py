@@ -106,7 +106,7 @@ async def test_nothing_runs_for_anybody_else(tmp_path: Path) -> None:
 
         code, status = await _asked(place, robot)
         assert code == 403
-        assert "for the admin of the lab only" in status["message"]
+        assert "to the admin of the lab only" in status["message"]
         code, status = await _asked(place, place.lab.token, Origin="https://evil.example")
         assert code == 403
         code, status = await _asked(place, place.lab.token, Host="evil.example")
