@@ -18,6 +18,7 @@ from kdns.lab.resources import NAMESPACES, NODES, SERVICES, SLICES
 from kdns.lab.storage import Storage
 
 CHANCE = SystemRandom()
+_given: set[str] = set()
 PORT = 8080
 TCP: tuple[Obj, ...] = ({"port": PORT, "protocol": "TCP", "name": ""},)
 REFUSED = "refused"
@@ -43,13 +44,23 @@ def ground() -> Loopback:
 
 
 def cluster_ip() -> str:
-    """One that nobody else is likely to have."""
-    return f"127.{CHANCE.randrange(100, 110)}.{CHANCE.randrange(256)}.{CHANCE.randrange(1, 255)}"
+    """One that nobody else is likely to have, and nobody here had before."""
+    block = CHANCE.randrange(100, 110), CHANCE.randrange(256), CHANCE.randrange(1, 255)
+    return _new("127.{}.{}.{}".format(*block)) or cluster_ip()
 
 
 def pod_ip(node: int = 0) -> str:
     """The same, of a pod, perhaps on one of the first nodes."""
-    return f"127.244.{node or CHANCE.randrange(20, 250)}.{CHANCE.randrange(1, 255)}"
+    block = node or CHANCE.randrange(20, 250), CHANCE.randrange(1, 255)
+    return _new("127.244.{}.{}".format(*block)) or pod_ip(node)
+
+
+def _new(address: str) -> str:
+    """The address, if this process has not given it before."""
+    if address in _given:
+        return ""
+    _given.add(address)
+    return address
 
 
 def endpoint(address: str, **words: object) -> Obj:
@@ -80,6 +91,7 @@ class Scene:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _closing: dict[str, Callable[[], object]] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
+    proxy: Proxy | None = None
 
     def __post_init__(self) -> None:
         self.storage = storage(self.ground.ranges)
@@ -133,6 +145,9 @@ class Scene:
             try:
                 with suppress(OSError, EOFError):
                     await begin(reader, writer)
+            except asyncio.CancelledError:
+                writer.transport.abort()  # whatever it still had to say
+                raise
             finally:
                 writer.close()
 
@@ -186,7 +201,7 @@ class Scene:
     async def ask(self, address: str, port: int = PORT, source: str = "") -> str:
         """The word of whoever answers a connection, or how it fails."""
         try:
-            async with asyncio.timeout(0.5 if source in self._forbidden() else 10):
+            async with asyncio.timeout(0.5 if source in self._forbidden() else 30):
                 reader, writer = await self.connect(address, port, source)
                 try:
                     line = await reader.readline()
@@ -219,6 +234,15 @@ class Scene:
             raise
         return await asyncio.open_connection(sock=made)
 
+    async def settled(self) -> None:
+        """Until the proxy has seen all that is stored, and listens accordingly."""
+        proxy = self.proxy
+        assert proxy
+        for _ in range(2):  # it may be about to look
+            await asyncio.sleep(0.002)
+            while proxy._events or any(watch._woken.is_set() for watch in proxy._watches.values()):
+                await asyncio.sleep(0.002)
+
     def place(self, address: str, port: int) -> tuple[str, int]:
         """Where an address and port of the API are."""
         return self.ground.ranges.moved(address), port + (self.ground.offset if port < 1024 else 0)
@@ -239,6 +263,7 @@ async def played(**words: object) -> AsyncIterator[tuple[Scene, Proxy]]:
     proxy = Proxy(scene.storage, scene.ground, scene.policy, kept=scene.kept)
     running = asyncio.create_task(proxy.run())
     await asyncio.sleep(0)
+    scene.proxy = proxy
     try:
         yield scene, proxy
     finally:
@@ -250,6 +275,6 @@ async def played(**words: object) -> AsyncIterator[tuple[Scene, Proxy]]:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Waits until something holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.005)

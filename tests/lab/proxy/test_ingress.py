@@ -66,7 +66,7 @@ async def say(scene: Scene, address: str, *texts: bytes) -> bytes:
         writer.write(text)
         await writer.drain()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await reader.read(-1)
     finally:
         writer.close()
@@ -230,7 +230,7 @@ async def test_odd_requests_are_refused_and_end_the_connection(text: bytes) -> N
         reader, writer = await scene.connect(address, 80)
         writer.write(text)
         writer.write_eof()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             said = await reader.read(-1)
         writer.close()
         assert said.startswith(b"HTTP/1.1 400 Bad Request\r\n")
@@ -269,7 +269,7 @@ async def test_odd_answers_are_a_bad_gateway(answer: bytes) -> None:
 async def test_the_front_closes_with_the_last_ingress() -> None:
     async with front() as (scene, address):
         scene.storage.delete(INGRESSES, "default", "shop")
-        await asyncio.sleep(0.02)
+        await scene.settled()
         with pytest.raises(ConnectionRefusedError):
             await scene.connect(address, 80)
 
@@ -303,7 +303,7 @@ async def test_a_body_that_breaks_off_does_not_keep_the_endpoint_waiting() -> No
         reader, writer = await scene.connect(address, 80)
         writer.write(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\nhalf")
         writer.write_eof()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert (await reader.read(-1)).startswith(b"HTTP/1.1 400 ")
         writer.close()
 
@@ -325,7 +325,7 @@ async def test_a_connection_that_is_open_at_the_end_is_closed_without_a_word(
         reader, writer = await scene.connect(address, 80)
         writer.write(get(ends=False))
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(OK)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         with suppress(ConnectionResetError):
             assert await reader.read() == b""
     writer.close()
@@ -359,7 +359,7 @@ async def test_curl_gets_what_the_endpoint_says() -> None:
     async with front(told) as (scene, address):
         host, port = scene.place(address, 80)
         process = await asyncio.create_subprocess_exec(
-            "curl", "-sS", "--max-time", "10", "--noproxy", "*", "-d", "a=b",
+            "curl", "-sS", "--max-time", "30", "--noproxy", "*", "-d", "a=b",
             "--connect-to", f"shop.test:80:{host}:{port}",
             "http://shop.test/form", "http://shop.test/again", stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip

@@ -10,7 +10,8 @@ import pytest
 
 from kdns.lab.ground.base import Listener
 from kdns.lab.history import Event, Item
-from kdns.lab.proxy.rules import Endpoint, Place
+from kdns.lab.proxy.rules import Place
+from kdns.lab.proxy.slices import Endpoint
 from kdns.lab.resources import NODES, SERVICES
 from tests.lab.proxy.scene import (
     CHANCE,
@@ -31,7 +32,7 @@ async def test_connections_go_round_over_ready_endpoints() -> None:
         address = scene.service()
         pods = [await scene.speaker(word) for word in "abc"]
         scene.slice(pods[0], pods[1], endpoint(pods[2], ready=False))
-        await asyncio.sleep(0)
+        await scene.settled()
         said = [await scene.ask(address) for _ in range(6)]
         assert sorted(said) == ["a"] * 3 + ["b"] * 3
         assert said[0] != said[1]
@@ -41,7 +42,7 @@ async def test_the_endpoint_sees_who_asks() -> None:
     async with played() as (scene, _):
         address, source = scene.service(), pod_ip()
         scene.slice(await scene.speaker("a"))
-        await asyncio.sleep(0)
+        await scene.settled()
         assert await scene.ask(address, source=source) == "a"
         assert scene.seen == [source]
 
@@ -50,14 +51,14 @@ async def test_a_service_without_endpoints_refuses_and_serves_once_it_has_one() 
     async with played() as (scene, _):
         address = scene.service()
         scene.slice()
-        await asyncio.sleep(0)
+        await scene.settled()
         assert await scene.ask(address) == REFUSED
         pod = await scene.speaker("a")
         scene.slice(pod)
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert await scene.ask(address) == "a"
         scene.slice(endpoint(pod, ready=False))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert await scene.ask(address) == REFUSED
 
 
@@ -65,7 +66,7 @@ async def test_who_was_accepted_before_the_last_endpoint_left_is_reset() -> None
     async with played() as (scene, _):
         address = scene.service()
         scene.slice(await scene.speaker("a"))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         with socket.socket() as client:  # in the kernel's backlog, before the loop turns
             client.connect(scene.place(address, PORT))
             scene.slice()
@@ -83,7 +84,7 @@ async def test_what_left_the_storage_gets_nothing_even_if_no_event_was_read() ->
         address = scene.service()
         first, second = await scene.speaker("a"), await scene.speaker("b")
         scene.slice(first, second)
-        await asyncio.sleep(0.01)
+        await scene.settled()
         for _ in range(4):
             with socket.socket() as client:
                 client.connect(scene.place(address, PORT))
@@ -97,7 +98,7 @@ async def test_bytes_pass_both_ways_with_half_closes() -> None:
     async with played() as (scene, _):
         address = scene.service()
         scene.slice(await scene.speaker("a"))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         reader, writer = await scene.connect(address)
         sent = bytes(range(256)) * 8192
         writing = asyncio.ensure_future(_write(writer, sent))
@@ -128,7 +129,7 @@ async def test_a_side_that_does_not_read_holds_the_other_up() -> None:
     async with played() as (scene, _):
         address = scene.service()
         scene.slice(await scene.speaker("a", speaks=flood))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             client.connect(scene.place(address, PORT))
@@ -151,7 +152,7 @@ async def test_resets_are_passed_on() -> None:
     async with played() as (scene, _):
         address = scene.service()
         scene.slice(await scene.speaker("a", speaks=break_off))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         reader, writer = await scene.connect(address)
         writer.write(b"x")
         try:
@@ -166,7 +167,7 @@ async def test_an_endpoint_that_does_not_listen_is_followed_by_the_next() -> Non
     async with played() as (scene, proxy):
         address = scene.service()
         scene.slice(pod_ip(2), pod_ip(2), await scene.speaker("a"))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert [await scene.ask(address) for _ in range(4)] == ["a"] * 4
         assert proxy.board.connections_of == {"default/web": 4}
         assert not proxy.board.failures_of
@@ -176,8 +177,8 @@ async def test_an_endpoint_outside_of_the_lab_is_unreachable_at_once() -> None:
     async with played() as (scene, proxy):
         address = scene.service()
         scene.slice("1.1.1.1")
-        await asyncio.sleep(0.01)
-        async with asyncio.timeout(2):
+        await scene.settled()
+        async with asyncio.timeout(10):
             assert await scene.ask(address) == RESET
         assert proxy.board.failures_of == {"default/web": 1}
 
@@ -187,7 +188,7 @@ async def test_affinity_keeps_a_client_with_its_endpoint_while_it_is_there() -> 
         address = scene.service(sessionAffinity="ClientIP")
         first, second = await scene.speaker("a"), await scene.speaker("b")
         scene.slice(first, second)
-        await asyncio.sleep(0.01)
+        await scene.settled()
         one, other = pod_ip(3), pod_ip(4)
         mine = await scene.ask(address, source=one)
         its = await scene.ask(address, source=other)
@@ -206,7 +207,7 @@ async def test_what_a_policy_forbids_hangs_until_the_client_gives_up() -> None:
         pod = await scene.speaker("a")
         scene.slice(pod)
         scene.policy.forbidden = {(source, pod)}
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert await scene.ask(address) == "a"
         assert await scene.ask(address, source=source) == SILENT
         await until(lambda: proxy.board.held.taken == 0)
@@ -217,11 +218,11 @@ async def test_a_connection_goes_on_when_its_endpoint_leaves_and_the_listener_cl
     async with played() as (scene, _):
         address = scene.service()
         scene.slice(await scene.speaker("a"))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         reader, writer = await scene.connect(address)
         assert await reader.readline() == b"a\n"
         scene.slice()
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert await scene.ask(address) == REFUSED
         writer.write(b"still here\n")
         assert await reader.readline() == b"still here\n"
@@ -235,7 +236,7 @@ async def test_more_connections_than_may_be_open_are_refused_with_a_line(
         proxy.board.connections.most = 1
         address = scene.service()
         scene.slice(await scene.speaker("a"))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         reader, writer = await scene.connect(address)
         assert await reader.readline() == b"a\n"
         assert await scene.ask(address) == RESET
@@ -252,12 +253,17 @@ async def test_none_fails_and_none_goes_astray_while_two_stay() -> None:
         address = scene.service()
         stable = [await scene.speaker("a"), await scene.speaker("b")]
         scene.slice(*stable)
-        await asyncio.sleep(0.01)
+        await scene.settled()
         said: list[str] = []
 
         async def ask() -> None:
             while not done:
                 said.append(await scene.ask(address))
+
+        async def go_on() -> None:
+            """Until some have asked since."""
+            before = len(said)
+            await until(lambda: len(said) >= before + 2)
 
         done: list[bool] = []
         asking = [asyncio.ensure_future(ask()) for _ in range(4)]
@@ -265,9 +271,9 @@ async def test_none_fails_and_none_goes_astray_while_two_stay() -> None:
             word = f"c{turn}"
             extra = await scene.speaker(word)
             scene.slice(*stable, extra)
-            await asyncio.sleep(0.01)
+            await go_on()
             scene.kill(word)  # killed before its slice says so
-            await asyncio.sleep(0.005)
+            await go_on()
             scene.slice(*stable)
         done.append(True)
         await asyncio.gather(*asking)
@@ -286,10 +292,10 @@ async def test_two_services_on_one_address_the_older_has_it(
         scene.service("new", externalIPs=[inside])
         scene.slice(await scene.speaker("a"), service="old")
         scene.slice(await scene.speaker("b"), service="new")
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert await scene.ask(inside) == "a"
         scene.storage.delete(SERVICES, "default", "old")
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert await scene.ask(inside) == "b"
     told = [one for one in caplog.messages if "default/old, which is older" in one]
     assert len(told) == 1
@@ -304,7 +310,7 @@ async def test_an_address_that_is_not_the_labs_is_told_of_once(
         for _ in range(3):
             scene.slice(pod)
             scene.slice(pod, pod_ip())
-            await asyncio.sleep(0.01)
+            await scene.settled()
         assert await scene.ask(address) == "a"
     told = [one for one in caplog.messages if "1.1.1.1:8080/TCP" in one]
     assert len(told) == 1
@@ -320,7 +326,7 @@ async def test_a_place_that_another_program_has_is_told_of_and_tried_again(
             other.bind((inside, PORT))
             scene.service(externalIPs=[inside])
             scene.slice(await scene.speaker("a"))
-            await asyncio.sleep(0.01)
+            await scene.settled()
             assert any("another program has that address" in one for one in caplog.messages)
         scene.service("other")
         await until(lambda: not proxy._failed)
@@ -332,7 +338,7 @@ async def test_what_the_dns_server_has_is_left_to_it() -> None:
     async with played(kept={(address, 53, "UDP")}) as (scene, proxy):
         scene.service(clusterIP=address, ports=[{"port": 53, "protocol": "UDP"}])
         scene.slice("127.244.1.1", ports=[{"port": 53, "protocol": "UDP", "name": ""}])
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert proxy.behind(address, 53, "UDP") == [("127.244.1.1", 53)]
         assert not scene.ground.listeners.open
 
@@ -343,9 +349,9 @@ async def test_whoever_wants_is_told_of_changes_and_of_what_is_behind() -> None:
         proxy.changed.append(lambda: told.append(proxy.behind(address, PORT, "TCP")))
         address = scene.service()
         scene.slice("127.244.1.1")
-        await asyncio.sleep(0.01)
+        await scene.settled()
         scene.slice()
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert [("127.244.1.1", PORT)] in told
         assert told[-1] == []
 
@@ -355,13 +361,13 @@ async def test_another_past_is_taken_for_what_it_is() -> None:
         address = scene.service()
         before, version = scene.storage.dump(), scene.storage.version
         scene.slice(await scene.speaker("a"))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert await scene.ask(address) == "a"
         scene.storage.load([(one, item.object) for one, item in before], version)
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert await scene.ask(address) == REFUSED
         scene.slice(await scene.speaker("b"))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert await scene.ask(address) == "b"
 
 
@@ -373,7 +379,7 @@ async def test_a_load_balancer_may_be_for_some_networks_only() -> None:
         status = {"loadBalancer": {"ingress": [{"ip": inside}]}}
         scene.storage.update(SERVICES, "default", "web", {**found, "status": status}, part="status")
         scene.slice(await scene.speaker("a"))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert await scene.ask(inside, source=pod_ip(5)) == "a"
         stranger = pod_ip(6)
         scene.policy.forbidden = {(stranger, "")}  # so that the client does not wait for long
@@ -390,7 +396,7 @@ async def test_a_node_port_with_a_local_policy_serves_what_is_on_the_node() -> N
         scene.service(type="NodePort", ports=ports, externalTrafficPolicy="Local")
         one = await scene.speaker("one", node=1)
         scene.slice(endpoint(one, ready=True, node="a"))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         assert await scene.ask(nodes["a"], 30080) == "one"
         assert await scene.ask(nodes["b"], 30080, source=pod_ip(1)) == "one", "a pod"
         stranger = str(scene.ground.ranges.outside[3])
@@ -404,7 +410,7 @@ async def test_without_files_connections_wait_and_are_served_later(
     async with played() as (scene, _):
         address = scene.service()
         scene.slice(await scene.speaker("a"))
-        await asyncio.sleep(0.01)
+        await scene.settled()
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket() as client:
             client.connect(scene.place(address, PORT))  # the loop does not turn meanwhile
@@ -433,7 +439,7 @@ async def test_who_looks_at_a_new_listener_may_ask_for_its_rule() -> None:
         scene.ground.listeners.told.append(look)
         for name in ("web", "api", "old"):
             scene.slice(pod, service=name)
-        await asyncio.sleep(0.02)
+        await scene.settled()
         assert seen == [1, 1, 1]
         assert [await scene.ask(one) for one in addresses] == ["a"] * 3
 
@@ -458,7 +464,7 @@ async def test_nodes_say_by_how_much_ports_are_shifted() -> None:
     async with played() as (scene, _):
         scene.ground.offset = 20000
         scene.node("a", "127.18.0.11")
-        await asyncio.sleep(0.02)
+        await scene.settled()
         found = scene.storage.get(NODES, "", "a")
         assert found["metadata"]["annotations"]["lab.kdns.io/port-offset"] == "20000"
 
@@ -482,7 +488,7 @@ async def test_why_nothing_listens_is_said_with_what_to_do(
         monkeypatch.setattr(scene.ground, "listen", refuse)
         scene.service()
         scene.slice(pod)
-        await asyncio.sleep(0.02)
+        await scene.settled()
         monkeypatch.undo()
     assert any(said in one for one in caplog.messages)
 
@@ -495,7 +501,7 @@ async def test_an_endpoint_that_left_while_another_was_tried_is_not_asked(
         pods = sorted([await scene.speaker("a"), await scene.speaker("b")], key=ip_address)
         gone = "127.244.1.1"  # the least, so the first
         scene.slice(gone, *pods)
-        await asyncio.sleep(0.01)
+        await scene.settled()
         connect = proxy.board.dial.connect
 
         async def slow(found: Endpoint, source: str = "") -> socket.socket:
@@ -518,7 +524,7 @@ async def test_services_leave_files_for_the_rest_of_the_lab(
         ports = [{"name": f"p{one}", "port": PORT + one} for one in range(5)]
         address = scene.service(ports=ports)
         scene.slice(pod, ports=[{**one, "port": PORT, "protocol": "TCP"} for one in ports])
-        await asyncio.sleep(0.02)
+        await scene.settled()
         tried = [(address, PORT + one) for one in range(5)]
         assert sum(one in scene.ground._indexed.at for one in tried) == 3
     assert sum("raise the limit" in one for one in caplog.messages) == 2

@@ -29,7 +29,7 @@ import socket, sys
 host, port, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 family = socket.AF_INET6 if ":" in host else socket.AF_INET
 one = socket.socket(family, socket.SOCK_DGRAM if kind == "UDP" else socket.SOCK_STREAM)
-one.settimeout(1)
+one.settimeout(float(sys.argv[4]))
 try:
     one.connect((host, port))
     if kind == "UDP":
@@ -126,8 +126,9 @@ class Cluster:
 
     async def ask(self, host: str, port: int = 80, kind: str = "TCP") -> str:
         """What the pod hears there."""
+        within_s = "1" if self.forbidden else "20"
         entry = Entry(
-            (sys.executable, "-I", "-S", "-c", ASK, host, str(port), kind),
+            (sys.executable, "-I", "-S", "-c", ASK, host, str(port), kind, within_s),
             {"PATH": os.environ["PATH"]}, "web", {},
         )  # fmt: skip
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -135,7 +136,7 @@ class Cluster:
             streams = Streams(nothing, out.fileno(), out.fileno())
             process = await self.ground.enter("web", entry, streams)
             os.close(nothing)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 await process.wait()
             out.seek(0)
             return out.read().decode().strip()
@@ -148,7 +149,9 @@ async def services(outside: Outside) -> dict[str, Any]:
     cluster.furnish()
     cluster.endpoints("one", "two")
     running = asyncio.create_task(cluster.proxy.run())
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while cluster.proxy._ingress._server is None or cluster.proxy._events:
+            await asyncio.sleep(0.01)
     ask = cluster.ask
     told: dict[str, Any] = {
         "tcp": sorted([await ask(SERVICE), await ask(SERVICE)]),
