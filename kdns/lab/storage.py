@@ -123,12 +123,15 @@ class Storage:
     def around(self, resource: Resource, owner: Obj) -> Objects:
         """Those that an owner controls, and those that bear the labels that it selects, by name."""
         namespace = owner["metadata"].get("namespace", "")
-        wanted = (owner["spec"].get("selector") or {}).get("matchLabels")
-        if not wanted:
+        selector = owner["spec"].get("selector")
+        wanted = (selector or {}).get("matchLabels")
+        if selector and not wanted:
             return self.list(resource, namespace)
         marks = self._marks(resource)
         names = marks.controlled(namespace, owner["metadata"]["uid"])
-        return self._named(resource, namespace, names | marks.bearing(namespace, wanted))
+        if wanted:
+            names |= marks.bearing(namespace, wanted)
+        return self._named(resource, namespace, names)
 
     def selecting(self, resource: Resource, namespace: str, labels: Mapping[str, str]) -> Objects:
         """Those with a selector that may select who bears these labels, by name."""

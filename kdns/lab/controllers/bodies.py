@@ -84,6 +84,12 @@ def is_controlled_by(body: Obj, owner: Obj) -> bool:
     return reference is not None and reference.get("uid") == uid_of(owner)
 
 
+def is_of_job(pod: Obj) -> bool:
+    """True for a pod that is to run to its end."""
+    owner = controller_of(pod) or {}
+    return owner.get("kind") == "Job" and str(owner.get("apiVersion", "")).startswith("batch/")
+
+
 def matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
     """True when labels fulfil a LabelSelector; one that is absent matches nothing."""
     if selector is None:

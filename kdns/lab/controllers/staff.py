@@ -5,10 +5,12 @@ from collections.abc import Callable
 from random import randrange
 
 from kdns.lab.controllers import start
+from kdns.lab.controllers.cronjobs import CronJobs
 from kdns.lab.controllers.daemonsets import DaemonSets
 from kdns.lab.controllers.deployments import Deployments
 from kdns.lab.controllers.desk import Desk
 from kdns.lab.controllers.garbage import Garbage
+from kdns.lab.controllers.jobs import Jobs
 from kdns.lab.controllers.namespaces import Namespaces
 from kdns.lab.controllers.network import EndpointSlices, LegacyEndpoints, LoadBalancers, Mirroring
 from kdns.lab.controllers.replicasets import ReplicaSets
@@ -24,6 +26,8 @@ EVERYBODY: tuple[Callable[[Desk], Controller], ...] = (
     Deployments,
     StatefulSets,
     DaemonSets,
+    Jobs,
+    CronJobs,
     EndpointSlices,
     LegacyEndpoints,
     Mirroring,

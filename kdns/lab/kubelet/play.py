@@ -3,7 +3,7 @@
 Annotations on a pod say otherwise, at any time (`kubectl annotate pod … --overwrite`):
 `lab.kdns.io/ready: "false"`, `ready-after: 3s` (as a readiness probe's initialDelaySeconds),
 `phase: Succeeded|Failed`, `crash: "true"`, `stop-after: 5s` (within its grace period), and before
-it has started `address: 10.244.1.77`.
+it has started `address: 10.244.1.77`. A Job's pod ends well when another one would be ready.
 """
 
 from collections import Counter
@@ -17,6 +17,7 @@ from kdns.lab.controllers.bodies import (
     annotations_of,
     has_all,
     is_finished,
+    is_of_job,
     is_terminating,
     is_true,
     labels_of,
@@ -80,13 +81,13 @@ def ready_in(pod: Obj, started: float, now: float) -> float | None:
     return max(0.0, started + ready_after_s(pod) - now)
 
 
-def played(pod: Obj, *, is_ready: bool, now: str) -> Obj:
-    """The status of a pod that has an address."""
-    phase = phase_of(pod)
+def played(pod: Obj, *, is_ready: bool, now: str, phase: str = "") -> Obj:
+    """The status of a pod that has an address, in the phase that it asks for if none is given."""
+    phase = phase or phase_of(pod)
     old = status_of(pod)
     is_running = phase == "Running"
     reason = "" if is_ready else "ContainersNotReady" if is_running else "PodCompleted"
-    told = {} if is_ready else {"reason": reason, "message": _unready(pod)}
+    told = {} if is_ready else {"reason": reason, "message": _unready(pod, phase)}
     changes: list[Obj] = [{"type": "Initialized", "status": "True"}]
     changes += [
         {"type": kind, "status": "True" if is_ready else "False", **told}
@@ -101,18 +102,18 @@ def played(pod: Obj, *, is_ready: bool, now: str) -> Obj:
         "phase": phase,
         "conditions": conditions,
         "containerStatuses": [
-            _container(pod, one, is_ready=is_ready, now=now)
+            _container(pod, one, phase, is_ready=is_ready, now=now)
             for one in spec_of(pod).get("containers") or ()
         ],
     }
 
 
-def _unready(pod: Obj) -> str:
+def _unready(pod: Obj, phase: str) -> str:
     names = " ".join(one["name"] for one in spec_of(pod).get("containers") or ())
-    return f"containers with unready status: [{names}]" if phase_of(pod) == "Running" else ""
+    return f"containers with unready status: [{names}]" if phase == "Running" else ""
 
 
-def _container(pod: Obj, container: Obj, *, is_ready: bool, now: str) -> Obj:
+def _container(pod: Obj, container: Obj, phase: str, *, is_ready: bool, now: str) -> Obj:
     before = {one["name"]: one for one in status_of(pod).get("containerStatuses") or ()}
     old = before.get(container["name"], {})
     is_crashing = wish(pod, "crash") == "true"
@@ -124,14 +125,13 @@ def _container(pod: Obj, container: Obj, *, is_ready: bool, now: str) -> Obj:
         "imageID": "",
         "containerID": f"played://{uid_of(pod)}/{container['name']}",
         "ready": is_ready,
-        "started": phase_of(pod) == "Running" and not is_crashing,
+        "started": phase == "Running" and not is_crashing,
         "restartCount": int(old.get("restartCount", 0)) + began,
-        "state": _state(pod, old, is_crashing=is_crashing, started=started, now=now),
+        "state": _state(phase, old, is_crashing=is_crashing, started=started, now=now),
     }
 
 
-def _state(pod: Obj, old: Obj, *, is_crashing: bool, started: str, now: str) -> Obj:
-    phase = phase_of(pod)
+def _state(phase: str, old: Obj, *, is_crashing: bool, started: str, now: str) -> Obj:
     if phase in {"Succeeded", "Failed"}:
         ended = (old.get("state") or {}).get("terminated") or {}
         is_good = phase == "Succeeded"
@@ -282,12 +282,15 @@ class Play(Controller):
         desk = self.desk
         now = desk.storage.now()
         started = now - self._elapsed(pod, "running")
-        wait = ready_in(pod, started, now)
-        is_ready = phase_of(pod) == "Running" and (wait == 0.0 or is_true(pod, "Ready"))
+        wait, phase = ready_in(pod, started, now), phase_of(pod)
+        if phase == "Running" and wait == 0.0 and is_of_job(pod):
+            phase = "Succeeded"
+        is_ready = phase == "Running" and (wait == 0.0 or is_true(pod, "Ready"))
         if wait is None:
             is_ready = False
         was_ready = is_true(pod, "Ready")
-        after = desk.set_status(pod, played(pod, is_ready=is_ready, now=timestamp(now)))
+        status = played(pod, is_ready=is_ready, now=timestamp(now), phase=phase)
+        after = desk.set_status(pod, status)
         if was_ready and not is_ready and phase_of(after) == "Running":
             why = "it crashes" if wish(pod, "crash") == "true" else "its annotation says so"
             desk.tell(pod, "Unhealthy", f"Not ready: {why}", source=self.name, is_warning=True)
