@@ -14,7 +14,7 @@ from kdns.lab.errors import ApiError, Obj
 from kdns.lab.ground.base import Ground, Transport
 from kdns.lab.ground.relay import Target, carry
 from kdns.lab.history import Event
-from kdns.lab.proxy.rules import canonical
+from kdns.lab.proxy.slices import canonical
 from kdns.lab.resources import NODES, SERVICES
 from kdns.lab.storage import Key, Storage
 

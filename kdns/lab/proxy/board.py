@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from kdns.lab.ground.base import Transport
 from kdns.lab.proxy.dial import Dial
-from kdns.lab.proxy.rules import Endpoint, Place, Rule
+from kdns.lab.proxy.rules import Place, Rule
+from kdns.lab.proxy.slices import Endpoint
 from kdns.lab.proxy.table import Table
 from kdns.lab.proxy.turns import Turns
 
@@ -61,7 +62,7 @@ class Board:
 
     dial: Dial
     policies: "Policies"
-    catch_up: Callable[[], None]
+    catch_up: Callable[[Place | None], None]
     connections: Room
     held: Room
     flows: Room
@@ -107,7 +108,7 @@ class Board:
 
     def rule_at(self, place: Place) -> Rule | None:
         """The rule of a place as the storage has it now."""
-        self.catch_up()
+        self.catch_up(place)
         return self.table.rule_at(place)
 
 

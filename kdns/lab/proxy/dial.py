@@ -11,7 +11,7 @@ import socket
 from ipaddress import IPv4Address, ip_address
 
 from kdns.lab.ground.base import Ground
-from kdns.lab.proxy.rules import Endpoint
+from kdns.lab.proxy.slices import Endpoint
 
 CONNECT_S = 3.0
 """A SYN that is lost is sent again after one second, and after two more."""

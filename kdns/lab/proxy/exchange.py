@@ -14,7 +14,7 @@ from kdns.lab.proxy import messages
 from kdns.lab.proxy.board import Board
 from kdns.lab.proxy.messages import CHUNKED, TO_THE_END, Head, MessageError
 from kdns.lab.proxy.routes import Backend
-from kdns.lab.proxy.rules import Endpoint
+from kdns.lab.proxy.slices import Endpoint
 from kdns.observe import streams
 
 ANSWER_S = 60.0

@@ -15,7 +15,7 @@ from kdns.lab.proxy import messages
 from kdns.lab.proxy.board import Board, log
 from kdns.lab.proxy.exchange import Exchange
 from kdns.lab.proxy.routes import Backend, Routes, endpoints_at
-from kdns.lab.proxy.rules import Endpoint
+from kdns.lab.proxy.slices import Endpoint
 from kdns.lab.resources import INGRESSES
 from kdns.lab.storage import Storage
 from kdns.observe import streams
@@ -66,7 +66,7 @@ class IngressFront:
 
     def find(self, host: str, path: str) -> Backend | None:
         """Where a request goes."""
-        self._board.catch_up()
+        self._board.catch_up(None)
         if self._routes is None:
             self._routes = Routes(self._ingresses.values())
         return self._routes.find(host, path)

@@ -11,7 +11,8 @@ from typing import Any
 from kdns.lab.controllers.bodies import annotations_of, name_of, namespace_of, spec_of, status_of
 from kdns.lab.errors import Obj
 from kdns.lab.proxy.routes import Backend, backend_of, endpoints_at
-from kdns.lab.proxy.rules import Endpoint, Rule, is_served
+from kdns.lab.proxy.rules import Rule, is_served
+from kdns.lab.proxy.slices import Endpoint
 from kdns.lab.proxy.table import Table
 
 OFFSET = "lab.kdns.io/port-offset"
@@ -101,9 +102,14 @@ class Cluster:
         place = rule.place
         winner = self.table.rule_at(place)
         has_place = winner is None or winner.service == rule.service
-        why = f"{rule.service}{f':{rule.port}' if rule.port else ''} has no endpoints: {rule.why}"
+        why = ""
         if not has_place and winner:
             why = f"{winner.service}, which is older, has that place"
+        elif not rule.members:
+            slices = self.table.slices_of(rule.service)
+            port = f":{rule.port}" if rule.port else ""
+            none = slices.why_none((rule.port, place.protocol), rule.family)
+            why = f"{rule.service}{port} has no endpoints: {none}"
         return Row(
             rule.service,
             rule.kind,
@@ -113,7 +119,7 @@ class Cluster:
             place.port,
             self._shifted(place.port),
             rule.endpoints if has_place else (),
-            "" if rule.members and has_place else why,
+            why,
             tuple(self._notes(rule)) if rule.members and has_place else (),
         )
 

@@ -1,7 +1,8 @@
 """The played kube-proxy: follows the storage, and listens where the rules say, by difference.
 
-Events are read in turns of a few milliseconds, and all at once by whoever must choose an endpoint
-now. What cannot be listened on is told once, with what to do, and tried again after changes.
+Events are read and listeners opened in turns of a few milliseconds; whoever must choose an endpoint
+now has all events read at once, and his own place brought in line. What cannot be listened on is
+told once, with what to do, and tried again after changes.
 """
 
 import asyncio
@@ -38,7 +39,8 @@ RETRY_S = 1.0
 LONG_S = 60.0
 _FOLLOWED = (NODES, SERVICES, SLICES, INGRESSES)
 _MOST = 4096
-_AT_ONCE = 32
+_AT_ONCE = 8
+"""Listeners that are opened, or closed, between two looks at the clock."""
 _NONSENSE = (LookupError, TypeError, ValueError, AttributeError)
 
 Front = TcpFront | UdpFront
@@ -78,6 +80,7 @@ class Proxy:
         self._ingress = IngressFront(self.board, storage)
         self._is_due = True
         self._is_settling = False
+        self._is_at_work = False
         self._touched: set[Place] = set()
         self.changed: list[Callable[[], None]] = []
         """Called after rules have changed."""
@@ -98,14 +101,16 @@ class Proxy:
         finally:
             await self._end()
 
-    def catch_up(self) -> None:
-        """Reads all that the storage has."""
+    def catch_up(self, place: Place | None = None) -> None:
+        """Reads all that the storage has, and settles one place by it."""
         if self._is_settling:  # whoever looks at a new listener may ask what is behind it
             return
         self._read()
         while self._events:
             self._apply()
-        self._settle()
+        if place in self._touched:
+            self._touched.discard(place)
+            self._settle({place})
 
     def behind(self, address: str, port: int, transport: Transport) -> list[tuple[str, int]]:
         """The endpoints that connections to a place may go to, as far as events were read."""
@@ -120,15 +125,28 @@ class Proxy:
     async def _wake(self, followed: Resource) -> None:
         while True:
             self._read()
-            start = time.monotonic()
-            while self._events:
-                self._apply()
-                if len(self._touched) > _AT_ONCE or time.monotonic() - start > TURN_S:
-                    self._settle()
-                    await asyncio.sleep(0)
-                    start = time.monotonic()
-            self._settle()
+            if not self._is_at_work:  # one of us does what all have to
+                await self._work()
             await self._watches[followed].wait(LONG_S)
+
+    async def _work(self) -> None:
+        self._is_at_work = True
+        start = time.monotonic()
+        while self._advance():
+            if time.monotonic() - start > TURN_S:
+                await asyncio.sleep(0)
+                start = time.monotonic()
+        self._is_at_work = False
+
+    def _advance(self) -> bool:
+        """Does a little of what is left to do; False when nothing was."""
+        if self._events and len(self._touched) < _AT_ONCE:
+            self._apply()
+            return True
+        places = {self._touched.pop() for _ in range(min(_AT_ONCE, len(self._touched)))}
+        if places:
+            self._settle(places)
+        return bool(places)
 
     def _read(self) -> None:
         try:
@@ -201,22 +219,19 @@ class Proxy:
 
     # Listening
 
-    def _settle(self) -> None:
+    def _settle(self, places: set[Place]) -> None:
         """Brings listeners in line with the rules; first what closes, which may make room."""
-        touched, self._touched = self._touched, set()
-        if not touched:
-            return
         self._is_settling = self._is_due = True
         try:
-            self._open_and_close(touched)
+            self._open_and_close(places)
         finally:
             self._is_settling = False
         for tell in self.changed:
             tell()
 
-    def _open_and_close(self, touched: set[Place]) -> None:
+    def _open_and_close(self, places: set[Place]) -> None:
         opening = []
-        for place in touched:
+        for place in places:
             rule, front = self.table.rule_at(place), self._fronts.get(place)
             is_wanted = rule is not None and bool(rule.members) and place not in self._kept
             if not is_wanted:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from kdns.lab.controllers.bodies import name_of, namespace_of, spec_of
 from kdns.lab.errors import Obj
-from kdns.lab.proxy.rules import Endpoint, members_of, usable
+from kdns.lab.proxy.rules import usable
+from kdns.lab.proxy.slices import Endpoint, Slices
 
 
 class Backend(NamedTuple):
@@ -98,17 +99,14 @@ def backend_of(namespace: str, backend: Obj) -> Backend | None:
     return Backend(namespace, service["name"], port.get("number") or port.get("name") or 0)
 
 
-def endpoints_at(backend: Backend, service: Obj | None, slices: Iterable[Obj]) -> tuple[
-    Endpoint, ...
-]:  # fmt: skip
+def endpoints_at(backend: Backend, service: Obj | None, slices: Slices) -> tuple[Endpoint, ...]:
     """The endpoints of a backend, straight from the slices: a headless service is as good."""
-    found = list(slices)
     for port in spec_of(service).get("ports") or () if service else ():
         if backend.port in {port["port"], port.get("name")}:
             name = port.get("name") or ""
             families = ("IPv4", "IPv6")
             return usable(
-                one for family in families for one in members_of(found, name, "TCP", family)
+                one for family in families for one in slices.members((name, "TCP"), family)
             )
     return ()
 

@@ -1,13 +1,11 @@
 """A Service and its EndpointSlices become rules: address, port and protocol → endpoints.
 
 Pure, and as kube-proxy has them: ready endpoints, or where none is ready those that serve while
-they terminate; endpoints by the name of the port, in the order of their addresses, each once. A
-rule without endpoints rejects.
+they terminate; endpoints by the name of the port. A rule without endpoints rejects.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Literal, NamedTuple
 
 from kdns.lab.controllers.bodies import (
@@ -20,6 +18,7 @@ from kdns.lab.controllers.bodies import (
 from kdns.lab.controllers.slices import HEADLESS, SERVICE_NAME
 from kdns.lab.errors import Obj
 from kdns.lab.ground.base import Transport
+from kdns.lab.proxy.slices import Endpoint, Port, Slices, canonical
 
 OTHER_PROXY = "service.kubernetes.io/service-proxy-name"
 AFFINITY_S = 10800
@@ -34,21 +33,6 @@ class Place(NamedTuple):
     address: str
     port: int
     protocol: Transport
-
-
-class Endpoint(NamedTuple):
-    """Where a connection goes."""
-
-    address: str
-    port: int
-    node: str = ""
-    is_ready: bool = True
-    """Else it terminates, and serves as long as none is ready."""
-
-    @property
-    def place(self) -> tuple[str, int]:
-        """Its address and port."""
-        return self.address, self.port
 
 
 class NodeAddress(NamedTuple):
@@ -70,8 +54,8 @@ class Rule:
     """Its name in the service, if it has one."""
     members: tuple[Endpoint, ...]
     """Of all nodes: those that are ready, and those that terminate and still serve."""
-    why: str = ""
-    """Why there are none."""
+    nth: tuple[int, int] = (0, 0)
+    """Which port of its service, and which place of that, it is."""
     affinity_s: int = 0
     is_local: bool = False
     """Only endpoints of one node count: of the client's, or (from outside) of the one asked."""
@@ -79,6 +63,11 @@ class Rule:
     """The node whose address it is."""
     sources: tuple[str, ...] = ()
     """Networks that may ask, where not all may."""
+
+    @property
+    def family(self) -> str:
+        """Of its address, as slices write it."""
+        return _family(self.place.address)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -139,47 +128,62 @@ def addresses_of(nodes: Iterable[Obj]) -> tuple[NodeAddress, ...]:
     )
 
 
-def canonical(text: object) -> str:
-    """An address in its shortest form; empty for what is none."""
-    try:
-        return str(ip_address(str(text)))
-    except ValueError:
-        return ""
-
-
-def rules_of(service: Obj, slices: Sequence[Obj], nodes: Sequence[NodeAddress] = ()) -> list[Rule]:
-    """All rules of a service."""
+def rules_of(
+    service: Obj,
+    slices: Slices,
+    nodes: Sequence[NodeAddress] = (),
+    wanted: Container[Port] | None = None,
+) -> list[Rule]:
+    """The rules of a service, or of those of its ports that are wanted."""
     if not is_served(service):
         return []
     spec = spec_of(service)
-    affinity_s = affinity_of(spec)
-    made = []
-    for port in spec.get("ports") or ():
-        protocol = _PROTOCOLS.get(port.get("protocol", "TCP"))
-        if protocol is None:
-            continue
-        name = port.get("name") or ""
-        known: dict[str, tuple[Endpoint, ...]] = {}
-        for kind, address, number, node in _places(service, port, nodes):
-            family = _family(address)
-            if family not in known:
-                known[family] = members_of(slices, name, protocol, family)
-            members = known[family]
-            policy = "internal" if kind == "ClusterIP" else "external"
-            rule = Rule(
-                Place(address, number, protocol),
-                kind,
-                key_of(service),
-                name,
-                members,
-                "" if members else why_none(slices, name, protocol, family),
-                affinity_s,
-                spec.get(f"{policy}TrafficPolicy") == "Local",
-                node,
-                tuple(spec.get("loadBalancerSourceRanges") or ()) if kind == "LoadBalancer" else (),
-            )
-            made.append(rule)
+    stands = list(_stands(service))
+    families = {_family(address) for kind, address in stands if kind == "ClusterIP"}
+    on_nodes = [one for one in nodes if _family(one.address) in families]
+    made: list[Rule] = []
+    for nth, port in enumerate(spec.get("ports") or ()):
+        if (wanted is None or port_of(port) in wanted) and port_of(port)[1] in _PROTOCOLS:
+            places = _places(port, stands, on_nodes)
+            made += _rules_at(places, _Shared(service, slices, port_of(port), nth))
     return made
+
+
+class _Shared(NamedTuple):
+    """What the rules of one port have in common."""
+
+    service: Obj
+    slices: Slices
+    port: Port
+    nth: int
+
+
+def _rules_at(places: Iterable[tuple[Kind, Place, str]], shared: _Shared) -> Iterator[Rule]:
+    spec, key = spec_of(shared.service), key_of(shared.service)
+    affinity_s = affinity_of(spec)
+    known: dict[str, tuple[Endpoint, ...]] = {}
+    for nth, (kind, place, node) in enumerate(places):
+        family = _family(place.address)
+        if family not in known:
+            known[family] = shared.slices.members(shared.port, family)
+        policy = "internal" if kind == "ClusterIP" else "external"
+        yield Rule(
+            place,
+            kind,
+            key,
+            shared.port[0],
+            known[family],
+            (shared.nth, nth),
+            affinity_s,
+            spec.get(f"{policy}TrafficPolicy") == "Local",
+            node,
+            tuple(spec.get("loadBalancerSourceRanges") or ()) if kind == "LoadBalancer" else (),
+        )
+
+
+def port_of(port: Obj) -> Port:
+    """By what a port of a service is known in its slices."""
+    return port.get("name") or "", port.get("protocol", "TCP")
 
 
 def affinity_of(spec: Obj) -> int:
@@ -190,77 +194,30 @@ def affinity_of(spec: Obj) -> int:
     return int(client.get("timeoutSeconds") or AFFINITY_S)
 
 
-def _places(
-    service: Obj, port: Obj, nodes: Sequence[NodeAddress]
-) -> Iterator[tuple[Kind, str, int, str]]:
-    """Kind, address, port and perhaps the node of each place where a port is asked."""
-    spec, number = spec_of(service), int(port["port"])
+def _stands(service: Obj) -> Iterator[tuple[Kind, str]]:
+    """Kind and address of each place but those of nodes."""
+    spec = spec_of(service)
     clusters = [canonical(one) for one in spec.get("clusterIPs") or [spec.get("clusterIP")]]
     for address in filter(None, clusters):
-        yield "ClusterIP", address, number, ""
+        yield "ClusterIP", address
     for address in filter(None, map(canonical, spec.get("externalIPs") or ())):
-        yield "ExternalIP", address, number, ""
+        yield "ExternalIP", address
     for point in (status_of(service).get("loadBalancer") or {}).get("ingress") or ():
         address = canonical(point.get("ip"))
         if address and point.get("ipMode") != "Proxy":
-            yield "LoadBalancer", address, number, ""
-    families = {_family(address) for address in clusters if address}
+            yield "LoadBalancer", address
+
+
+def _places(
+    port: Obj, stands: Iterable[tuple[Kind, str]], nodes: Iterable[NodeAddress]
+) -> Iterator[tuple[Kind, Place, str]]:
+    """Kind, place and perhaps the node of each place where a port is asked."""
+    protocol = _PROTOCOLS[port_of(port)[1]]
+    for kind, address in stands:
+        yield kind, Place(address, int(port["port"]), protocol), ""
     for node, address in nodes if port.get("nodePort") else ():
-        if _family(address) in families:
-            yield "NodePort", address, int(port["nodePort"]), node
+        yield "NodePort", Place(address, int(port["nodePort"]), protocol), node
 
 
 def _family(address: str) -> str:
     return "IPv6" if ":" in address else "IPv4"
-
-
-def members_of(
-    slices: Iterable[Obj], name: str, protocol: str, family: str
-) -> tuple[Endpoint, ...]:
-    """The endpoints of one port that may be used, each once."""
-    found: dict[tuple[str, int], Endpoint] = {}
-    for one in slices:
-        if one.get("addressType") != family:
-            continue
-        numbers = [int(port["port"]) for port in _ports(one, name, protocol) if port.get("port")]
-        for endpoint in one.get("endpoints") or ():
-            for number in numbers:
-                if member := _member(endpoint, number):
-                    old = found.get(member.place)
-                    found[member.place] = _better(old, member) if old else member
-    return tuple(sorted(found.values(), key=lambda one: (ip_address(one.address), one.port)))
-
-
-def _better(one: Endpoint, other: Endpoint) -> Endpoint:
-    return max(one, other, key=lambda this: (this.is_ready, this.node))
-
-
-def _ports(one: Obj, name: str, protocol: str) -> Iterator[Obj]:
-    for port in one.get("ports") or ():
-        if (port.get("name") or "") == name and (port.get("protocol") or "TCP") == protocol:
-            yield port
-
-
-def _member(endpoint: Obj, number: int) -> Endpoint | None:
-    """An endpoint as it is used; the first of its addresses stands for all."""
-    address = canonical(next(iter(endpoint.get("addresses") or ()), ""))
-    conditions = endpoint.get("conditions") or {}
-    is_ready = conditions.get("ready") is not False
-    serves = conditions.get("serving", is_ready) is not False and conditions.get("terminating")
-    if not address or not (is_ready or serves):
-        return None
-    return Endpoint(address, number, endpoint.get("nodeName") or "", is_ready)
-
-
-def why_none(slices: Sequence[Obj], name: str, protocol: str, family: str) -> str:
-    """Why a port has no endpoints, as a clause."""
-    ours = [one for one in slices if one.get("addressType") == family]
-    count = sum(len(one.get("endpoints") or ()) for one in ours)
-    if not count:
-        others = any(one.get("endpoints") for one in slices)
-        return f"it has none for {family}" if others else "no pod is selected, or none is written"
-    fitting = [one for one in ours if any(_ports(one, name, protocol))]
-    if not fitting:
-        called = f"named {name} " if name else "without a name "
-        return f"none of its {count} endpoints has a port {called}for {protocol}"
-    return "its endpoint is not ready" if count == 1 else f"none of its {count} is ready"

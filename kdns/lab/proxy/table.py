@@ -1,11 +1,12 @@
 """Services, slices and nodes by events become the rule of each place, and which places changed.
 
 Pure: the same objects in any order give the same rules. A change costs what it concerns: one
-service, or (of nodes) those with node ports. Of two services that want one place the older has it.
+service, of a slice the ports that it has, of nodes the services with node ports. Of two services
+that want one place the older has it.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
@@ -17,9 +18,11 @@ from kdns.lab.proxy.rules import (
     Rule,
     addresses_of,
     key_of,
+    port_of,
     rules_of,
     service_of,
 )
+from kdns.lab.proxy.slices import Port, Slices
 
 
 class Claim(NamedTuple):
@@ -27,7 +30,7 @@ class Claim(NamedTuple):
 
     created: str
     service: str
-    nth: int
+    nth: tuple[int, int]
     """For a service that names one place twice."""
 
 
@@ -36,14 +39,14 @@ class Table:
 
     def __init__(self) -> None:
         self.services: dict[str, Obj] = {}
-        self._slices: defaultdict[str, dict[tuple[str, str], Obj]] = defaultdict(dict)
+        self._slices: defaultdict[str, Slices] = defaultdict(Slices)
         self._homes: dict[tuple[str, str], str] = {}
         self._nodes: dict[str, Obj] = {}
         self._addresses: tuple[NodeAddress, ...] = ()
         self._node_of: dict[str, str] = {}
         self._networks: list[tuple[IPv4Network | IPv6Network, str]] = []
         self._claims: defaultdict[Place, dict[Claim, Rule]] = defaultdict(dict)
-        self._claimed: dict[str, list[tuple[Place, Claim]]] = {}
+        self._claimed: defaultdict[str, dict[Port, list[tuple[Place, Claim]]]] = defaultdict(dict)
 
     # What happens; each gives the places that may have changed
 
@@ -65,8 +68,7 @@ class Table:
         if not home:
             return changed
         self._homes[key] = home
-        self._slices[home][key] = one
-        return changed | self._recompute(home)
+        return changed | self._recompute(home, self._slices[home].put(one))
 
     def drop_slice(self, one: Obj) -> set[Place]:
         """A slice is gone."""
@@ -74,10 +76,10 @@ class Table:
         home = self._homes.pop(key, "")
         if not home:
             return set()
-        del self._slices[home][key]
+        concerned = self._slices[home].take(one)
         if not self._slices[home]:
             del self._slices[home]
-        return self._recompute(home)
+        return self._recompute(home, concerned)
 
     def set_node(self, node: Obj) -> set[Place]:
         """A node is new or changed."""
@@ -98,16 +100,20 @@ class Table:
 
     def rules(self, service: str) -> list[Rule]:
         """What a service wants, whether it has it or not."""
-        return [self._claims[place][claim] for place, claim in self._claimed.get(service, ())]
+        found = [
+            self._claims[place][claim]
+            for of_port in self._claimed.get(service, {}).values()
+            for place, claim in of_port
+        ]
+        return sorted(found, key=lambda rule: rule.nth)
 
     def places(self) -> Iterator[Place]:
         """All places with rules."""
         return iter(self._claims)
 
-    def slices_of(self, service: str) -> list[Obj]:
-        """The slices of a service, by name."""
-        found = self._slices.get(service, {})
-        return [found[key] for key in sorted(found)]
+    def slices_of(self, service: str) -> Slices:
+        """The slices of a service."""
+        return self._slices.get(service) or Slices()
 
     def node_at(self, address: str) -> str:
         """The node on which a pod or a node's own program has an address; empty for others."""
@@ -132,23 +138,27 @@ class Table:
                 changed |= self._recompute(key)
         return changed
 
-    def _recompute(self, key: str) -> set[Place]:
-        service = self.services.get(key)
-        made = rules_of(service, self.slices_of(key), self._addresses) if service else []
-        before = {place: self.rule_at(place) for place, _ in self._claimed.get(key, ())}
+    def _recompute(self, key: str, ports: Collection[Port] | None = None) -> set[Place]:
+        """Makes the rules of a service anew, all or those of some ports."""
+        service, claimed = self.services.get(key), self._claimed[key]
+        if ports is None:
+            ports = {
+                *claimed,
+                *map(port_of, spec_of(service).get("ports") or () if service else ()),
+            }
+        made = rules_of(service, self.slices_of(key), self._addresses, ports) if service else []
+        before = {place: self.rule_at(place) for one in ports for place, _ in claimed.get(one, ())}
         before |= {rule.place: self.rule_at(rule.place) for rule in made}
-        for place, claim in self._claimed.pop(key, ()):
-            del self._claims[place][claim]
+        for one in ports:
+            for place, claim in claimed.pop(one, ()):
+                del self._claims[place][claim]
         created = str((service or {"metadata": {}})["metadata"].get("creationTimestamp") or "")
-        claimed: list[tuple[Place, Claim]] = []
-        seen: Counter[Place] = Counter()
         for rule in made:
-            claim = Claim(created, key, seen[rule.place])
-            seen[rule.place] += 1
+            claim = Claim(created, key, rule.nth)
             self._claims[rule.place][claim] = rule
-            claimed.append((rule.place, claim))
-        if claimed:
-            self._claimed[key] = claimed
+            claimed.setdefault((rule.port, rule.place.protocol), []).append((rule.place, claim))
+        if not claimed:
+            del self._claimed[key]
         for place in before:
             if not self._claims[place]:
                 del self._claims[place]

@@ -12,7 +12,8 @@ from contextlib import suppress
 from kdns.lab.ground.base import Listener
 from kdns.lab.ground.splice import reset, splice
 from kdns.lab.proxy.board import Board, log
-from kdns.lab.proxy.rules import Endpoint, Rule
+from kdns.lab.proxy.rules import Rule
+from kdns.lab.proxy.slices import Endpoint
 
 HOLD_S = 130.0
 """As long as Linux tries to connect to what drops its packets."""

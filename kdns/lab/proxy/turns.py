@@ -7,7 +7,7 @@ came by the ClusterIP has the same endpoint at the node port.
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from kdns.lab.proxy.rules import Endpoint
+from kdns.lab.proxy.slices import Endpoint
 
 MOST_CLIENTS = 10_000
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from kdns.lab.ground.base import Listener
 from kdns.lab.proxy.board import Board, log
-from kdns.lab.proxy.rules import Endpoint, Rule
+from kdns.lab.proxy.rules import Rule
+from kdns.lab.proxy.slices import Endpoint
 from kdns.lab.proxy.tcp import reason
 
 IDLE_S = 30.0

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kdns.lab.errors import Obj
 from kdns.lab.proxy.routes import Backend, Routes, endpoints_at
 from kdns.lab.proxy.rules import NodeAddress, Rule, rules_of, usable
+from kdns.lab.proxy.slices import Slices
 from kdns.lab.proxy.table import Table
 from kdns.lab.proxy.turns import Turns
 
@@ -38,10 +39,13 @@ def end(address: str, node: str = "", **conditions: bool) -> Obj:
     }
 
 
-def shown(rules: list[Rule]) -> list[str]:
+def shown(rules: list[Rule], slices: Slices) -> list[str]:
     return [
         f"{one.kind} {one.place.address}:{one.place.port}/{one.place.protocol} "
-        + (",".join(f"{e.address}:{e.port}" for e in one.endpoints) or f"- {one.why}")
+        + (
+            ",".join(f"{e.address}:{e.port}" for e in one.endpoints)
+            or f"- {slices.why_none((one.port, one.place.protocol), one.family)}"
+        )
         for one in rules
     ]
 
@@ -126,7 +130,8 @@ CASES: dict[str, tuple[Obj, list[Obj], list[str]]] = {
 
 @pytest.mark.parametrize(("service", "slices", "expected"), CASES.values(), ids=list(CASES))
 def test_rules(service: Obj, slices: list[Obj], expected: list[str]) -> None:
-    assert shown(rules_of(service, slices, NODES)) == expected
+    found = Slices(slices)
+    assert shown(rules_of(service, found, NODES), found) == expected
 
 
 def local_rules(**spec: Any) -> dict[str, Rule]:
@@ -134,7 +139,7 @@ def local_rules(**spec: Any) -> dict[str, Rule]:
     made = service(type="NodePort", ports=ports, **spec)
     ends = [end("10.244.1.1", "node-a"), end("10.244.2.1", "node-b", ready=False, serving=True,
                                              terminating=True)]  # fmt: skip
-    return {one.place.address: one for one in rules_of(made, [slice_(*ends)], NODES)}
+    return {one.place.address: one for one in rules_of(made, Slices([slice_(*ends)]), NODES)}
 
 
 def reached(rule: Rule, node: str) -> list[str]:
@@ -159,15 +164,15 @@ def test_external_policy_local_is_the_node_that_is_asked_from_outside() -> None:
 
 def test_affinity_has_its_default_time() -> None:
     made = service(sessionAffinity="ClientIP")
-    assert rules_of(made, [slice_(READY)])[0].affinity_s == 10800
+    assert rules_of(made, Slices([slice_(READY)]))[0].affinity_s == 10800
     made = service(sessionAffinity="ClientIP",
                    sessionAffinityConfig={"clientIP": {"timeoutSeconds": 7}})  # fmt: skip
-    assert rules_of(made, [slice_(READY)])[0].affinity_s == 7
+    assert rules_of(made, Slices([slice_(READY)]))[0].affinity_s == 7
 
 
 def test_affinity_ends_with_its_time() -> None:
     turns = Turns()
-    ends = rules_of(service(), [slice_(READY, end("10.244.1.2"))])[0].endpoints
+    ends = rules_of(service(), Slices([slice_(READY, end("10.244.1.2"))]))[0].endpoints
     first = turns.order(ends, "c", 10, 0.0)[0]
     turns.keep("c", first, 10, 0.0)
     assert turns.order(ends, "c", 10, 9.9)[0] == first
@@ -304,7 +309,8 @@ def test_without_a_default_nobody_wants_it() -> None:
 
 def test_a_backend_is_found_by_number_and_name_also_where_it_is_headless() -> None:
     made = service(clusterIP="None", ports=[{"port": 80, "name": "http"}])
-    slices = [slice_(READY, ports=[{"port": 8080, "name": "http", "protocol": "TCP"}])]
+    ports = [{"port": 8080, "name": "http", "protocol": "TCP"}]
+    slices = Slices([slice_(READY, ports=ports)])
     for port in (80, "http"):
         found = endpoints_at(Backend("shop", "web", port), made, slices)
         assert [one.place for one in found] == [("10.244.1.1", 8080)]
