@@ -29,7 +29,7 @@ from kdns.lab.storage import Storage
 from kdns.lab.tokens import Tokens
 
 CHANCE = SystemRandom()
-PATIENCE_S = 8.0
+PATIENCE_S = 40.0
 Read = Callable[[], object]
 
 

@@ -7,15 +7,22 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from kdns.lab.kubelet.programs import images
+from kdns.lab.kubelet.programs import greeter, images
 from tests.lab.kubelet.scene import Scene
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A greeter waits for what its client says, however slow this machine is."""
+    monkeypatch.setattr(greeter, "PATIENCE_S", 20.0)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_mysql_shakes_hands_and_says_which_pod_it_is(scene: Scene) -> None:
     scene.pod("db", image="mysql:5.7", ports=[{"containerPort": 3306}])
     await scene.ready("db")
     reader, writer = await asyncio.open_connection(sock=await scene.connect(3306, "db"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         head = await reader.readexactly(4)
         greeting = await reader.readexactly(int.from_bytes(head[:3], "little"))
         assert head[3] == 0
@@ -69,12 +76,13 @@ async def test_redis_commands_that_make_no_sense_end_the_connection(
     assert await scene.say(6379, said + b"PING\r\n", "cache") == b""
 
 
+@pytest.mark.usefixtures("patient")
 async def test_postgres_refuses_in_its_own_protocol(scene: Scene) -> None:
     scene.pod("db", image="postgres:16")
     await scene.ready("db")
     tls = struct.pack(">II", 8, 80877103)
     reader, writer = await asyncio.open_connection(sock=await scene.connect(5432, "db"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         writer.write(tls)
         assert await reader.readexactly(1) == b"N"
         writer.write(struct.pack(">II", 16, 196608) + b"user\0me\0")
@@ -101,7 +109,7 @@ async def test_packets_are_answered_with_the_pods_name(scene: Scene) -> None:
     with scene.ground.outgoing(scene.address("game"), "UDP", source=scene.client) as one:
         one.connect(scene.ground.target(scene.address("game"), 5000))
         one.send(b"hello")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             answer = await asyncio.get_running_loop().sock_recv(one, 2048)
     assert answer == f"Hello from game ({scene.address('game')})\n".encode()
 
@@ -138,7 +146,7 @@ async def test_a_dns_pod_leads_to_the_server_of_the_lab(scene: Scene) -> None:
     with scene.ground.outgoing(scene.address("dns"), "UDP", source=scene.client) as one:
         one.connect(scene.ground.target(scene.address("dns"), 53))
         one.send(b"question")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             answer = await loop.sock_recv(one, 2048)
     assert answer == b"question" + scene.client.encode()
     assert await scene.say(53, b"over TCP", "dns") == b"over TCP"

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from kdns.lab.kubelet.programs import serving
 from kdns.lab.storage import Deletion
 from tests.lab.kubelet.scene import Scene
 
@@ -137,7 +138,7 @@ async def test_a_clients_words_make_no_second_line_of_the_log(scene: Scene) -> N
 
 
 async def test_a_connection_that_began_ends_in_the_grace_period(scene: Scene) -> None:
-    scene.pod("web", annotations={"lab.kdns.io/stop-after": "2s"})
+    scene.pod("web", annotations={"lab.kdns.io/stop-after": "60s"})
     scene.service()
     await scene.ready()
     await scene.until(lambda: scene.endpoints() == [scene.address()])
@@ -145,14 +146,18 @@ async def test_a_connection_that_began_ends_in_the_grace_period(scene: Scene) ->
     scene.delete()
     await scene.until(lambda: not scene.endpoints())
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(20):
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     assert (await scene.fetch())[0] == 200
+    scene.storage.delete(scene.pods, "default", "web", Deletion(grace_s=0))
     await scene.until(lambda: not scene.ground.listeners.open)
     writer.close()
 
 
-async def test_a_pod_deleted_by_force_comes_to_the_end_of_its_sentence(scene: Scene) -> None:
+async def test_a_pod_deleted_by_force_comes_to_the_end_of_its_sentence(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "_REST_S", 30.0)  # whoever is slow here is this test
     scene.pod("web")
     await scene.ready()
     reader, writer = await asyncio.open_connection(sock=await scene.connect(80))
@@ -161,7 +166,7 @@ async def test_a_pod_deleted_by_force_comes_to_the_end_of_its_sentence(scene: Sc
     assert not scene.storage.find(scene.pods, "default", "web")
     await asyncio.sleep(0.1)  # whoever follows has learnt of it
     writer.write(b"Host: a\r\n\r\n")
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(20):
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     await scene.until(lambda: not scene.ground.listeners.open)
     writer.close()
@@ -173,7 +178,7 @@ async def test_curl_reads_it(scene: Scene) -> None:
     scene.pod("web", ports=[{"containerPort": 8080}])
     await scene.ready()
     url = f"http://{scene.address()}:8080/"
-    words = ["curl", "-sS", "-d", "a=b", "--max-time", "5", url, url]
+    words = ["curl", "-sS", "-d", "a=b", "--max-time", "30", url, url]
     process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
     said, _ = await process.communicate()
     assert process.returncode == 0

@@ -73,7 +73,7 @@ async def test_a_log_is_followed_to_the_end_of_the_pod(asked: Asked) -> None:
     await asked.ready()
     await asked.fetch(path="/before")
     url = f"{asked.lab.url}{BY_PATH}{asked.lab.token}{LOG}?follow=true&tailLines=10"
-    async with asyncio.timeout(8), asked.session.get(url) as reply:
+    async with asyncio.timeout(40), asked.session.get(url) as reply:
         assert b"GET /before" in await reply.content.readline()
         await asked.fetch(path="/during")
         assert b"GET /during" in await reply.content.readline()
@@ -103,7 +103,7 @@ async def test_what_cannot_be_shown_is_said_as_the_api_does(asked: Asked) -> Non
 async def test_the_run_before_is_kept(asked: Asked) -> None:
     command = ["sh", "-c", "echo ran; sleep 0.3; exit 1"]
     asked.pod("web", image="busybox", command=command)
-    await asked.until(lambda: asked.container()["restartCount"] == 1)
+    await asked.until(lambda: asked.container()["restartCount"] >= 1)
     assert await asked.read("previous=true") == "ran\n"
 
 
