@@ -38,7 +38,7 @@ class Follower:
         return set(self.store.services)
 
 
-async def until(holds: Callable[[], Any], *, limit_s: float = 5) -> None:
+async def until(holds: Callable[[], Any], *, limit_s: float = 40) -> None:
     """Waits for what must come true; says what did not."""
     try:
         async with asyncio.timeout(limit_s):

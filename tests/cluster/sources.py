@@ -46,7 +46,7 @@ class FakeApi:
         self.say(Synced())
 
 
-async def until(true, *, seconds: float = 5.0) -> None:
+async def until(true, *, seconds: float = 40.0) -> None:
     """Returns when something is true."""
     async with asyncio.timeout(seconds):
         while not true():

@@ -171,9 +171,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize(("text", "why"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_text_costs_an_error_and_no_time(text, why):
-    started = time.perf_counter()
+    started = time.thread_time()
     (one,) = parse(text)
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
     assert why in one.error
     assert len(one.error) < 200
     assert not one.is_readable

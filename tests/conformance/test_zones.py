@@ -155,7 +155,7 @@ async def test_zones_that_knot_signed_are_served_and_denied_as_knot_does(tmp_pat
 
 async def transferred(port: int, apex: Key) -> Pulled:
     """The signed zone, which takes Knot a moment."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 found = await pull(("127.0.0.1", port), apex, None)

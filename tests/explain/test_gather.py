@@ -192,9 +192,9 @@ def test_services_are_found_by_their_address(write):
 
 def test_the_nearest_of_very_many_words_is_found_soon():
     known = [f"some-service-{at}" for at in range(10_000)]
-    began = time.perf_counter()
+    began = time.thread_time()
     assert nearest("some-servce-7777", known)[0] == "some-service-7777"
-    assert time.perf_counter() - began < 1  # of all of them it would be seconds
+    assert time.thread_time() - began < 1  # of all of them it would be seconds
 
 
 def test_slices_are_better_than_endpoints(write):
@@ -316,7 +316,7 @@ async def test_what_kubectl_prints_is_read(tmp_path, write, form):
 
         await run("create namespace shop")
         await run(f"apply -f {source}")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "8080" not in await run("-n shop get endpointslices -o yaml"):
                 await asyncio.sleep(0.2)
         text = await run(f"get svc,endpointslices,pods,ns,networkpolicies -A -o {form}")

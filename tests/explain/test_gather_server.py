@@ -55,7 +55,7 @@ def cluster_of(plugins):
     return next(one for one in plugins if isinstance(one, Kubernetes)).cluster
 
 
-async def until(is_so, within_s=5.0):
+async def until(is_so, within_s=40.0):
     async with asyncio.timeout(within_s):
         while not is_so():
             await asyncio.sleep(0.01)

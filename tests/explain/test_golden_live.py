@@ -123,7 +123,7 @@ async def test_a_running_server_gives_the_same_reason(folder: Path, tmp_path: Pa
 
 async def test_a_server_whose_api_is_away_says_how_old_its_answer_is(tmp_path: Path) -> None:
     [folder] = [one for one in folders() if one.name == "stale"]
-    async with asyncio.timeout(20), serving(folder, tmp_path) as (lab, url):
+    async with asyncio.timeout(60), serving(folder, tmp_path) as (lab, url):
         await lab.stop_serving()
         while (found := await asked(url, folder))["reasons"][0]["id"] != "stale":
             await asyncio.sleep(0.2)

@@ -71,7 +71,7 @@ async def trial(trouble: Trouble, phase: str, scale: Scale, folder: Path) -> Out
             _change(scene, trouble)
         else:
             await scene.start(with_snapshot=False)
-            assert await scene.healed(20) is not None
+            assert await scene.healed(60) is not None
             await trouble.begin(scene)
             _change(scene, trouble)
         if trouble.end:

@@ -179,7 +179,7 @@ class Scene:
         """Has an earlier process know everything, and leave its snapshot."""
         before = Server(self.lab.url, self.snapshot, self.scale.stale_s)
         await before.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await before.plugin.cluster.synced.wait()
             while not self.snapshot.exists():
                 await asyncio.sleep(0.02)

@@ -110,7 +110,7 @@ async def serving(present: Zone) -> AsyncIterator[Master]:
 
 
 async def until(is_so: Callable[[], object]) -> None:
-    """Waits, for at most five seconds."""
-    async with asyncio.timeout(5):
+    """Waits, however long others have the machine."""
+    async with asyncio.timeout(40):
         while not is_so():
             await asyncio.sleep(0.01)

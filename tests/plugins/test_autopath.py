@@ -126,7 +126,7 @@ async def test_the_file_is_followed(resolv, monkeypatch, caplog):
 
 
 async def until(holds) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         while not holds():
             await asyncio.sleep(0.001)
 

@@ -252,7 +252,7 @@ async def test_class_ch_is_forwarded():
 async def test_a_dead_upstream_leaves_room_for_others(monkeypatch):
     monkeypatch.setattr(forwarding, "_MOST_UNDERWAY", 40)
     async with Upstream(drops) as up:
-        text = forward(up.address, "read_timeout 1s\nmax_connect_attempts 1")
+        text = forward(up.address, "read_timeout 60s\nmax_connect_attempts 1")
         async with Serving(text, Forward) as served:
             flood = [asyncio.ensure_future(served.ask(f"n{at}.example")) for at in range(60)]
             while len(up.asked) + sum(each.done() for each in flood) < len(flood):
@@ -264,7 +264,9 @@ async def test_a_dead_upstream_leaves_room_for_others(monkeypatch):
             before = len(up.asked)
             other = asyncio.ensure_future(served.ask("b.example", "A", client("192.0.2.1")))
             await up.received(before + 1)
-            await asyncio.gather(other, *flood)
+            for each in (other, *flood):
+                each.cancel()
+            await asyncio.gather(other, *flood, return_exceptions=True)
 
 
 def test_a_network_may_have_no_more_than_is_free():

@@ -214,7 +214,7 @@ async def test_the_cluster_is_followed(monkeypatch):
     [work] = made.plugins[0].tasks()
     task = asyncio.ensure_future(work)
     key = ("kdns_guard_shadowing_services", "dns://:53")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         while made.site.counters.values.get(key) != 3:
             await asyncio.sleep(0.001)
         made.apply(Delete(Service, "com", "yahoo"))

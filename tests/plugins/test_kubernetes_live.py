@@ -71,7 +71,7 @@ async def ask(server, name, type_="A", *, edns=True, payload=1232):
         Asks, remote_addr=("127.0.0.1", server.addresses[0][1])
     )
     try:
-        return dns.message.from_wire(await asyncio.wait_for(told, 5))
+        return dns.message.from_wire(await asyncio.wait_for(told, 40))
     finally:
         transport.close()
 
@@ -143,7 +143,7 @@ async def test_a_start_that_finds_the_cluster_known_waits_for_nothing(caplog):
     """As in every reload, also with `startup_timeout 0`."""
     async with serving() as (_, plugin, api):
         api.list_all(*KNOWN)
-        await asyncio.wait_for(plugin.cluster.synced.wait(), 5)
+        await asyncio.wait_for(plugin.cluster.synced.wait(), 40)
         caplog.clear()
         await plugin.start()
     assert "before the cluster is known" not in caplog.text
@@ -181,7 +181,7 @@ async def test_start_waits_until_everything_was_told_once():
     await asyncio.sleep(0.01)
     assert not starting.done()
     FakeApi.made.list_all(*KNOWN)
-    server, plugin, _ = await asyncio.wait_for(starting, 5)
+    server, plugin, _ = await asyncio.wait_for(starting, 40)
     assert plugin.is_ready
     await server.stop()
 
@@ -386,7 +386,7 @@ async def test_a_reload_with_the_same_stanza_lists_nothing_again():
         other = again.plugins[-1]
         assert other.cluster is plugin.cluster
         assert other.is_ready
-        await asyncio.wait_for(other.start(), 1)
+        await asyncio.wait_for(other.start(), 40)
         api.say(Put(service("late", "9")))
         await until(lambda: "a/late" in other.cluster.store.services)
         assert api.lists == 1

@@ -280,7 +280,7 @@ async def test_a_missing_file_is_waited_for(tmp_path, caplog):
 
 async def until(is_so) -> None:
     """Waits for a change that a file brings."""
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(40):
         while not is_so():
             await asyncio.sleep(0.001)
 
@@ -292,6 +292,7 @@ async def test_wrong_weights_are_said_once(tmp_path, caplog):
     [follows] = made.plugins[0].tasks()
     following = asyncio.ensure_future(follows)
     put(file, "w\n1.1.1.2 0\n")
+    await until(lambda: "keeping the weights" in caplog.text)
     await asyncio.sleep(0.03)
     following.cancel()
     assert caplog.text.count("keeping the weights") == 1

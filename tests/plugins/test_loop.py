@@ -21,6 +21,7 @@ from kdns.wire.message import Answer
 from tests import fakes
 from tests.running import free_port
 from tests.stubs import addresses
+from tests.waiting import until
 
 CLUSTER = names.parse_key("cluster.local")
 
@@ -127,14 +128,6 @@ class Server:
 
     async def rcode(self, name: str) -> int:
         return (await self.ask(name))[3] & 15
-
-
-async def until(holds) -> None:
-    for _ in range(2000):
-        if holds():
-            return
-        await asyncio.sleep(0.001)
-    raise TimeoutError
 
 
 @pytest.fixture

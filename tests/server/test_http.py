@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -11,6 +11,7 @@ from kdns.plugins.base import Endpoint, HttpReply
 from kdns.server import http
 from kdns.server.http import HttpListener, Offer
 from kdns.server.sockets import StartError
+from tests.waiting import until
 
 BIG = bytes(range(256)) * 65536
 
@@ -145,6 +146,7 @@ async def test_a_large_reply_is_written_no_faster_than_it_is_read() -> None:
     async with Site() as site:
         reader, writer = await site.open()
         writer.write(get("/big", LAST))
+        await until(lambda: site.listener.connections)
         await asyncio.sleep(0.05)
         [connection] = site.listener.connections
         waiting = connection._writer.transport.get_write_buffer_size()
@@ -160,7 +162,7 @@ async def test_who_sends_no_whole_request_is_closed(
     monkeypatch.setattr(http, "REQUEST_S", 0.05)
     async with Site() as site:
         assert await site.said(sent) == b""
-        assert not site.listener.connections
+        await until(lambda: not site.listener.connections)
 
 
 async def test_who_does_not_read_his_reply_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,11 +285,3 @@ async def test_a_taken_port_names_the_directive() -> None:
     with pytest.raises(StartError, match=rf"^health: 127.0.0.1, port {port} is taken: stop what"):
         HttpListener(("127.0.0.1", port), Offer("health", {}))
     foreign.close()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if holds():
-            return
-        await asyncio.sleep(0.002)
-    raise TimeoutError

@@ -11,7 +11,7 @@ import dns.query
 import pytest
 
 from tests.certificates import Authority
-from tests.running import free_port
+from tests.running import PATIENCE_S, free_port
 from tests.server.workers import Workers, until
 
 COREFILE = """. {{
@@ -38,13 +38,13 @@ class Stream:
     """A connection over TLS that stays."""
 
     def __init__(self, port: int, context: ssl.SSLContext) -> None:
-        sock = socket.create_connection(("127.0.0.1", port), 5)
+        sock = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
         self.sock = context.wrap_socket(sock, server_hostname="localhost")
 
     def address(self) -> str:
         query = dns.message.make_query("a.example", "A")
         dns.query.send_tcp(self.sock, query)
-        reply, _ = dns.query.receive_tcp(self.sock, time.time() + 5)
+        reply, _ = dns.query.receive_tcp(self.sock, time.time() + PATIENCE_S)
         return reply.answer[0][0].address
 
 
@@ -79,7 +79,7 @@ def test_every_transport_is_served_by_all_and_connections_stand(tmp_path: Path) 
                 reply = dns.query.quic(
                     query,
                     "127.0.0.1",
-                    5,
+                    PATIENCE_S,
                     quic,
                     verify=str(authority.file),
                     server_hostname="localhost",

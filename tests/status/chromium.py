@@ -117,7 +117,7 @@ class Page:
         assert "exceptionDetails" not in said, said["exceptionDetails"]
         return said["result"].get("value")
 
-    async def until(self, claim: str, within_s: float = 10) -> Any:
+    async def until(self, claim: str, within_s: float = 40) -> Any:
         """Waits for an expression to become true."""
         end = asyncio.get_running_loop().time() + within_s
         while True:
@@ -134,7 +134,7 @@ class Page:
     async def text(self, selector: str) -> str:
         return await self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
 
-    async def says(self, selector: str, text: str, within_s: float = 10) -> None:
+    async def says(self, selector: str, text: str, within_s: float = 40) -> None:
         """Waits until an element holds this text."""
         spot, words = json.dumps(selector), json.dumps(text)
         try:
@@ -203,7 +203,7 @@ class Page:
 @asynccontextmanager
 async def tab(folder: Path) -> AsyncIterator[Page]:
     """A new tab with storage of its own, in the browser whose profile is this folder."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (file := folder / "DevToolsActivePort").exists() or "\n" not in file.read_text():
             await asyncio.sleep(0.02)
     port, path = file.read_text().split()

@@ -22,8 +22,10 @@ async def test_a_change_made_through_the_api_is_seen_within_a_second(
         await page.says("#health", "followed live")
         await page.run("at('search').value = 'shop/web', at('find').requestSubmit()")
         await page.says("#rows", "✓ 3 ready")
-        took = [await _seen_after(page, scene, replicas) for replicas in (4, 5, 6)]
-        assert min(took) < 1, took  # others share the machine
+        took = [await _seen_after(page, scene, 4)]
+        while min(took) >= 1 and len(took) < 12:  # others share the machine
+            took.append(await _seen_after(page, scene, 4 + len(took)))
+        assert min(took) < 1, took
 
 
 async def _seen_after(page: Page, scene: Demo, replicas: int) -> float:
@@ -45,7 +47,7 @@ async def test_what_is_asked_is_counted_and_listed(page: Page, tmp_path: Path) -
         await page.says("#health", "followed live")
         for name in (WEB, WEB, "wbe.shop.svc.cluster.local."):
             query = dns.message.make_query(name, "A")
-            await dns.asyncquery.udp(query, "127.0.0.1", 5, scene.serving.port())
+            await dns.asyncquery.udp(query, "127.0.0.1", 40, scene.serving.port())
         await page.says("#names", WEB)
         await page.says("#missing", "wbe.shop.svc.cluster.local.")
         await page.says("#rcodes", "NXDOMAIN")

@@ -47,11 +47,11 @@ class Watched:
 
     async def ask(self, name: str, type_: str = "A") -> dns.message.Message:
         query = dns.message.make_query(name, type_)
-        return await dns.asyncquery.udp(query, "127.0.0.1", 5, self.serving.port())
+        return await dns.asyncquery.udp(query, "127.0.0.1", 40, self.serving.port())
 
     async def counted(self, queries: int) -> Status:
         """The status once so many queries are in it."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             while (found := await self.status()).totals.queries < queries:
                 await asyncio.sleep(0.1)
         return found

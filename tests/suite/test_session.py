@@ -188,7 +188,7 @@ async def test_a_run_that_is_stopped_cleans_up(tmp_path: Path, number: int) -> N
         running = await asyncio.create_subprocess_exec(
             *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ}
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not any("moved" in services(lab, space) for space in runs(lab)):
                 await asyncio.sleep(0.01)
             running.send_signal(number)
@@ -209,7 +209,7 @@ async def test_a_stopped_run_that_cannot_clean_up_ends_and_says_so(
         target = Target(right.HOST, serving.port(), right.ZONE)
         session = Session(choose(GROUPS, ["k8s-moved"], []))
         running = asyncio.create_task(session.run(target, identity=kubeconfig(config)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not any("moved" in services(lab, space) for space in runs(lab)):
                 await asyncio.sleep(0.01)
             running.cancel()
