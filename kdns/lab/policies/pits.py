@@ -35,6 +35,7 @@ def _dug(first: socket.socket) -> tuple[socket.socket, socket.socket]:
     pit, filling = (socket.socket(first.family, socket.SOCK_STREAM) for _ in range(2))
     try:
         pit.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        pit.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # beside connections that it had
         pit.bind(first.getsockname())
         pit.listen(0)
         filling.setblocking(False)
