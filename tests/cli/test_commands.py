@@ -320,7 +320,7 @@ def test_a_bad_corefile_is_two_and_every_line_is_said(tmp_path: Path) -> None:
     file = tmp_path / "Corefile"
     file.write_text(". {\n whoam\n hots\n}\n")
     with Running(file) as kdns:
-        printed = kdns.process.communicate(timeout=20)[0]
+        printed = kdns.process.communicate(timeout=40)[0]
     assert kdns.process.returncode == 2
     assert f"{file}:2: unknown directive 'whoam' (did you mean 'whoami'?)" in printed
     assert f"{file}:3: unknown directive 'hots' (did you mean 'hosts'?)" in printed
@@ -334,7 +334,7 @@ def test_a_taken_port_is_three_in_one_line(tmp_path: Path) -> None:
         foreign.listen()
         port = str(foreign.getsockname()[1])
         command = [sys.executable, "-m", "kdns", "-conf", str(file), "-dns.port", port]
-        second = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        second = subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
     assert second.returncode == 3
     assert "is taken: stop what listens there" in second.stderr
     assert len(second.stderr.strip().splitlines()) == 1
@@ -381,7 +381,7 @@ def test_a_reader_that_leaves_is_no_failure_to_be_told_of(words: list[str], tmp_
     os.close(reader)
     command = [sys.executable, "-m", "kdns", *(word.format(file) for word in words)]
     done = subprocess.run(
-        command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=20, check=False
+        command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=40, check=False
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")

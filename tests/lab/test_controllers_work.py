@@ -63,10 +63,36 @@ class Recorder(Controller):
         return None
 
     async def until(self, seen: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.seen) < seen:
                 self.news.clear()
                 await self.news.wait()
+
+
+async def test_controllers_work_one_after_the_other_with_turns_for_others(desk: Desk) -> None:
+    loop, turns, between = asyncio.get_running_loop(), [0], list[int]()
+
+    class Busy(Recorder):
+        def sync(self, key: Key) -> float | None:
+            between.append(turns[0])
+            return super().sync(key)
+
+    def turn() -> None:
+        turns[0] += 1
+        handle[0] = loop.call_soon(turn)
+
+    for number in range(5):
+        put(desk.storage, f"map-{number}")
+    handle = [loop.call_soon(turn)]
+    controllers = [Busy(desk) for _ in range(4)]
+    tasks = [asyncio.create_task(one.run()) for one in controllers]
+    for one in controllers:
+        await one.until(5)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    handle[0].cancel()
+    assert len(between) == len(set(between)) == 20, "two of them in one turn of the loop"
 
 
 def test_an_agenda_gives_each_key_once_at_its_earliest_time() -> None:

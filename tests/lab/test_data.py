@@ -47,7 +47,7 @@ async def test_objects_versions_and_tokens_survive(tmp_path: Path) -> None:
 async def test_kept_namespaces_get_the_authority_of_this_start(tmp_path: Path) -> None:
     for number in (1, 2):
         authority = tls(tmp_path / f"tls-{number}")
-        async with Lab(data=tmp_path / "kept", tls=authority) as running, asyncio.timeout(5):
+        async with Lab(data=tmp_path / "kept", tls=authority) as running, asyncio.timeout(40):
             while root(running) != Path(authority.ca).read_text():
                 await asyncio.sleep(0.01)
 
@@ -70,7 +70,7 @@ async def test_changes_are_written_while_running(
     monkeypatch.setattr(keeping, "EVERY_S", 0.01)
     async with lab(tmp_path) as running:
         make(running, "a")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             while not (tmp_path / FILE).exists() or b'"a"' not in (tmp_path / FILE).read_bytes():
                 await asyncio.sleep(0.01)
         written = (tmp_path / FILE).stat().st_mtime_ns
@@ -149,13 +149,13 @@ async def test_a_writing_that_is_cancelled_does_not_spoil_the_last(
     def slow(item: Item) -> bytes:
         if not begun.is_set():
             begun.set()
-            assert gate.wait(5)
+            assert gate.wait(40)
         return whole(item)
 
     whole = forms.whole
     monkeypatch.setattr("kdns.lab.keeping.forms.whole", slow)
     writing = asyncio.create_task(directory.write(storage))
-    await asyncio.to_thread(begun.wait, 5)
+    await asyncio.to_thread(begun.wait, 40)
     writing.cancel()
     storage.create(NAMESPACES, "", {"metadata": {"name": "other"}})
     ending = asyncio.create_task(directory.end(storage))
@@ -189,7 +189,7 @@ async def test_a_damaged_file_is_named_and_never_written_over(tmp_path: Path, te
 
 
 async def test_addresses_of_another_ground_are_refused(tmp_path: Path) -> None:
-    async with Lab(data=tmp_path) as first, asyncio.timeout(5):
+    async with Lab(data=tmp_path) as first, asyncio.timeout(40):
         while first.storage.find(SERVICES, "default", "kubernetes") is None:
             await asyncio.sleep(0.01)
     before = (tmp_path / FILE).read_bytes()

@@ -83,16 +83,16 @@ async def test_objects_are_applied_changed_and_deleted(kubectl: Run, tmp_path: P
 
 async def test_a_deployment_is_scaled_rolled_out_and_exposed(kubectl: Run) -> None:
     await kubectl("create deployment api --image=i --replicas=1 --port=80")
-    assert "successfully rolled out" in await kubectl("rollout status deploy/api --timeout=10s")
+    assert "successfully rolled out" in await kubectl("rollout status deploy/api --timeout=40s")
     await kubectl("scale deploy api --replicas=3")
     await kubectl("expose deploy api --port=80")
-    await kubectl("rollout status deploy/api --timeout=10s")
+    await kubectl("rollout status deploy/api --timeout=40s")
     assert "3/3" in await kubectl("get deploy api -o wide")
     assert "Endpoints:" in await kubectl("describe svc api")
     pods = json.loads(await kubectl("get pods -o json"))["items"]
     assert len(pods) == 3
     await kubectl("delete deploy api")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while "No resources found" not in await kubectl("get pods"):
             await asyncio.sleep(0.1)
 
@@ -128,16 +128,31 @@ async def test_mistakes_are_told_as_kubectl_tells_them(kubectl: Run, tmp_path: P
     )
 
 
-async def test_a_watch_prints_what_comes(kubectl: Run) -> None:
-    watching = asyncio.ensure_future(kubectl("get cm --watch --request-timeout=1s", code=0))
-    await kubectl("create configmap later --from-literal=x=y")
-    assert "later" in await watching
+async def test_a_watch_prints_what_comes(kubectl: Run, tmp_path: Path) -> None:
+    watch = f"--kubeconfig={tmp_path / 'config'} --cache-dir={tmp_path} get cm --watch"
+    child = await asyncio.create_subprocess_exec(
+        KUBECTL or "", *watch.split(), stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout
+    try:
+        async with asyncio.timeout(60):
+            await _printed(child.stdout, b"kube-root-ca.crt")
+            await kubectl("create configmap later --from-literal=x=y")
+            await _printed(child.stdout, b"later")
+    finally:
+        child.kill()
+        await child.communicate()
+
+
+async def _printed(lines: asyncio.StreamReader, word: bytes) -> None:
+    while word not in (line := await lines.readline()):
+        assert line, "it has ended"
 
 
 async def test_a_namespace_takes_everything_with_it(kubectl: Run) -> None:
     await kubectl("create ns gone")
     await kubectl("-n gone create configmap a --from-literal=x=y")
-    await kubectl("delete ns gone --timeout=10s")
+    await kubectl("delete ns gone --timeout=40s")
     assert "not found" in await kubectl("get ns gone", code=1)
 
 

@@ -119,10 +119,10 @@ async def test_refusals_are_listed_as_kubectl_lists_them(kubectl: Run) -> None:
 
 async def test_a_rollout_is_watched_and_taken_back(kubectl: Run) -> None:
     await kubectl("create deployment web --image=web:1 --replicas=2 --port=80")
-    await kubectl("rollout status deploy/web --timeout=10s")
+    await kubectl("rollout status deploy/web --timeout=40s")
     assert "image updated" in await kubectl("set image deploy/web web=web:2")
     assert "restarted" in await kubectl("rollout restart deploy/web")
-    await kubectl("rollout status deploy/web --timeout=10s")
+    await kubectl("rollout status deploy/web --timeout=40s")
     history = await kubectl("rollout history deploy/web")
     assert [line.split()[0] for line in history.splitlines()[2:] if line] == ["1", "2", "3"]
     assert "rolled back" in await kubectl("rollout undo deploy/web --to-revision=1")
@@ -132,7 +132,7 @@ async def test_a_rollout_is_watched_and_taken_back(kubectl: Run) -> None:
 
 async def test_a_pod_is_run_waited_for_and_described(kubectl: Run) -> None:
     await kubectl("run one --image=one:1 --port=80 --labels=app=one")
-    assert "condition met" in await kubectl("wait --for=condition=Ready pod/one --timeout=10s")
+    assert "condition met" in await kubectl("wait --for=condition=Ready pod/one --timeout=40s")
     assert "exposed" in await kubectl("expose pod one --port=80 --name=web")
     out = await kubectl("get pod one -o wide")
     assert out.split()[:5] == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]

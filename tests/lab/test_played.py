@@ -19,7 +19,7 @@ WEB = """
 async def test_a_restored_lab_stands_where_it_stood(tmp_path: Path) -> None:
     (tmp_path / "web.yaml").write_text(WEB)
     plan = played.Plan(0, 0, 0, None, has_page=False)
-    async with asyncio.timeout(20), played.Played(plan, played.on_loopback("")) as play:
+    async with asyncio.timeout(60), played.Played(plan, played.on_loopback("")) as play:
         play.open(manifests.read([tmp_path]))
         await answered(play)
         before = play.lab.url, uids(play)

@@ -52,7 +52,7 @@ async def test_a_node_whose_address_is_none_ends_no_node_ports() -> None:
     cluster.create(SERVICES, body)
     task = asyncio.create_task(Porch(cluster.storage, cast("Ground", ground), opener).run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not doors:
                 await asyncio.sleep(0.001)
             for _ in range(2):

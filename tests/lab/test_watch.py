@@ -176,7 +176,7 @@ async def test_rows_of_a_table_can_be_watched(api: Client) -> None:
 
 
 async def test_a_watch_ends_in_order_at_its_time_out(api: Client) -> None:
-    async with asyncio.timeout(5), api.watch(query="timeoutSeconds=1") as lines:
+    async with asyncio.timeout(30), api.watch(query="timeoutSeconds=1") as lines:
         assert await lines.next() is None
 
 
@@ -217,7 +217,7 @@ async def test_a_client_that_leaves_is_forgotten(api: Client) -> None:
         await lines.next()
         assert [one.resource for one in api.lab.faults.watches] == ["configmaps"]
         lines.reply.close()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         while api.lab.faults.watches:
             await asyncio.sleep(0.01)
 
@@ -244,4 +244,4 @@ async def test_what_happened_long_ago_is_forgotten(monkeypatch: pytest.MonkeyPat
                 await asyncio.sleep(0.01)
 
         with pytest.raises(ApiError, match="too old"):
-            await asyncio.wait_for(ask(), 5)
+            await asyncio.wait_for(ask(), 30)

@@ -39,7 +39,7 @@ def play(request: pytest.FixtureRequest) -> Play:
 
     def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(asyncio.wait_for(scene(), 20))
+            runner.run(asyncio.wait_for(scene(), 60))
 
     return run
 
@@ -144,13 +144,13 @@ def test_a_slow_reader_slows_the_sender_down(play: Play) -> None:
 
 def test_what_refuses_is_a_reset(play: Play) -> None:
     async def scene() -> None:
-        with bound(socket.SOCK_STREAM) as closed:
-            nobody = closed.getsockname()[1]
-        async with carried(socket.SOCK_STREAM, nobody) as port:
-            reader, writer = await asyncio.open_connection(HERE, port)
-            with pytest.raises(ConnectionResetError):
-                await reader.read()
-            writer.close()
+        with socket.socket() as closed:
+            closed.bind((HERE, 0))  # nobody else has it, and it does not listen
+            async with carried(socket.SOCK_STREAM, closed.getsockname()[1]) as port:
+                reader, writer = await asyncio.open_connection(HERE, port)
+                with pytest.raises(ConnectionResetError):
+                    await reader.read()
+                writer.close()
 
     play(scene)
 
@@ -232,10 +232,10 @@ async def mirrored() -> AsyncIterator[tuple[int, Mirror]]:
     transport.close()
 
 
-async def asked(made: socket.socket, port: int, packet: bytes) -> bytes:
+async def asked(made: socket.socket, port: int, packet: bytes, within_s: float = 20) -> bytes:
     loop = asyncio.get_running_loop()
     made.sendto(packet, (HERE, port))
-    return await asyncio.wait_for(loop.sock_recv(made, 65535), 5)
+    return await asyncio.wait_for(loop.sock_recv(made, 65535), within_s)
 
 
 def test_each_asker_gets_its_own_datagrams_back(play: Play) -> None:
@@ -276,7 +276,8 @@ def test_a_silent_asker_is_forgotten(play: Play, monkeypatch: pytest.MonkeyPatch
         async with mirrored() as (inner, mirror), carried(socket.SOCK_DGRAM, inner) as port:
             with bound(socket.SOCK_DGRAM) as made:
                 while len(set(mirror.askers)) < 2:
-                    assert await asked(made, port, b"x") == b"x"
+                    with suppress(TimeoutError):  # it may be forgotten before its answer is here
+                        assert await asked(made, port, b"x", 0.5) == b"x"
                     await asyncio.sleep(0.06)
 
     play(scene)
@@ -296,6 +297,6 @@ def test_datagrams_to_nobody_do_not_end_it(play: Play) -> None:
                     back.bind(at)
                     made.sendto(b"again", (HERE, port))
                     loop = asyncio.get_running_loop()
-                    assert await asyncio.wait_for(loop.sock_recv(back, 10), 5) == b"again"
+                    assert await asyncio.wait_for(loop.sock_recv(back, 10), 20) == b"again"
 
     play(scene)

@@ -46,7 +46,7 @@ def verdict(user: str) -> tuple[str, str]:
                 check=False,
                 capture_output=True,
                 text=True,
-                timeout=20,
+                timeout=60,
             )
         except OSError as error:
             reasons.append(f"an ordinary user cannot run {python}: {error.strerror}")
@@ -75,7 +75,7 @@ def seen(scene: str, user: str) -> dict[str, Any]:
     """What a scene says that ends by itself."""
     words = [interpreter(user), "-m", SCENES, scene]
     said = subprocess.run(
-        words, **options(user), capture_output=True, text=True, timeout=60, check=False
+        words, **options(user), capture_output=True, text=True, timeout=110, check=False
     )
     assert said.returncode == 0, said.stdout + said.stderr
     told: dict[str, Any] = json.loads(said.stdout)
@@ -97,7 +97,7 @@ def tree(top: int) -> list[int]:
     return found
 
 
-def all_gone(pids: list[int], within_s: float = 10.0) -> bool:
+def all_gone(pids: list[int], within_s: float = 30.0) -> bool:
     """Waits until none of them runs; the machine may bury those that are its own in time."""
     end = time.monotonic() + within_s
     while any(is_alive(pid) for pid in pids):

@@ -22,10 +22,10 @@ def listener(request: pytest.FixtureRequest) -> Iterator[Listener]:
     Listeners().close(found)
 
 
-def connects(listener: Listener, source: str) -> bool:
+def connects(listener: Listener, source: str, within_s: float = 0.5) -> bool:
     with socket.socket() as asker:
         asker.bind((source, 0))
-        asker.settimeout(0.2)
+        asker.settimeout(within_s)
         try:
             asker.connect((HERE, listener.port))
         except TimeoutError:

@@ -33,6 +33,7 @@ from tests.lab.rights.people import account, asking
 from tests.lab.serving import Client
 
 CORE, APPS = "/api/v1/namespaces/default", "/apis/apps/v1/namespaces/default"
+BATCH = "/apis/batch/v1/namespaces/default"
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 
@@ -77,6 +78,17 @@ def deployment(name: str, *command: str) -> Obj:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
 
+def job(name: str, *command: str) -> Obj:
+    spec = {**pod(name, *command)["spec"], "restartPolicy": "Never"}
+    inside = {"template": {"metadata": {}, "spec": spec}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": inside}
+
+
+def cronjob(name: str, *command: str, **words: Any) -> Obj:
+    spec = {"schedule": "@every 1s", "jobTemplate": {"spec": job(name, *command)["spec"]}, **words}
+    return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": name}, "spec": spec}
+
+
 async def sent(
     who: Client, method: str, path: str, body: Obj, media: str = "application/json"
 ) -> None:
@@ -103,6 +115,16 @@ async def attacked(bot: Client, touch: Any) -> None:
     await sent(bot, "PATCH", f"{APPS}/deployments/mine", template, MERGE)
     back = {"spec": {"template": {"metadata": {"annotations": None}}}}
     await sent(bot, "PATCH", f"{APPS}/deployments/mine", back, MERGE)
+    await sent(bot, "POST", f"{BATCH}/jobs", job("job", *touch("job")))
+    await sent(bot, "POST", f"{BATCH}/cronjobs", cronjob("cron", *touch("cron")))
+    await sent(bot, "POST", f"{BATCH}/cronjobs", cronjob("idle", *touch("from"), suspend=True))
+    await sent(
+        bot,
+        "PATCH",
+        f"{BATCH}/cronjobs/beat",
+        cronjob("beat", *touch("beat"), suspend=False),
+        MERGE,
+    )
     bend = {"data": {"BASH_ENV": f"$({' '.join(touch('bent'))})", "LD_PRELOAD": "/tmp/x.so"}}
     await sent(bot, "PATCH", f"{CORE}/configmaps/words", bend, MERGE)
 
@@ -122,7 +144,12 @@ async def attack(folder: Path, *, is_admin: bool) -> AsyncIterator[tuple[Lab, Cl
             words = {"metadata": {"name": "words"}, "data": {"A": "b"}}
             await sent(admin, "POST", f"{CORE}/configmaps", words)
             await sent(admin, "POST", f"{APPS}/deployments", deployment("mine", "sleep", "60"))
+            beat = cronjob("beat", "sleep", "60", suspend=True)
+            await sent(admin, "POST", f"{BATCH}/cronjobs", beat)
             await attacked(bot, touch)
+            idle = await admin.get(f"{BATCH}/cronjobs/idle")
+            by_hand = {**job("from"), "spec": idle["spec"]["jobTemplate"]["spec"]}
+            await sent(admin, "POST", f"{BATCH}/jobs", by_hand)  # as kubectl does with --from
             await sent(admin, "POST", f"{CORE}/pods", pod("control", *touch("control")))
             taken = {"envFrom": [{"configMapRef": {"name": "words"}}]}
             bent = pod("bent", "bash", "-c", "exit", image="bash", **taken)
@@ -133,20 +160,22 @@ async def attack(folder: Path, *, is_admin: bool) -> AsyncIterator[tuple[Lab, Cl
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 async def test_each_of_these_ways_is_one_for_the_admin(tmp_path: Path) -> None:
     ways = {"command", "applied", "probe", "first", "deployment", "patched", "bent", "control"}
-    async with attack(tmp_path, is_admin=True) as (_, _, traces), asyncio.timeout(15):
+    ways |= {"job", "cron", "from", "beat"}
+    async with attack(tmp_path, is_admin=True) as (_, _, traces), asyncio.timeout(40):
         while not {path.name for path in traces.iterdir()} >= ways:
             await asyncio.sleep(0.05)
 
 
 async def test_nothing_of_what_a_mighty_stranger_writes_runs(tmp_path: Path) -> None:
     expected = {"a", "b", "livenessprobe", "readinessprobe", "startupprobe", "first", "d", "mine"}
+    expected |= {"job", "cron", "from", "beat"}
     async with attack(tmp_path, is_admin=False) as (lab, bot, traces):
 
         def refused() -> set[str]:
             told = [one for one in lab.storage.list(EVENTS) if "is not run" in one["message"]]
             return {one["involvedObject"]["name"].partition("-")[0] for one in told}
 
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             while not (refused() >= expected and (traces / "control").exists()):
                 await asyncio.sleep(0.05)
         for one in lab.storage.list(PODS):
