@@ -24,6 +24,12 @@ _LINGER_S = 1.0
 _LOCALHOST = ("127.0.0.1", "::1")
 
 
+def port(text: str) -> int:
+    """A number of a port as clients write it; 0 for what is none."""
+    is_number = text.isascii() and text.isdecimal() and len(text) < 6
+    return int(text) if is_number and int(text) < 65536 else 0
+
+
 class UnreachableError(Exception):
     """Nobody in the pod takes the connection; says why."""
 

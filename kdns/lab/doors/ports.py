@@ -10,7 +10,7 @@ from struct import pack
 from aiohttp import WSMsgType, web
 
 from kdns.lab import errors
-from kdns.lab.doors.crossing import Crossing, Held, UnreachableError, Ways
+from kdns.lab.doors.crossing import Crossing, Held, UnreachableError, Ways, port
 from kdns.lab.doors.duties import until_first
 from kdns.lab.errors import Obj
 
@@ -20,27 +20,23 @@ PULSE_S = 10.0
 
 def wanted(request: web.BaseRequest) -> list[int]:
     """The ports that a request names; raises 400."""
-    words = ",".join(request.query.getall("ports", ())).split(",")
-    if not (0 < len(words) <= MOST and all(_is_port(one) for one in words)):
+    found = [port(one) for one in ",".join(request.query.getall("ports", ())).split(",")]
+    if len(found) > MOST or not all(found):
         raise errors.bad_request(f'query parameter "ports": name 1 to {MOST} ports of the pod')
-    return [int(one) for one in words]
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 65536
+    return found
 
 
 async def carry(socket: web.WebSocketResponse, ways: Ways, pod: Obj, found: list[int]) -> None:
     """Until all connections have ended, or the client goes."""
-    for channel, port in enumerate(port for port in found for _ in range(2)):
-        await socket.send_bytes(pack("<BH", channel, port))
+    for channel, number in enumerate(number for number in found for _ in range(2)):
+        await socket.send_bytes(pack("<BH", channel, number))
     held = Held()
     crossings = [Crossing(held) for _ in found]
 
     async def cross() -> None:
         async with asyncio.TaskGroup() as group:
-            for nth, port in enumerate(found):
-                joined = ways.joined(pod, port)
+            for nth, number in enumerate(found):
+                joined = ways.joined(pod, number)
                 group.create_task(_cross(socket, joined, crossings[nth], 2 * nth))
 
     with suppress(ConnectionError):  # the client has gone

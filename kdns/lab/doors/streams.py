@@ -4,13 +4,12 @@ for what goes wrong (`portforward.k8s.io`). Nothing that one client sends harms 
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
-from kdns.lab.doors import spdy
+from kdns.lab.doors import crossing, spdy
 from kdns.lab.doors.crossing import Crossing, Held, UnreachableError, Ways
 from kdns.lab.doors.duties import until_first
 from kdns.lab.doors.spdy import Frame, Octets, Opened, Ping, Reset, SpdyError
@@ -105,7 +104,8 @@ class Streams:
             await self._wire.write(spdy.reset(stream, spdy.PROTOCOL_ERROR))
             return
         self._last = stream
-        kind, port = frame.headers.get("streamtype", ""), _port(frame.headers)
+        kind = frame.headers.get("streamtype", "")
+        port = crossing.port(frame.headers.get("port", ""))
         request = frame.headers.get("requestid") or _request(stream, kind)
         lane = self._half.get(request) or _Lane(request, Crossing(self._held))
         is_known = kind in {_DATA, _ERROR} and kind not in lane.streams
@@ -169,12 +169,6 @@ class Streams:
         lane.crossing.forget()
         for other in lane.streams.values():
             await self._end(other)
-
-
-def _port(headers: Mapping[str, str]) -> int:
-    """0 for none."""
-    text = headers.get("port", "")
-    return int(text) if text.isascii() and text.isdecimal() and int(text) < 65536 else 0
 
 
 def _request(stream: int, kind: str) -> str:

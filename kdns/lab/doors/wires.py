@@ -85,7 +85,7 @@ class Upgraded:
         """As much as is there."""
         try:
             return await self._reader.read(_LIMIT)
-        except ConnectionError:
+        except OSError:  # what TLS says of a broken connection is no ConnectionError
             return b""
 
     async def write(self, octets: bytes) -> None:
@@ -93,7 +93,10 @@ class Upgraded:
         if self._writer.is_closing():
             raise ConnectionResetError("the client has gone")
         self._writer.write(octets)
-        await self._writer.drain()
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            raise ConnectionResetError(*error.args) from None
 
     async def close(self) -> None:
         """What has been written is sent before."""

@@ -4,6 +4,7 @@ The ground is a double: no addresses, no isolation, but real processes, pipes an
 """
 
 import asyncio
+import errno
 import fcntl
 import os
 import signal
@@ -17,7 +18,7 @@ from typing import Any
 
 from kdns.lab.doors.rooms import Rooms
 from kdns.lab.errors import Obj
-from kdns.lab.ground.base import Entry, Listeners, Streams
+from kdns.lab.ground.base import Entry, Listeners, Stand, Streams
 from kdns.lab.inside.furnished import Furnished
 from kdns.lab.lab import Lab, Tls
 from kdns.lab.ranges import USUAL
@@ -38,6 +39,24 @@ class Plain:
         self.listeners = Listeners()
         self.processes: list[asyncio.subprocess.Process] = []
         self.gone: set[str] = set()
+        self.stands: dict[str, Stand] = {}
+        self.ports: dict[int, int] = {}
+        """What listens here for a port of the pods."""
+
+    def stand_of(self, address: str) -> Stand | None:
+        return self.stands.get(address)
+
+    def outgoing(self, address: str, transport: str, *, source: str = "") -> socket.socket:
+        assert transport == "TCP"
+        assert source in self.stands or address == source
+        made = socket.socket()
+        made.setblocking(False)
+        return made
+
+    def target(self, address: str, port: int) -> tuple[str, int]:
+        if address == "::1" or port not in self.ports:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        return "127.0.0.1", self.ports[port]
 
     async def enter(self, uid: str, entry: Entry, streams: Streams) -> asyncio.subprocess.Process:
         if uid in self.gone:
@@ -110,6 +129,8 @@ class Place:
         }  # fmt: skip
         pod = storage.update(PODS, namespace, name, {**pod, "status": status}, part="status")
         self.insides.prepare(pod)
+        stand = Stand(pod["metadata"]["uid"], f"{namespace}/{name}", ("10.244.1.5",))
+        self.ground.stands["10.244.1.5"] = stand
         return pod
 
 
