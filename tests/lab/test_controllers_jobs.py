@@ -258,7 +258,8 @@ def test_indexes_are_listed_as_a_real_controller_lists_them(
     numbers: tuple[int, ...], text: str
 ) -> None:
     assert completions.listed(numbers) == text
-    assert completions.indexes(text) == set(numbers)
+    assert completions.indexes(text, 10) == set(numbers)
+    assert completions.indexes(text, 3) == {one for one in numbers if one < 3}
 
 
 def test_a_job_is_stopped_for_a_while(cluster: Driven) -> None:

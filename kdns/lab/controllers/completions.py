@@ -151,12 +151,12 @@ def ended_at(pod: Obj) -> float:
 # Indexes
 
 
-def indexes(text: str) -> set[int]:
-    """What `0,2-4` lists."""
+def indexes(text: str, most: int) -> set[int]:
+    """What `0,2-4` lists, below a bound."""
     found: set[int] = set()
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
+        found.update(range(int(first), min(int(last or first) + 1, most)))
     return found
 
 
@@ -176,7 +176,7 @@ def listed(numbers: Iterable[int]) -> str:
 def done(job: Obj, found: Tally) -> set[int]:
     """The indexes that have succeeded, with those that come to be counted."""
     most = int(spec_of(job).get("completions") or 0)
-    before = {one for one in indexes(status_of(job).get("completedIndexes", "")) if one < most}
+    before = indexes(status_of(job).get("completedIndexes", ""), most)
     return before | {at for pod in found.succeeded if (at := index_of(job, pod)) is not None}
 
 

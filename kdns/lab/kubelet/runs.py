@@ -15,7 +15,7 @@ from kdns.lab.kubelet.journal import Record
 from kdns.lab.kubelet.member import Member
 from kdns.lab.kubelet.probing import Probing, Verdict
 from kdns.lab.kubelet.programs.base import Exit, Program, Role
-from kdns.lab.kubelet.programs.choice import kind_of, programs_of
+from kdns.lab.kubelet.programs.choice import ends_at_once, kind_of, programs_of
 from kdns.lab.kubelet.programs.shell import Shell
 from kdns.lab.rights.trust import author
 
@@ -119,7 +119,8 @@ class Run:
             asker = Asker(member, self.container)
             self._probing = Probing(self.container, asker.ask, self._failed)
             self._probing.begin(member.changed, lambda which: self._unhealthy(number, which))
-        if self.is_first and not self._programs:
+        is_empty = self.is_first or ends_at_once(member.pod, self.container)
+        if is_empty and not self._programs:
             self._ended(number, Exit(0))
         member.changed()
 

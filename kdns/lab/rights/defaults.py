@@ -34,6 +34,7 @@ _VIEW = (
     ("apps", f"{_APPS} {_SCALES} daemonsets/status deployments/status replicasets/status "
      "statefulsets/status", _READ),
     ("autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status", _READ),
+    ("batch", "cronjobs cronjobs/status jobs jobs/status", _READ),
     ("policy", "poddisruptionbudgets poddisruptionbudgets/status", _READ),
     ("networking.k8s.io", "ingresses ingresses/status networkpolicies", _READ),
 )  # fmt: skip
@@ -45,6 +46,7 @@ _EDIT = (
     ("", "configmaps events persistentvolumeclaims secrets serviceaccounts services", _WRITE),
     ("apps", f"{_APPS} {_SCALES}", _WRITE),
     ("autoscaling", "horizontalpodautoscalers", _WRITE),
+    ("batch", "cronjobs jobs", _WRITE),
     ("policy", "poddisruptionbudgets", _WRITE),
     ("networking.k8s.io", "ingresses networkpolicies", _WRITE),
 )

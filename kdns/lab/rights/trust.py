@@ -15,8 +15,10 @@ from kdns.lab.errors import Obj
 from kdns.lab.metadata import clone
 from kdns.lab.resources import (
     CONFIGMAPS,
+    CRONJOBS,
     DAEMONSETS,
     DEPLOYMENTS,
+    JOBS,
     PODS,
     REPLICASETS,
     SECRETS,
@@ -99,7 +101,8 @@ _TEMPLATE = (("spec", "template"), ("spec",))
 _DATA = ((), ("data", "binaryData"))
 _MARKED: dict[Resource, tuple[tuple[str, ...], tuple[str, ...]]] = {
     PODS: ((), ("spec",)),
-    **dict.fromkeys((DEPLOYMENTS, REPLICASETS, STATEFULSETS, DAEMONSETS), _TEMPLATE),
+    **dict.fromkeys((DEPLOYMENTS, REPLICASETS, STATEFULSETS, DAEMONSETS, JOBS), _TEMPLATE),
+    CRONJOBS: (("spec", "jobTemplate", *_TEMPLATE[0]), _TEMPLATE[1]),
     **dict.fromkeys((CONFIGMAPS, SECRETS), _DATA),
 }
 """Where the mark stands, and which fields count there."""

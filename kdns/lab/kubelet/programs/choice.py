@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kdns.lab.controllers.bodies import annotations_of, spec_of
+from kdns.lab.controllers.bodies import annotations_of, is_of_job, spec_of
 from kdns.lab.errors import Obj
 from kdns.lab.ground.base import Transport
 from kdns.lab.kubelet.programs import images
@@ -17,13 +17,37 @@ _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 def kind_of(pod: Obj, container: Obj) -> Kind:
     """The kind of program that plays a container."""
+    asked = _asked(pod, container)
+    if asked:
+        return asked
+    cast = images.cast_of(str(container.get("image", "")))
+    if _runs_to_end(pod):  # what it is there for is its command
+        if container.get("command") or (container.get("args") and cast is images.UNKNOWN):
+            return "shell"
+        return "none" if ends_at_once(pod, container) else cast.kind
+    return cast.kind
+
+
+def _runs_to_end(pod: Obj) -> bool:
+    """By its spec alone, which bears the mark of who wrote it; whom it belongs to may be forged."""
+    return spec_of(pod).get("restartPolicy", "Always") != "Always"
+
+
+def ends_at_once(pod: Obj, container: Obj) -> bool:
+    """True for a Job's container of which nothing is known: there is nothing to wait for."""
+    is_known = images.cast_of(str(container.get("image", ""))) is not images.UNKNOWN
+    is_told = container.get("command") or container.get("args")
+    return is_of_job(pod) and not is_known and not is_told and not _asked(pod, container)
+
+
+def _asked(pod: Obj, container: Obj) -> Kind | None:
+    """What annotations say."""
     found = annotations_of(pod)
     for word in (f"{PREFIX}program.{container['name']}", f"{PREFIX}program"):
-        asked = found.get(word)
         for kind in images.KINDS:
-            if asked == kind:
+            if found.get(word) == kind:
                 return kind
-    return images.cast_of(str(container.get("image", ""))).kind
+    return None
 
 
 def programs_of(pod: Obj, role: Role) -> list[Program]:

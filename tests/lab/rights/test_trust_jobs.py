@@ -1,0 +1,103 @@
+"""Jobs and CronJobs of others than the admin bear who wrote them, down to their pods."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from kdns.lab.errors import Obj
+from kdns.lab.rights.trust import MARK, author, is_trusted
+from tests.lab.rights.people import two
+from tests.lab.serving import Client
+
+BOT = "system:serviceaccount:default:bot"
+BATCH = "/apis/batch/v1/namespaces/default"
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+JSON = "application/json-patch+json"
+Pair = tuple[Client, Client]
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[Pair]:
+    async with two(has_controllers=False) as found:
+        yield found
+
+
+def job(command: str = "mine") -> Obj:
+    container = {"name": "c", "image": "busybox", "command": [command]}
+    inside = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    return {"metadata": {"name": "j"}, "spec": {"template": inside}}
+
+
+def cronjob(command: str = "mine") -> Obj:
+    spec = {"schedule": "@daily", "jobTemplate": {"spec": job(command)["spec"]}}
+    return {"metadata": {"name": "c"}, "spec": spec}
+
+
+async def sent(
+    client: Client, method: str, path: str, body: Any, media: str = "application/json"
+) -> Obj:
+    code, obj = await client.ask(method, path, body, Content_Type=media)
+    assert code in {200, 201}, obj
+    return dict(obj)
+
+
+def of(obj: Obj) -> Obj:
+    """The template of pods."""
+    spec = obj["spec"] if obj["kind"] == "Job" else obj["spec"]["jobTemplate"]["spec"]
+    return spec["template"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("plural", "made"), [("jobs", job()), ("cronjobs", cronjob())])
+async def test_what_each_of_two_makes_is_his(pair: Pair, plural: str, made: Obj) -> None:
+    admin, bot = pair
+    assert is_trusted(of(await sent(admin, "POST", f"{BATCH}/{plural}", made)))
+    named = {**made, "metadata": {"name": "his"}}
+    assert author(of(await sent(bot, "POST", f"{BATCH}/{plural}", named))) == BOT
+
+
+async def test_no_patch_takes_the_mark_off_a_cron_job(pair: Pair) -> None:
+    admin, bot = pair
+    path = f"{BATCH}/cronjobs"
+    await sent(bot, "POST", path, cronjob())
+    whole = cronjob()["spec"]["jobTemplate"]
+
+    def inside(template: Obj) -> Obj:
+        return {"spec": {"jobTemplate": {"spec": {"template": template}}}}
+
+    for client in (bot, admin):
+        for media, change in [
+            (MERGE, inside({"metadata": {"annotations": None}})),
+            (STRATEGIC, inside({"metadata": {"annotations": {MARK: None}}})),
+            (STRATEGIC, {"spec": {"jobTemplate": {**whole, "$patch": "replace"}}}),
+            (JSON, [{"op": "replace", "path": "/spec/jobTemplate", "value": whole}]),
+            (MERGE, {"spec": {"schedule": "@hourly"}}),
+        ]:
+            after = await sent(client, "PATCH", f"{path}/c", json.dumps(change).encode(), media)
+            assert author(of(after)) == BOT, (media, change)
+
+
+async def test_another_who_changes_what_a_cron_job_does_marks_it(pair: Pair) -> None:
+    admin, bot = pair
+    path = f"{BATCH}/cronjobs"
+    await sent(admin, "POST", path, cronjob())
+    later = {"spec": {"schedule": "@hourly", "suspend": True}}
+    assert is_trusted(of(await sent(bot, "PATCH", f"{path}/c", later, MERGE)))
+    evil = {"spec": {"jobTemplate": {"spec": cronjob("evil")["spec"]["jobTemplate"]["spec"]}}}
+    assert author(of(await sent(bot, "PATCH", f"{path}/c", evil, MERGE))) == BOT
+    back = {"spec": cronjob()["spec"]}
+    assert author(of(await sent(bot, "PATCH", f"{path}/c", back, MERGE))) == BOT
+    assert is_trusted(of(await sent(admin, "PUT", f"{path}/c", cronjob())))
+
+
+async def test_a_job_made_from_anothers_cron_job_is_his(pair: Pair) -> None:
+    """As `kubectl create job --from` does it: the client copies the template."""
+    admin, bot = pair
+    theirs = await sent(bot, "POST", f"{BATCH}/cronjobs", cronjob("evil"))
+    made = {"metadata": {"name": "now"}, "spec": theirs["spec"]["jobTemplate"]["spec"]}
+    assert author(of(await sent(admin, "POST", f"{BATCH}/jobs", made))) == BOT
+    mine = await sent(admin, "PUT", f"{BATCH}/cronjobs/c", cronjob())
+    made = {"metadata": {"name": "then"}, "spec": mine["spec"]["jobTemplate"]["spec"]}
+    assert author(of(await sent(bot, "POST", f"{BATCH}/jobs", made))) == BOT
