@@ -17,7 +17,7 @@ from pathlib import Path
 from random import randrange
 from typing import Self
 
-from kdns.lab import certificates, dns, manifests
+from kdns.lab import certificates, dns, manifests, quiet
 from kdns.lab.controllers.desk import Desk
 from kdns.lab.doors.rooms import Rooms
 from kdns.lab.ground.base import Transport
@@ -146,6 +146,7 @@ class Played:
         ranges = self._ground.ranges
         self._start(self._proxy.run(), "kube-proxy")
         self._start(self._policies.run(), "NetworkPolicies")
+        self._start(quiet.collect(self.lab.storage), "looking for garbage")
         self._start(Porch(self.lab.storage, self._ground, self._site.opener).run(), "node ports")
         lines = [
             f"{self._site.said}: services {ranges.services}, pods {ranges.pods}",

@@ -4,6 +4,7 @@
 up, and the oldest go once there are more than KEPT_EVENTS.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 
@@ -21,6 +22,8 @@ class Desk:
     def __init__(self, storage: Storage, chance: Callable[[int], int]) -> None:
         self.storage = storage
         self._chance = chance
+        self.turn = asyncio.Lock()
+        """Controllers work one after the other: between two the loop looks at its sockets."""
         self._told: dict[tuple[str, ...], Key] = {}
         self._order: deque[tuple[tuple[str, ...], Key]] = deque()
         for event in storage.list(EVENTS):

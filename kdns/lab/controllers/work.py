@@ -118,20 +118,26 @@ class Controller:
             if key is None:
                 await agenda.wait(clock())
                 continue
-            try:
-                again = self.sync(key)
-                failures.pop(key, None)
-            except ApiError as error:
-                count = failures[key] = failures.get(key, 0) + 1
-                again = delay_s(count)
-                if error.reason not in {"Conflict", "NotFound"} and not count & count - 1:
-                    log.warning("%s: %s: %s", self.name, "/".join(key).strip("/"), error)
-            except _NONSENSE as error:
-                again = None
-                self._leave("/".join(key).strip("/"), error)
-            if again is not None:
-                agenda.add(key, clock() + again)
-            await asyncio.sleep(0)
+            async with self.desk.turn:
+                again = self._tried(key, failures)
+                if again is not None:
+                    agenda.add(key, clock() + again)
+                await asyncio.sleep(0)
+
+    def _tried(self, key: Key, failures: dict[Key, int]) -> float | None:
+        """Puts a key in order, or says in how many seconds it is tried again."""
+        try:
+            again = self.sync(key)
+        except ApiError as error:
+            count = failures[key] = failures.get(key, 0) + 1
+            if error.reason not in {"Conflict", "NotFound"} and not count & count - 1:
+                log.warning("%s: %s: %s", self.name, "/".join(key).strip("/"), error)
+            return delay_s(count)
+        except _NONSENSE as error:
+            self._leave("/".join(key).strip("/"), error)
+            return None
+        failures.pop(key, None)
+        return again
 
     def _leave(self, what: str, error: Exception) -> None:
         words = "%s: %s makes no sense (%s: %s); left alone until it changes"
