@@ -34,14 +34,21 @@ class Room:
     what: str
     most: int
     taken: int = 0
+    _of: Counter[str] = field(default_factory=Counter)
+    """By whom."""
     _said: float = float("-inf")
 
-    def take(self) -> bool:
-        """Takes a place; False when there is none."""
+    def take(self, client: str) -> bool:
+        """Takes a place; False when there is none, or when the client has half of all."""
         if self.taken >= self.most:
             self.complain(f"{self.most} {self.what} are open, which is the most")
             return False
+        if self._of[client] * 2 >= self.most:
+            count = self._of[client]
+            self.complain(f"{client} has {count} {self.what} open, the most that one client may")
+            return False
         self.taken += 1
+        self._of[client] += 1
         return True
 
     def complain(self, why: str) -> None:
@@ -51,9 +58,12 @@ class Room:
             self._said = now
             log.warning("kube-proxy: %s; new ones have to wait or are refused", why)
 
-    def leave(self) -> None:
+    def leave(self, client: str) -> None:
         """Gives it back."""
         self.taken -= 1
+        self._of[client] -= 1
+        if not self._of[client]:
+            del self._of[client]
 
 
 @dataclass(slots=True)

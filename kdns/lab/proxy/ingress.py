@@ -141,23 +141,26 @@ class IngressFront:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or not self._board.connections.take():
+        peer = writer.get_extra_info("peername")
+        client = peer[0] if peer else ""
+        if task is None or not self._board.connections.take(client):
             writer.transport.abort()
             return
         self._tasks.add(task)
         try:
-            await self._converse(reader, writer)
+            await self._converse(client, reader, writer)
         except (OSError, asyncio.IncompleteReadError, TimeoutError, asyncio.CancelledError):
             # The client has gone or is too slow, or the lab ends: asyncio would print a traceback.
             writer.transport.abort()
         finally:
             self._tasks.discard(task)
-            self._board.connections.leave()
+            self._board.connections.leave(client)
             streams.close(writer)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = writer.get_extra_info("peername")
-        exchange = Exchange(self._board, reader, writer, peer[0] if peer else "")
+    async def _converse(
+        self, client: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        exchange = Exchange(self._board, reader, writer, client)
         while True:
             try:
                 async with asyncio.timeout(HEAD_S):

@@ -8,6 +8,7 @@ for one node cannot serve, is held without a word, as if its packets were droppe
 import asyncio
 import socket
 from contextlib import suppress
+from functools import partial
 
 from kdns.lab.ground.base import Listener
 from kdns.lab.ground.splice import reset, splice
@@ -84,17 +85,17 @@ class TcpFront:
 
     def _take(self, connection: socket.socket, client: str) -> None:
         rule = self._board.rule_at(self._place)
-        if rule is None or not rule.members or not self._board.connections.take():
+        if rule is None or not rule.members or not self._board.connections.take(client):
             reset(connection)
             return
         self._board.connections_of[rule.service] += 1
         task = self._loop.create_task(self._carry(rule, connection, client))
         self._tasks[task] = connection
-        task.add_done_callback(self._gone)
+        task.add_done_callback(partial(self._gone, client))
 
-    def _gone(self, task: "asyncio.Task[None]") -> None:
+    def _gone(self, client: str, task: "asyncio.Task[None]") -> None:
         reset(self._tasks.pop(task))  # if it is open still, for whatever reason
-        self._board.connections.leave()
+        self._board.connections.leave(client)
         if not task.cancelled() and (error := task.exception()):
             log.error("kube-proxy: %s: a connection failed: %r", _words(self._place), error)
 
@@ -102,7 +103,7 @@ class TcpFront:
         """One connection, from its beginning to its end."""
         order = self._board.order(rule, client)
         if not order or not self._board.allows(client, order[0], "TCP"):
-            await self._hold(connection)
+            await self._hold(connection, client)
             return
         other = await self._connect(rule, order, client)
         if other is None:
@@ -140,16 +141,16 @@ class TcpFront:
             log.warning(words, _words(self._place), rule.service, why)
         return None
 
-    async def _hold(self, connection: socket.socket) -> None:
+    async def _hold(self, connection: socket.socket, client: str) -> None:
         """Takes what comes and says nothing, until the client gives up."""
-        if not self._board.held.take():
+        if not self._board.held.take(client):
             return
         try:
             with suppress(OSError, TimeoutError):
                 async with asyncio.timeout(HOLD_S):
                     await _drain(connection)
         finally:
-            self._board.held.leave()
+            self._board.held.leave(client)
 
 
 async def _drain(connection: socket.socket) -> None:

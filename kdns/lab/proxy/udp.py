@@ -93,7 +93,7 @@ class UdpFront:
     def _begin(self, rule: Rule, client: Client) -> _Flow | None:
         board, host = self._board, client[0]
         order = board.order(rule, host)
-        if not order or not board.allows(host, order[0], "UDP") or not board.flows.take():
+        if not order or not board.allows(host, order[0], "UDP") or not board.flows.take(host):
             return None
         for endpoint in order:
             try:
@@ -107,7 +107,7 @@ class UdpFront:
             self._loop.add_reader(made.fileno(), self._reply, flow)
             self._sweep = self._sweep or self._loop.call_later(SWEEP_S, self._forget)
             return flow
-        board.flows.leave()
+        board.flows.leave(host)
         board.failures_of[rule.service] += 1
         count = board.failures_of[rule.service]
         if not count & (count - 1):
@@ -142,7 +142,7 @@ class UdpFront:
             return
         self._loop.remove_reader(flow.socket.fileno())
         flow.socket.close()
-        self._board.flows.leave()
+        self._board.flows.leave(flow.client[0])
 
     def _forget(self) -> None:
         now = time.monotonic()

@@ -247,6 +247,27 @@ async def test_more_connections_than_may_be_open_are_refused_with_a_line(
     assert len([one for one in caplog.messages if "which is the most" in one]) == 1
 
 
+async def test_one_client_has_half_of_all_connections_at_most(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with played() as (scene, proxy):
+        proxy.board.connections.most = 4
+        address, greedy, other = scene.service(), pod_ip(), pod_ip()
+        scene.slice(await scene.speaker("a"))
+        await scene.settled()
+        held = [await scene.connect(address, source=greedy) for _ in range(2)]
+        assert [await reader.readline() for reader, _ in held] == [b"a\n"] * 2
+        assert await scene.ask(address, source=greedy) == RESET
+        assert await scene.ask(address, source=greedy) == RESET
+        assert await scene.ask(address, source=other) == "a"
+        held[0][1].close()
+        await until(lambda: proxy.board.connections.taken == 1)
+        assert await scene.ask(address, source=greedy) == "a"
+        held[1][1].close()
+    said = f"{greedy} has 2 connections to services open"
+    assert len([one for one in caplog.messages if said in one]) == 1
+
+
 async def test_none_fails_and_none_goes_astray_while_two_stay() -> None:
     """A loop of connections, through endpoints that come, stop listening and leave."""
     async with played() as (scene, _):

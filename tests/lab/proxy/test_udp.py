@@ -156,3 +156,18 @@ async def test_a_flow_whose_endpoint_does_not_listen_is_begun_anew() -> None:
                 pass
         assert proxy.board.flows.taken <= 1
         asker.close()
+
+
+async def test_one_client_has_half_of_all_flows_at_most() -> None:
+    async with played() as (scene, proxy):
+        proxy.board.flows.most = 4
+        address, greedy = scene.service(ports=PORTS), pod_ip()
+        scene.slice(scene.answerer("a", PORT), ports=NAMED)
+        await scene.settled()
+        askers = [Asker(scene, address, greedy) for _ in range(3)]
+        said = [await one.ask() for one in askers[:2]]
+        said.append(await askers[2].ask(0.1))
+        asker = Asker(scene, address, pod_ip())
+        assert [*said, await asker.ask()] == ["a", "a", "silent", "a"]
+        for one in (*askers, asker):
+            one.close()
