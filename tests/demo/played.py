@@ -17,7 +17,7 @@ from tests.running import free_port
 
 TOP = Path(__file__).parents[2]
 DEMO = TOP / "config" / "demo"
-PATIENCE_S = 40.0
+PATIENCE_S = 100.0
 Way = Literal["namespaces", "loopback"]
 
 KDNS = """#!{python}
@@ -71,7 +71,7 @@ def played(
     finally:
         process.terminate()
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

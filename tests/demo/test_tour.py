@@ -13,7 +13,7 @@ TOUR = DEMO / "README.md"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(400),  # a minute and a half each, and three wait for one another
+    pytest.mark.timeout(1200),  # a minute and a half each, and three wait for one another
     pytest.mark.skipif(bool(lacks()), reason=lacks() or "all is here"),
 ]
 

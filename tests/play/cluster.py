@@ -30,7 +30,7 @@ from tests.clients.conftest import lacking, obstacle
 
 TOP = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 SERVES = re.compile(r"lab: try:[\s\S]*(listening: dns://|CoreDNS-\d)")
 """What the lab's log says once all stands."""
 Way = Literal["namespaces", "loopback"]
@@ -143,7 +143,7 @@ class Cluster:
                 "-i", "-n", namespace]  # fmt: skip
         return [*(kubectl if self.has_kubectl else ours), pod, "--", *words]
 
-    def run(self, pod: str, *words: str, namespace: str = "default", within_s: float = 30) -> Said:
+    def run(self, pod: str, *words: str, namespace: str = "default", within_s: float = 100) -> Said:
         """Runs a command in a pod to its end."""
         done = subprocess.run(
             self.command(pod, *words, namespace=namespace), stdin=subprocess.DEVNULL, cwd=TOP,
@@ -165,7 +165,7 @@ class Cluster:
             with suppress(ProcessLookupError):
                 self.process.send_signal(number)
         try:
-            self.process.wait(15)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -16,7 +16,7 @@ KNOCKS = (
     "-m",
     "tests.play.knocks",
 )
-LATE_S = 0.3
+LATE_S = 1.0
 """How long an event may be on its way to us: others may have learned before that a pod is back."""
 
 
@@ -41,7 +41,7 @@ class Loop:
 
     def end(self) -> list[Knock]:
         """Ends it; all that it has heard."""
-        _, err = self.process.communicate(timeout=30)
+        _, err = self.process.communicate(timeout=60)
         assert not self.process.returncode, err
         return [Knock(*json.loads(line)) for line in self.heard.read_text().splitlines()]
 

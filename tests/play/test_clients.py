@@ -15,7 +15,7 @@ import pytest
 
 from tests.play.cluster import HERE, TOP, Cluster, Said, need
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 ANSWERED = re.compile(r"Hello from (\S+) \((\S+)\)")
 NAMES = {

@@ -8,7 +8,7 @@ import pytest
 from tests.play.cluster import Cluster, node_port
 from tests.play.traces import listening, processes, sockets
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 HERE = "127.0.0.1"
 
