@@ -73,11 +73,11 @@ SCENARIOS = (
     ),
     Scenario(
         "once", "each question once", questions.once,
-        coredns=0.4, echo=17.0, is_warmed=False, is_big=True,
+        coredns=0.4, echo=21.0, is_warmed=False, is_big=True,
     ),
     Scenario(
         "nx", "random names that do not exist", lambda _, at, __: questions.missing(50_000, at),
-        coredns=0.4, echo=10.0, is_warmed=False, around="hot again after them",
+        coredns=0.4, echo=13.0, is_warmed=False, around="hot again after them",
     ),
     Scenario(
         "large", "headless, 500 endpoints, TCP", lambda *_: questions.large(),
