@@ -27,13 +27,14 @@ def free_port() -> int:
     """A port that is free for UDP and TCP on every address; another each time."""
     for _ in range(1000):
         port = random.SystemRandom().choice(PORTS)
-        if port not in _given and _is_free(port):
+        if port not in _given and is_free(port):
             _given.add(port)
             return port
     raise OSError("no free port")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody has it, for UDP or TCP, on any address."""
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         with socket.socket(family, kind) as sock:

@@ -134,13 +134,13 @@ def start(upstream: int) -> Iterator[Start]:
     """Starts the server on a kubeconfig, and with other text than kubeadm's Corefile if need be."""
     with ExitStack() as stack:
 
-        def begin(config: Path, text: str = COREFILE, *, wait_s: float = 20) -> peer.Peer:
+        def begin(config: Path, text: str = COREFILE, *, wait_s: float = 60) -> peer.Peer:
             return stack.enter_context(serving(config, upstream, text, wait_s=wait_s))
 
         yield begin
 
 
-def serving(config: Path, upstream: int, text: str = COREFILE, *, wait_s: float = 20) -> peer.Peer:
+def serving(config: Path, upstream: int, text: str = COREFILE, *, wait_s: float = 60) -> peer.Peer:
     """The server under test, answering."""
     is_theirs = os.environ.get("KDNS_E2E_SERVER") == "coredns"
     begin = peer.start_coredns if is_theirs else peer.start_kdns
@@ -159,7 +159,7 @@ def dns_port(limited: Path, upstream: int) -> Iterator[int]:
                 return bool(ask(server.port, known).answer)
             return False
 
-        eventually(knows, within_s=20, what=f"{known}:\n{server.log}")
+        eventually(knows, within_s=60, what=f"{known}:\n{server.log}")
         yield server.port
 
 

@@ -88,7 +88,7 @@ def test_hosts_node_ports_and_external_addresses(
         def says(asked: str, *expected: str) -> None:
             eventually(
                 lambda: set(expected) <= set(texts(ask(server.port, asked))),
-                within_s=10, what=f"{asked} {expected}:\n{server.log}",
+                within_s=60, what=f"{asked} {expected}:\n{server.log}",
             )  # fmt: skip
 
         says(f"web.{space}.ext.test", "192.0.2.202")
@@ -99,7 +99,7 @@ def test_hosts_node_ports_and_external_addresses(
         kube.delete("Ingress", space, "web")
         eventually(
             lambda: ask(server.port, f"{space}.app.test").rcode() == 3,
-            within_s=10, what=f"the host is gone:\n{server.log}",
+            within_s=60, what=f"the host is gone:\n{server.log}",
         )  # fmt: skip
     finally:
         kube.delete("Node", "", name)
@@ -113,14 +113,14 @@ def test_without_the_rights_all_else_is_answered(
     asked = f"web.{space}.svc.cluster.local"
     eventually(
         lambda: ask(server.port, asked).rcode() == 0,
-        within_s=10, what=f"{asked}:\n{server.log}",
+        within_s=60, what=f"{asked}:\n{server.log}",
     )  # fmt: skip
     eventually(
         lambda: all(
             f"list and watch on {what} in a ClusterRole" in server.log
             for what in ("nodes", "ingresses.networking.k8s.io")
         ),
-        within_s=10, what=f"what to grant:\n{server.log}",
+        within_s=60, what=f"what to grant:\n{server.log}",
     )  # fmt: skip
     assert "before the cluster is known" not in server.log
     assert "Traceback" not in server.log

@@ -71,7 +71,7 @@ def test_drop_in_makes_nothing_where_there_is_no_dns_server(theirs: str) -> None
 
 def test_base_can_be_applied_over_what_is_there(theirs: str) -> None:
     kubectl("apply", *SERVER_SIDE, "-k", str(CONFIG / "base"))
-    kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=20s")
+    kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s")
     (container,) = deployment()["spec"]["template"]["spec"]["containers"]
     assert container["image"].startswith("kdns:")
 

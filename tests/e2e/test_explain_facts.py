@@ -31,7 +31,7 @@ def test_what_the_cluster_says_and_what_the_role_leaves_out(
     kube.create(service(space, "web"), pod(space, "web-0", "web"))
     eventually(
         lambda: kube.list("EndpointSlice", space, "kubernetes.io/service-name=web"),
-        within_s=20,
+        within_s=60,
         what="the slice of web",
     )
     name = f"web.{space}.svc.cluster.local."

@@ -16,7 +16,6 @@ from tests.referee.kube import Kube, ca_of
 NAME = "kubernetes.default.svc.cluster.local"
 
 
-@pytest.mark.timeout(60)
 def test_the_files_of_a_service_account_suffice_and_are_read_again(
     kube: Kube, space: str, upstream: int, tmp_path: Path
 ):
@@ -39,5 +38,5 @@ def test_the_files_of_a_service_account_suffice_and_are_read_again(
         new = tmp_path / "account" / "token.new"
         new.write_text(account(kube, space, rules()))
         new.rename(tmp_path / "account" / "token")
-        eventually(lambda: texts(ask(server.port, NAME)) == [address], within_s=40)
+        eventually(lambda: texts(ask(server.port, NAME)) == [address], within_s=90)
         assert "Traceback" not in server.log

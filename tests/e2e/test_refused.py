@@ -28,7 +28,7 @@ def refused(server: peer.Peer, *words: str, at_most: int = 1, wait_s: float = 4.
     """Checks that it says why in so many lines, that it lives, and that nothing is a traceback."""
     eventually(
         lambda: any(all(word in line for word in words) for line in lines(server)),
-        within_s=10, what=f"a line with {words} in:\n{server.log}",
+        within_s=60, what=f"a line with {words} in:\n{server.log}",
     )  # fmt: skip
     time.sleep(wait_s)
     said = lines(server)
@@ -81,7 +81,7 @@ def test_an_account_that_must_not_watch_slices_is_told_so_and_heals(
     ]
     kube.patch("ClusterRole", "", role, {"rules": rules()})
     address = kube.get("Service", "default", "kubernetes")["spec"]["clusterIP"]
-    eventually(lambda: texts(ask(server.port, NAME)) == [address], within_s=40)
+    eventually(lambda: texts(ask(server.port, NAME)) == [address], within_s=90)
 
 
 def test_no_server(config: Path, start: Start):

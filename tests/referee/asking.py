@@ -44,7 +44,7 @@ class Reading:
 
 
 def ask(
-    port: int, name: str, type_: str = "A", *, tcp: bool = False, wait_s: float = 3.0
+    port: int, name: str, type_: str = "A", *, tcp: bool = False, wait_s: float = 20.0
 ) -> dns.message.Message:
     """One question and its reply, with EDNS; truncation is for the caller to see."""
     query = dns.message.make_query(name, type_, use_edns=0, payload=1232)
@@ -60,7 +60,7 @@ def texts(reply: dns.message.Message, type_: str = "A") -> list[str]:
     )
 
 
-def look(port: int, name: str, type_: str = "A", *, wait_s: float = 3.0) -> Reading:
+def look(port: int, name: str, type_: str = "A", *, wait_s: float = 20.0) -> Reading:
     """One question as a reading."""
     sent = time.monotonic()
     try:
@@ -92,7 +92,7 @@ class Steady:
     port: int
     names: list[str]
     rate: float = 100.0
-    patience_s: float = 2.0
+    patience_s: float = 20.0
     type_: str = "A"
     readings: list[Reading] = field(default_factory=list)
 

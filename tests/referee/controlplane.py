@@ -6,13 +6,13 @@ is it: `PROGRAM DIR PORT` prints "ready", DIR/kubeconfig is the admin's, SIGTERM
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from tests.referee.kube import Kube
+from tests.running import free_port, is_free
 
 TOP = Path(__file__).parents[2]
 HOW = (
@@ -96,15 +96,6 @@ class ControlPlane:
 def _three_free_ports() -> int:
     """A port that is free together with the two below it, which etcd takes."""
     while True:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = int(found.getsockname()[1])
-        with suppress(OSError):
-            below = [socket.socket(), socket.socket()]
-            try:
-                for at, sock in enumerate(below, 1):
-                    sock.bind(("127.0.0.1", port - at))
-                return port
-            finally:
-                for sock in below:
-                    sock.close()
+        port = free_port()
+        if is_free(port - 1) and is_free(port - 2):
+            return port
