@@ -10,9 +10,12 @@ from random import Random
 
 from tests.differential import acceptance, accepted, corefiles, live, peer, rounds
 from tests.differential.api import Api
+from tests.differential.compare import Case
+from tests.differential.expected import explain
 from tests.differential.report import Report
 
 PER_ROUND = 160
+TRIES = 3
 
 
 def main() -> int:
@@ -43,7 +46,7 @@ def main() -> int:
         this = rounds.make(seed, min(PER_ROUND, max(left, 20)) if not options.only else PER_ROUND)
         left -= len(this.asked)
         try:
-            cases = asyncio.run(rounds.run(this, ours, source))
+            cases = _cases(this, ours, source)
         except peer.PeerError as error:
             report.fail(f"{this.kind}/start", f"round {seed}: {error}\n{this.config.text}")
             continue
@@ -52,6 +55,16 @@ def main() -> int:
     _live(report, ours, options)
     _print(report, options.show, time.monotonic() - started)
     return int(report.has_failed)
+
+
+def _cases(this: rounds.Round, ours: rounds.Start, source: str) -> list[Case]:
+    """What came of a round; one that differs does so each time, a busy machine does not."""
+    for left in reversed(range(TRIES)):
+        cases = asyncio.run(rounds.run(this, ours, source))
+        if not left or not any(explain(case)[0] for case in cases if case.differing):
+            break
+        print(f"round {this.seed} differs: again, since others share this machine", flush=True)
+    return cases
 
 
 def _options() -> argparse.Namespace:
@@ -109,6 +122,8 @@ async def _accept(report: Report, options: argparse.Namespace) -> None:
                     ours = await asyncio.to_thread(acceptance.coredns_takes, filled)
                 else:
                     ours = acceptance.kdns_takes(filled)
+                if theirs[0] and not ours[0]:  # or it had not come to say no yet
+                    theirs = await asyncio.to_thread(acceptance.coredns_takes, filled, 10.0)
             if theirs[0] == ours[0]:
                 report.accept("Corefile")
             elif ours[0] is not None and (why := accepted.accepts(text, *_refusals(theirs, ours))):

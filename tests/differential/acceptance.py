@@ -166,11 +166,11 @@ FILES = {
 """More files that these Corefiles name."""
 
 
-def coredns_takes(corefile: str) -> tuple[bool, str]:
+def coredns_takes(corefile: str, wait_s: float = 2.0) -> tuple[bool, str]:
     """Whether CoreDNS goes on running with a Corefile, and what it said."""
     for _ in range(3):
         try:
-            with peer.start_coredns(corefile, wait_s=2.0) as running:
+            with peer.start_coredns(corefile, wait_s=wait_s) as running:
                 return True, _last(running.log)
         except peer.PeerError as error:
             verdict = error.code is None, _last(error.log)

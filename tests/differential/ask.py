@@ -13,7 +13,8 @@ async def ask(
 ) -> list[bytes | None]:
     """Each server's reply, None from those that are silent for too long.
 
-    Where only some are silent they are asked once more with patience: a busy machine is no finding.
+    Where only some are silent they are waited for with patience, and asked once more: a busy machine
+    is no finding.
     """
     send = _tcp if tcp else _udp
     replies = await send(packet, ports, wait_s, client)
@@ -44,9 +45,7 @@ async def _udp(packet: bytes, ports: list[int], wait_s: float, client: str) -> l
     try:
         for port in ports:
             transport.sendto(packet, (HOST, port))
-        await asyncio.wait(protocol.replies.values(), timeout=wait_s)
-        found = [protocol.replies[port] for port in ports]
-        return [future.result() if future.done() else None for future in found]
+        return await _awaited([protocol.replies[port] for port in ports], wait_s)
     finally:
         transport.close()
 
@@ -55,10 +54,26 @@ async def _tcp(packet: bytes, ports: list[int], wait_s: float, client: str) -> l
     with socket.socket() as chosen:
         chosen.bind((client, 0))
         mine = chosen.getsockname()
-    return list(await asyncio.gather(*[_tcp_one(packet, port, mine, wait_s) for port in ports]))
+    asked = [asyncio.ensure_future(_tcp_one(packet, port, mine)) for port in ports]
+    try:
+        return await _awaited(asked, wait_s)
+    finally:
+        for each in asked:
+            each.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
 
 
-async def _tcp_one(packet: bytes, port: int, mine: tuple[str, int], wait_s: float) -> bytes | None:
+async def _awaited(
+    replies: list["asyncio.Future[bytes | None]"], wait_s: float
+) -> list[bytes | None]:
+    """What has come by then, and by much later where one has come."""
+    done, others = await asyncio.wait(replies, timeout=wait_s)
+    if done and others:
+        await asyncio.wait(others, timeout=4 * wait_s)
+    return [each.result() if each.done() else None for each in replies]
+
+
+async def _tcp_one(packet: bytes, port: int, mine: tuple[str, int]) -> bytes | None:
     loop = asyncio.get_running_loop()
     with socket.socket() as sock:
         sock.setblocking(False)
@@ -67,12 +82,11 @@ async def _tcp_one(packet: bytes, port: int, mine: tuple[str, int], wait_s: floa
         # One client port for all servers: what reads it (whoami, log) then says the same.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.bind(mine)
-        with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(wait_s):
-                await loop.sock_connect(sock, (HOST, port))
-                await loop.sock_sendall(sock, len(packet).to_bytes(2, "big") + packet)
-                size = int.from_bytes(await _exactly(sock, 2), "big")
-                return await _exactly(sock, size)
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await loop.sock_connect(sock, (HOST, port))
+            await loop.sock_sendall(sock, len(packet).to_bytes(2, "big") + packet)
+            size = int.from_bytes(await _exactly(sock, 2), "big")
+            return await _exactly(sock, size)
     return None
 
 
