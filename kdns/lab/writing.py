@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from kdns.lab import apply, bodies, errors, patch, schema
 from kdns.lab.calls import Call, selection
 from kdns.lab.errors import Cause, Obj
+from kdns.lab.resources import JOBS
 from kdns.lab.rights import grants
 from kdns.lab.rights.rbac import Rights
 from kdns.lab.rights.trust import marked
@@ -19,6 +20,10 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """No vowels and nothing that looks like them, as in names that Kubernetes makes up."""
 
 _PROPAGATIONS = ("", "Foreground", "Background", "Orphan")
+_LEFT = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background "
+    "to remove them or set propagationPolicy=Orphan to suppress this warning"
+)
 _SHOWN = '"Foreground", "Background", "Orphan", "nil"'
 
 RETURNED = {"services", "pods", "namespaces", "persistentvolumeclaims", "serviceaccounts"}
@@ -84,7 +89,7 @@ class Writer:
         gone = self._storage.delete(aim.resource, aim.namespace, aim.name, how, is_dry=is_dry)
         lives = self._storage.find(aim.resource, aim.namespace, aim.name) is not None
         if aim.resource.plural in RETURNED or (lives and not is_dry):
-            return Written(200, gone)
+            return Written(200, gone, warnings=[_LEFT] if _leaves_pods(call) else [])
         details = {"name": aim.name, "group": aim.resource.group, "kind": aim.resource.plural}
         told = {key: one for key, one in details.items() if one} | {"uid": uid}
         return Written(200, _success(told), is_stored=False)
@@ -181,7 +186,7 @@ def _deletion(call: Call) -> tuple[Deletion, bool]:
         words = f'Unsupported value: "{propagation}": supported values: {_SHOWN}'
         cause = Cause("propagationPolicy", "FieldValueNotSupported", words)
         raise errors.invalid("DeleteOptions", "", [cause], "meta.k8s.io")
-    if body.get("orphanDependents"):
+    if body.get("orphanDependents") or _leaves_pods(call):
         propagation = "Orphan"
     how = Deletion(
         uid=requires.get("uid") or "",
@@ -190,6 +195,13 @@ def _deletion(call: Call) -> tuple[Deletion, bool]:
         propagation=propagation,
     )
     return how, _is_dry(call) or "All" in (body.get("dryRun") or ())
+
+
+def _leaves_pods(call: Call) -> bool:
+    """True for a Job of which nobody says what becomes of its pods: so it is since old times."""
+    body = bodies.part(call, "meta.v1.DeleteOptions")
+    said = body.get("propagationPolicy") or call.query.get("propagationPolicy")
+    return call.resource is JOBS and not said and "orphanDependents" not in body
 
 
 def _success(details: Obj) -> Obj:

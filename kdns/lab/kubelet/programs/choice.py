@@ -30,7 +30,7 @@ def kind_of(pod: Obj, container: Obj) -> Kind:
 
 def _runs_to_end(pod: Obj) -> bool:
     """By its spec alone, which bears the mark of who wrote it; whom it belongs to may be forged."""
-    return spec_of(pod).get("restartPolicy", "Always") != "Always"
+    return bool(spec_of(pod).get("restartPolicy", "Always") != "Always")
 
 
 def ends_at_once(pod: Obj, container: Obj) -> bool:
