@@ -1,6 +1,7 @@
 """Commands in pods by kubectl itself, and by `kdns lab exec`: the same for both."""
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -58,12 +59,22 @@ async def test_a_command_ended_by_a_signal(words: list[str]) -> None:
     assert ran.code == 143
 
 
-async def test_a_terminal_and_its_window(words: list[str]) -> None:
+def size(place: Place) -> tuple[int, int]:
+    """Columns and rows of the terminal that the command has."""
+    pid = place.ground.processes[-1].pid
+    terminal = os.open(f"/proc/{pid}/fd/0", os.O_RDWR | os.O_NOCTTY)
+    try:
+        return os.get_terminal_size(terminal)
+    finally:
+        os.close(terminal)
+
+
+async def test_a_terminal_and_its_window(words: list[str], place: Place) -> None:
     script = "stty size; read word; echo got $word; stty size; cat"
     async with window([*words, "-it", "web", "--", "sh", "-c", script]) as one:
         await one.see(b"31 99")
         one.resize(20, 50)
-        await asyncio.sleep(0.2)
+        await soon(lambda: size(place) == (50, 20))
         one.type(b"hello\r")
         await one.see(b"got hello\r\n20 50\r\n")
         one.type(b"x\r")

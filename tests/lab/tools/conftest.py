@@ -15,7 +15,7 @@ from tests.clients.conftest import UNSHARE, Printed, lacking, obstacle
 
 RESOLV = (
     "search default.svc.cluster.local svc.cluster.local cluster.local\n"
-    "nameserver 127.96.0.10\noptions ndots:5 timeout:1 attempts:1\n"
+    "nameserver 127.96.0.10\noptions ndots:5 timeout:10 attempts:1\n"
 )
 
 
@@ -64,6 +64,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     finally:
         assert process.stdin
         process.stdin.close()
-        process.wait(10)
+        process.wait(60)
         assert process.stdout
         process.stdout.close()
