@@ -11,7 +11,7 @@ import pytest
 
 from kdns.lab.controllers import completions
 from kdns.lab.errors import Obj
-from kdns.lab.resources import CRONJOBS, EVENTS, JOBS, PODS
+from kdns.lab.resources import CRONJOBS, EVENTS, JOBS, NAMESPACES, PODS
 from kdns.lab.rights.trust import MARK
 from kdns.lab.storage import Deletion, timestamp
 from tests.lab.driven import EPOCH, Driven
@@ -101,6 +101,9 @@ def test_a_job_runs_its_pod_and_is_complete(cluster: Driven) -> None:
         ("SuccessCriteriaMet", "True", *REACHED),
         ("Complete", "True", *REACHED),
     ]
+    assert JOBS.rules.fields(cluster.storage.get(JOBS, "default", "pi")) == {
+        "status.successful": "1"
+    }
     assert told(cluster) == [("Normal", "SuccessfulCreate"), ("Normal", "Completed")]
     assert {"Job completed", f"Created pod: {pod['metadata']['name']}"} == set(cluster.told("pi"))
 
@@ -334,6 +337,21 @@ def test_the_pods_of_a_job_that_leaves_them_behind_are_free(cluster: Driven) -> 
     cluster.pass_s(5)
     [pod] = cluster.pods()
     assert not {"finalizers", "ownerReferences"} & pod["metadata"].keys()
+
+
+def test_jobs_go_with_their_namespace(cluster: Driven) -> None:
+    cluster.create(NAMESPACES, {"metadata": {"name": "shop"}})
+    cluster.create(
+        JOBS, {"metadata": {"name": "pi"}, "spec": {"template": template(WORKING)}}, "shop"
+    )
+    every = {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": template(WORKING)}}}
+    cluster.create(CRONJOBS, {"metadata": {"name": "tick"}, "spec": every}, "shop")
+    cluster.pass_s(61)
+    assert len(cluster.storage.list(PODS, "shop")) == 2
+    cluster.storage.delete(NAMESPACES, "", "shop")
+    cluster.pass_s(60)
+    assert cluster.storage.find(NAMESPACES, "", "shop") is None
+    assert cluster.storage.list(PODS, "shop") == []
 
 
 def test_a_job_of_another_controller_is_left_alone(cluster: Driven) -> None:
