@@ -14,6 +14,7 @@ from kdns.lab.controllers.bodies import (
     controller_of,
     is_active,
     is_controlled_by,
+    is_finished,
     is_terminating,
     is_true,
     labels_of,
@@ -32,7 +33,7 @@ from kdns.lab.history import Event
 from kdns.lab.resources import JOBS, PODS, Resource
 from kdns.lab.storage import Deletion, Key
 
-AT_ONCE = 20
+AT_ONCE = 10
 """How many pods are made in one go; the news of them bring the next."""
 _MYSELF = {None, "kubernetes.io/job-controller"}
 _LOOSE = "/"
@@ -87,13 +88,21 @@ class Jobs(Controller):
     # Pods
 
     def _pods(self, job: Obj) -> list[Obj]:
-        """Its pods; one that it takes in is to be counted, too."""
-        selector = spec_of(job)["selector"]
-        for pod in self.desk.storage.around(PODS, job):
+        """Its pods that have not ended or not been counted; one that it takes in shall be, too."""
+        selector, among = spec_of(job)["selector"], []
+        for pod in self._around(job):
             is_free = controller_of(pod) is None and not is_terminating(pod)
             if is_free and not is_terminating(job) and matches(selector, labels_of(pod)):
-                self.desk.update(_with_finalizers(pod, {*_finalizers(pod), completions.TRACKING}))
-        return pods_.claimed(self.desk, job)
+                marks = {*_finalizers(pod), completions.TRACKING}
+                among.append(self.desk.update(_with_finalizers(pod, marks)))
+            else:
+                among.append(pod)
+        return pods_.claimed(self.desk, job, among)
+
+    def _around(self, job: Obj) -> Iterable[Obj]:
+        """Pods that may be its own, but for those that it is done with."""
+        found = self.desk.storage.around(PODS, job)
+        return (pod for pod in found if is_tracked(pod) or not is_finished(pod))
 
     def _is_awaited(self, pod: Obj) -> bool:
         """True for a pod with a Job that is not over."""
@@ -146,8 +155,7 @@ class Jobs(Controller):
 
     def _present(self, job: Obj) -> list[Obj]:
         """Its pods as they are after what has been done."""
-        found = self.desk.storage.around(PODS, job)
-        return [pod for pod in found if is_controlled_by(pod, job)]
+        return [pod for pod in self._around(job) if is_controlled_by(pod, job)]
 
     def _begun(self, job: Obj) -> Obj:
         """A Job as it begins, or goes on; its status has yet to be stored."""
@@ -165,8 +173,9 @@ class Jobs(Controller):
         active, count = found.active, completions.succeeded(job, found)
         wanted = completions.wanted_now(job, count, len(active))
         surplus = completions.misfits(job, active)
-        others = [pod for pod in pods_.last_first(active) if pod not in surplus]
-        surplus += others[: max(len(active) - wanted - len(surplus), 0)]
+        if len(active) - len(surplus) > wanted:
+            others = [pod for pod in pods_.last_first(active) if pod not in surplus]
+            surplus += others[: len(others) - wanted]
         if surplus:
             self._remove(job, surplus, is_counted=False)
             return None

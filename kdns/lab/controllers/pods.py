@@ -36,11 +36,11 @@ def made_from(template: Obj, owner: Obj, name: str, labels: dict[str, str] | Non
     return {"apiVersion": "v1", "kind": "Pod", "metadata": made, "spec": template.get("spec") or {}}
 
 
-def claimed(desk: Desk, owner: Obj) -> list[Obj]:
+def claimed(desk: Desk, owner: Obj, among: Iterable[Obj] | None = None) -> list[Obj]:
     """An owner's pods, after taking in orphans that match and letting go who no longer does."""
     selector = spec_of(owner)["selector"]
     found = []
-    for pod in desk.storage.around(PODS, owner):
+    for pod in desk.storage.around(PODS, owner) if among is None else among:
         is_ours, fits = is_controlled_by(pod, owner), matches(selector, labels_of(pod))
         if is_ours and fits:
             found.append(pod)
