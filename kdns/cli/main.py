@@ -7,6 +7,7 @@ Exit codes: 0 fine, 1 failed, 2 bad usage or configuration, 3 can never start.
 import argparse
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -35,10 +36,10 @@ words, `parser()` says which there are."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the arguments name; returns the exit code."""
+    _fill_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in COMMANDS:
-        command: Callable[[], int] = partial(import_module(f"kdns.cli.{words[0]}").main, words[1:])
-        return _printing(command)
+        return _printing(partial(_command, *words))
     if words and words[0] and not words[0].startswith("-"):
         near = "".join(f", did you mean {one}?" for one in get_close_matches(words[0], COMMANDS, 1))
         parser().error(f"there is no command {words[0]!r}{near}")
@@ -63,6 +64,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
 
 
+def _command(name: str, *words: str) -> int:
+    code: int = import_module(f"kdns.cli.{name}").main(words)
+    return code
+
+
+def _fill_standard_streams() -> None:
+    """Fills the place of those that the caller has closed, which a socket would take: what is
+    started from here would have it as its own."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            stream = os.fdopen(number, "r" if name == "stdin" else "w", closefd=False)
+            setattr(sys, name, stream)
+
+
 def _printing(command: Callable[[], int | None]) -> int:
     """Runs what prints; 1 when whoever read it has left, as `head` does."""
     try:
@@ -71,6 +89,8 @@ def _printing(command: Callable[[], int | None]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return code or 0
 
 
