@@ -147,6 +147,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _reason(error: OSError, words: _Words) -> str:
+    if error.filename and Path(error.filename) in (words.kubeconfig, *words.kubeconfig.parents):
+        hint = "--kubeconfig-out FILE puts the kubeconfig elsewhere"
+        return f"{error.filename}: {error.strerror} ({hint})"
     if error.errno in {errno.EADDRINUSE, errno.EACCES}:
         why, where = os.strerror(error.errno), error.filename or f"127.0.0.1:{words.port}"
         ports = "--port, --dns-port and --page-port 0 take free ones"
