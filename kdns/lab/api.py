@@ -295,6 +295,8 @@ def _document(path: str, accept: str) -> web.Response:
     if found is not None:
         has_all = found.get("kind") == "APIGroupDiscoveryList"
         return replies.plain(found, media=discovery.AGGREGATED if has_all else replies.JSON)
+    if path == openapi.OLD_PATH and "protobuf" in accept:
+        return replies.raw(openapi.OLD, media=openapi.OLD_MEDIA)
     found = openapi.document(path)
     if found is not None:
         return replies.plain(found)

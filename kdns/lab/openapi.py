@@ -1,7 +1,8 @@
 """The OpenAPI documents that kubectl reads to apply and explain: schemas and options of PATCH.
 
 Only what kubectl looks at is said: which fields there are and of what types, which lists merge by
-which key, which kinds there are, and that PATCH takes `fieldValidation` and these media types.
+which key, which kinds there are, and that PATCH takes `fieldValidation` and these media types. Version 2,
+which kubectl asks about a kind that version 3 has not, is empty: then it says that there is none.
 """
 
 from functools import cache
@@ -10,6 +11,10 @@ from kdns.lab import patch, schema
 from kdns.lab.errors import Obj
 from kdns.lab.resources import RESOURCES, Resource
 
+OLD_PATH = "/openapi/v2"
+OLD_MEDIA = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+OLD = b"\n\x032.0"
+"""An empty document: `swagger`, field 1 of openapi.v2.Document, is 2.0."""
 _PLAIN: dict[str, Obj] = {
     "bool": {"type": "boolean"},
     "int32": {"type": "integer", "format": "int32"},

@@ -146,3 +146,16 @@ async def test_a_pod_is_run_waited_for_and_described(kubectl: Run) -> None:
 async def test_what_may_be_done_is_told(kubectl: Run) -> None:
     assert await kubectl("auth can-i create pods") == "yes\n"
     assert "kubernetes-admin" in await kubectl("auth whoami")
+
+
+async def test_a_kind_that_is_not_there_is_said_to_be_none(kubectl: Run) -> None:
+    gateway = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "a"},
+    }
+    out = await kubectl("apply", gateway, code=1)
+    assert 'no matches for kind "Gateway" in version "gateway.networking.k8s.io/v1"' in out
+    assert "created" in await kubectl("apply", service(ports=[{"port": 80}]))
+    misspelt = service(ports=[{"prt": 80}])
+    assert 'unknown field "spec.ports[0].prt"' in await kubectl("create", misspelt, code=1)
