@@ -464,6 +464,15 @@ def test_what_becomes_of_one_that_still_runs(
     assert ("SuccessfulDelete" in known) == (policy == "Replace")
 
 
+def test_there_is_one_a_minute_at_most(cluster: Driven) -> None:
+    cron(cluster, WORKING, schedule="@every 2s", concurrencyPolicy="Replace")
+    until(cluster, 0, 58)
+    assert cluster.names(JOBS) == [f"tick-{minute(0)}"]
+    assert told(cluster, "tick") == [("Normal", "SuccessfulCreate")]
+    until(cluster, 1, 58)
+    assert cluster.names(JOBS) == [f"tick-{minute(1)}"]
+
+
 def test_one_that_was_held_up_is_made_up_for_unless_it_is_too_late(cluster: Driven) -> None:
     cron(cluster, WORKING, concurrencyPolicy="Forbid", startingDeadlineSeconds=20)
     until(cluster, 2, 10)

@@ -123,6 +123,9 @@ class CronJobs(Controller):
         at, wait = self._due(cron, schedule, before, now), _wait_s(schedule, before, now)
         if at is None or timestamp(at) == status.get("lastScheduleTime"):
             return status, wait
+        name = f"{name_of(cron)}-{int(at) // 60}"
+        if any(one["name"] == name for one in status["active"]):
+            return status, wait  # one a minute at most
         if status["active"] and spec_of(cron)["concurrencyPolicy"] == "Forbid":
             said = "Not starting job because prior execution is running and concurrency policy is "
             self._tell(cron, "JobAlreadyActive", f"{said}Forbid")
@@ -133,7 +136,7 @@ class CronJobs(Controller):
                 if job and uid_of(job) == one["uid"]:
                     self._delete(cron, job)
             status = {**status, "active": []}
-        made = self._make(cron, at, datetime.fromtimestamp(at, zone))
+        made = self._make(cron, name, datetime.fromtimestamp(at, zone))
         if made is None:
             return status, wait
         active = [*status["active"], _reference(made)]
@@ -155,9 +158,8 @@ class CronJobs(Controller):
             self._tell(cron, "TooManyMissedTimes", f"{said}check clock skew", is_warning=True)
         return at
 
-    def _make(self, cron: Obj, at: float, wall: datetime) -> Obj | None:
+    def _make(self, cron: Obj, name: str, wall: datetime) -> Obj | None:
         """The Job of a time; None where there is one already."""
-        name = f"{name_of(cron)}-{int(at) // 60}"
         if self.desk.storage.find(JOBS, namespace_of(cron), name):
             return None
         try:
