@@ -1,8 +1,8 @@
 """The OpenAPI documents that kubectl reads to apply and explain: schemas and options of PATCH.
 
 Only what kubectl looks at is said: which fields there are and of what types, which lists merge by
-which key, which kinds there are, and that PATCH takes `fieldValidation` and these media types. Version 2,
-which kubectl asks about a kind that version 3 has not, is empty: then it says that there is none.
+which key, which kinds there are, and that PATCH takes `fieldValidation` and these media types.
+Version 2 is empty: kubectl asks it about kinds that version 3 has not, to say that there are none.
 """
 
 from functools import cache
