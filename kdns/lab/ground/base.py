@@ -106,9 +106,9 @@ class Ground(Protocol):
     def target(self, address: str, port: int) -> tuple[str, int]:
         """What to connect to for an address and port of the API's."""
 
-    def block(self, uid: str, targets: frozenset[tuple[str, int, Transport]]) -> bool:
+    def block(self, uid: str, targets: frozenset[tuple[str, int, Transport]]) -> None:
         """Drops what a pod sends to these addresses and ports, which programs beside the lab have
-        opened, and nothing else any more; False where nothing can be dropped."""
+        opened, and nothing else any more; where that cannot be, a line says so."""
 
     async def enter(self, uid: str, entry: Entry, streams: Streams) -> asyncio.subprocess.Process:
         """Runs a command in the place of a pod, in a session of its own; raises OSError, and
@@ -122,6 +122,8 @@ class Listeners:
     open: set[Listener] = field(default_factory=set)
     told: list[Callable[[Listener], None]] = field(default_factory=list)
     """Called with each new one, before its first packet is read."""
+    left: list[Callable[[Listener], None]] = field(default_factory=list)
+    """Called with each that is closed."""
 
     def add(self, listener: Listener) -> Listener:
         """Notes a new one; TCP listens only once all have been told, with their filters on it."""
@@ -138,6 +140,9 @@ class Listeners:
 
     def close(self, listener: Listener) -> None:
         """Closes one."""
-        self.open.discard(listener)
+        if listener in self.open:
+            self.open.discard(listener)
+            for tell in self.left:
+                tell(listener)
         for one in (listener.socket, *listener.beside):
             one.close()

@@ -225,11 +225,11 @@ class Spaces:
         """As the API has it."""
         return address, port
 
-    def block(self, uid: str, targets: frozenset[Target]) -> bool:
+    def block(self, uid: str, targets: frozenset[Target]) -> None:
         """By rules for what comes in by the link of a pod."""
         space = self._spaces.get(uid)
         if space is None or not space.link:
-            return False
+            return
         link = link_name(space.link)
         changes = [netlink.delete_rule(_drop(link, one)) for one in space.blocked - targets]
         changes += [netlink.add_rule(_drop(link, one)) for one in targets - space.blocked]
@@ -238,8 +238,6 @@ class Spaces:
             self._net.run(*changes)
         except OSError as error:
             _LOG.warning("lab: what %s sends cannot be dropped: %s", space.stand.name, error)
-            return False
-        return True
 
     def _socket(self, space: _Space | None, version: int, transport: Transport) -> socket.socket:
         family = socket.AF_INET if version == 4 else socket.AF_INET6

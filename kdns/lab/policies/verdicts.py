@@ -5,7 +5,7 @@ some rule of some policy must allow it, of the sender (Egress) and of the receiv
 are never kept away (kubelets probe), and pods on the host network are nodes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import (
@@ -62,6 +62,18 @@ class Policy:
             and matches(self.spec.get("podSelector") or {}, pod.labels)
         )
 
+    def peers(self) -> Iterator[Obj]:
+        """All that its rules name."""
+        for direction, side in (("ingress", "from"), ("egress", "to")):
+            for rule in self.spec.get(direction) or ():
+                yield from rule.get(side) or ()
+
+
+def asked_labels(selector: Obj) -> set[str]:
+    """The labels on which it depends whether a selector matches."""
+    expressions = selector.get("matchExpressions") or ()
+    return {*(selector.get("matchLabels") or ()), *(one["key"] for one in expressions)}
+
 
 @dataclass(slots=True)
 class Verdicts:
@@ -88,7 +100,7 @@ class Verdicts:
     def _lets(
         self, pod: Pod, direction: str, other: str, port: "tuple[int, Transport, frozenset[str]]"
     ) -> bool:
-        selecting = self._selecting(pod, direction)
+        selecting = self.selecting(pod, direction)
         if not selecting:
             return True
         side = "to" if direction == EGRESS else "from"
@@ -98,13 +110,18 @@ class Verdicts:
             for rule in policy.spec.get(direction.lower()) or ()
         )
 
-    def _selecting(self, pod: Pod, direction: str) -> Sequence[Policy]:
+    def selecting(self, pod: Pod, direction: str) -> Sequence[Policy]:
         """The policies that are for a pod: each is asked for with all others."""
         key = (pod.namespace, pod.name, direction)
         if key not in self._known:
             mine = self.policies.get(pod.namespace, ())
             self._known[key] = [one for one in mine if one.is_for(pod, direction)]
         return self._known[key]
+
+    def forget(self, pod: Pod) -> None:
+        """A pod is gone, or will be another."""
+        for direction in (EGRESS, INGRESS):
+            self._known.pop((pod.namespace, pod.name, direction), None)
 
     def _is_peer(self, peers: Sequence[Obj] | None, address: str, policy: Policy) -> bool:
         """True for everybody where nobody is named."""
@@ -130,23 +147,10 @@ class Verdicts:
         return matches(peer.get("podSelector") or {}, pod.labels)
 
 
-def verdicts(policies: Iterable[Obj], pods: Iterable[Obj], namespaces: Iterable[Obj]) -> Verdicts:
-    """Of objects as they are stored."""
-    by_home: dict[str, list[Policy]] = {}
-    for one in policies:
-        by_home.setdefault(namespace_of(one), []).append(Policy(namespace_of(one), spec_of(one)))
-    by_address = {
-        address: pod
-        for pod in (_pod(one) for one in pods if not spec_of(one).get("hostNetwork"))
-        if pod
-        for address in pod.addresses
-    }
-    return Verdicts(by_home, by_address, {name_of(one): labels_of(one) for one in namespaces})
-
-
-def _pod(obj: Obj) -> Pod | None:
+def pod_of(obj: Obj) -> Pod | None:
+    """A pod that has an address of its own."""
     addresses = tuple(one["ip"] for one in status_of(obj).get("podIPs") or ())
-    if not addresses or is_finished(obj):
+    if not addresses or is_finished(obj) or spec_of(obj).get("hostNetwork"):
         return None
     ports = {
         (port.get("protocol", "TCP"), port["name"]): port["containerPort"]

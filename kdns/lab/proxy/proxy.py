@@ -82,8 +82,8 @@ class Proxy:
         self._is_settling = False
         self._is_at_work = False
         self._touched: set[Place] = set()
-        self.changed: list[Callable[[], None]] = []
-        """Called after rules have changed."""
+        self.changed: list[Callable[[set[Place]], None]] = []
+        """Called after the rules of these places have changed."""
 
     @property
     def table(self) -> Table:
@@ -227,7 +227,7 @@ class Proxy:
         finally:
             self._is_settling = False
         for tell in self.changed:
-            tell()
+            tell(places)
 
     def _open_and_close(self, places: set[Place]) -> None:
         opening = []

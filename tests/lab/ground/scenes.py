@@ -392,11 +392,11 @@ async def wires(outside: Outside) -> dict[str, Any]:
             except OSError as error:
                 seen[name] = [errno.errorcode[error.errno or 0], error.filename]
     seen["before"] = await asks(place, WEB), await asks(place, DB)
-    seen["blocks"] = place.ground.block("web", frozenset({(DNS, 53, "UDP"), (DNS, 53, "TCP")}))
+    place.ground.block("web", frozenset({(DNS, 53, "UDP"), (DNS, 53, "TCP")}))
     seen["with"] = await asks(place, WEB, 0.3), await asks(place, DB)
     place.ground.block("web", frozenset({(DNS, 54, "UDP")}))
     seen["after"] = await asks(place, WEB), await asks(place, DB)
-    seen["host"] = place.ground.block("host", frozenset({(DNS, 53, "UDP")}))
+    place.ground.block("host", frozenset({(DNS, 53, "UDP")}))
     place.ground.take_down("web")
     rule = Rule(1000, iif="pod100", target=ip_network(DNS), protocol=17, ports=(54, 54))
     try:

@@ -115,6 +115,49 @@ async def test_a_new_listener_is_never_open_to_all(stood: Stood) -> None:
     assert not await stood.connects(WEB, LATE, 0.3)
 
 
+async def test_a_new_pod_is_known_everywhere_before_it_runs(stood: Stood) -> None:
+    stood.listen()
+    stood.listen(SERVICE, "")
+    stood.pod("late", LATE)
+    stood.forbid(ONLY_WEB)
+    assert await stood.becomes(False, LATE)
+    for number in range(5):
+        address = f"127.244.{BLOCK}.{210 + number}"
+        stood.pod(f"pod-{number}", address)
+        await asyncio.sleep(0)  # as the kubelet does between its address and its start
+        assert not await stood.connects(address, within_s=0.1)
+        assert not await stood.connects(address, SERVICE, 0.1)
+    assert await stood.connects(WEB)
+
+
+async def test_a_change_of_a_pod_has_those_looked_at_that_it_concerns(
+    stood: Stood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guarded = {stood.listen(), stood.listen(SERVICE, "")}
+    for host in range(1, 60):
+        stood.ground.listen(f"127.244.{BLOCK}.{host}", PORT, "TCP")
+    stood.pod("other", f"127.244.{BLOCK}.208")
+    stood.forbid(ONLY_WEB)
+    assert await stood.becomes(False, f"127.244.{BLOCK}.208")
+    looked: list[Listener] = []
+    close = Enforcement._close
+    monkeypatch.setattr(Enforcement, "_close", lambda *each: (looked.append(each[1]), close(*each)))
+    stood.pod("late", LATE)
+    async with asyncio.timeout(20):
+        while len(looked) < len(guarded):
+            await asyncio.sleep(0.005)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert {*looked} == guarded
+    looked.clear()
+    late = stood.storage.get(PODS, "shop", "late")
+    started = {**late["status"], "startTime": "2026-01-01T00:00:00Z"}
+    stood.storage.update(PODS, "shop", "late", {**late, "status": started}, part="status")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert looked == [], "what policies do not see concerns nobody"
+
+
 async def test_labels_decide_and_a_service_is_as_what_is_behind_it(stood: Stood) -> None:
     stood.forbid(ONLY_WEB)
     stood.listen()
@@ -145,7 +188,7 @@ async def test_a_pod_that_is_put_up_anew_is_kept_from_dns_again(
     async with asyncio.timeout(20):
         assert await blocked.get() == "web"
         stood.ground.put_up(Stand("web", "shop/web", (WEB,)))
-        stood.enforcement.look_again()
+        stood.enforcement.look_again({(stood.ground.ranges.dns, 53, "UDP")})
         assert await blocked.get() == "web"
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from kdns.explain.facts import ContainerFact, Facts, NamespaceFact, PodFact, PolicyFact, PortFact
 from kdns.explain.reasons import netpolicy
 from kdns.lab.policies import verdicts as module
-from kdns.lab.policies.verdicts import Verdicts, verdicts
+from kdns.lab.policies.cluster import Cluster
+from kdns.lab.policies.verdicts import Verdicts
 
 Obj = dict[str, Any]
 WEB, DB, OTHER, NODE = "10.244.1.2", "10.244.2.2", "10.244.3.2", "172.18.0.11"
@@ -39,6 +40,16 @@ def policy(spec: Obj, namespace: str = "shop") -> Obj:
         "metadata": {"namespace": namespace, "name": "one"},
         "spec": {"podSelector": {}, "policyTypes": types, **spec},
     }
+
+
+def verdicts(policies: list[Obj], pods: list[Obj], namespaces: list[Obj]) -> Verdicts:
+    cluster = Cluster()
+    for one in namespaces:
+        cluster.set_namespace(one)
+    for one in pods:
+        cluster.set_pod(one)
+    cluster.set_policies(policies)
+    return cluster.verdicts
 
 
 def world(*specs: Obj) -> Verdicts:

@@ -367,8 +367,8 @@ async def test_what_the_dns_server_has_is_left_to_it() -> None:
 async def test_whoever_wants_is_told_of_changes_and_of_what_is_behind() -> None:
     async with played() as (scene, proxy):
         told: list[list[tuple[str, int]]] = []
-        proxy.changed.append(lambda: told.append(proxy.behind(address, PORT, "TCP")))
-        address = scene.service()
+        proxy.changed.append(lambda places: told.extend(proxy.behind(*place) for place in places))
+        scene.service()
         scene.slice("127.244.1.1")
         await scene.settled()
         scene.slice()
