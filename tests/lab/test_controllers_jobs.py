@@ -173,6 +173,17 @@ def test_a_job_that_takes_too_long_fails_once_its_pods_have_gone(cluster: Driven
     ]
 
 
+def test_a_pod_that_has_no_node_is_given_up_like_others(cluster: Driven) -> None:
+    made = template()
+    made["spec"]["nodeSelector"] = {"no": "such"}
+    job(cluster, template=made, activeDeadlineSeconds=5)
+    cluster.pass_s(4)
+    assert [one["status"]["phase"] for one in cluster.pods()] == ["Pending"]
+    cluster.pass_s(3)
+    assert (cluster.pods(), status(cluster)["failed"]) == ([], 1)
+    assert conditions(cluster)[-1] == ("Failed", "True", *LATE)
+
+
 def test_as_many_pods_at_once_as_wished_until_enough_are_done(cluster: Driven) -> None:
     job(cluster, WORKING, completions=5, parallelism=2)
     most, done = 0, []
@@ -337,6 +348,13 @@ def test_the_pods_of_a_job_that_leaves_them_behind_are_free(cluster: Driven) -> 
     cluster.pass_s(5)
     [pod] = cluster.pods()
     assert not {"finalizers", "ownerReferences"} & pod["metadata"].keys()
+
+
+def test_what_is_not_played_is_told(cluster: Driven) -> None:
+    job(cluster, backoffLimitPerIndex=1, completions=1, completionMode="Indexed")
+    cluster.pass_s(1)
+    assert "The lab takes backoffLimitPerIndex and does nothing about it" in cluster.told("pi")
+    assert told(cluster).count(("Warning", "NotPlayed")) == 1
 
 
 def test_jobs_go_with_their_namespace(cluster: Driven) -> None:

@@ -38,6 +38,7 @@ AT_ONCE = 10
 _MYSELF = {None, "kubernetes.io/job-controller"}
 _LOOSE = "/"
 """Before the name of a pod in a key: its Job will not count it any more."""
+_NOT_PLAYED = ("podFailurePolicy", "successPolicy", "backoffLimitPerIndex")
 _SUSPENDED = ("JobSuspended", "Job suspended")
 _RESUMED = ("JobResumed", "Job resumed")
 
@@ -159,11 +160,14 @@ class Jobs(Controller):
 
     def _begun(self, job: Obj) -> Obj:
         """A Job as it begins, or goes on; its status has yet to be stored."""
-        now, status = self.desk.now(), status_of(job)
-        is_suspended, was = bool(spec_of(job).get("suspend")), is_true(job, "Suspended")
-        if not is_suspended and ("startTime" not in status or was):
-            status = {**status, "startTime": now}
-        return {**job, "status": status}
+        status, was = status_of(job), is_true(job, "Suspended")
+        if spec_of(job).get("suspend") or ("startTime" in status and not was):
+            return job
+        for word in _NOT_PLAYED:
+            if spec_of(job).get(word) is not None:
+                said = f"The lab takes {word} and does nothing about it"
+                self.desk.tell(job, "NotPlayed", said, source=self.name, is_warning=True)
+        return {**job, "status": {**status, "startTime": self.desk.now()}}
 
     def _manage(self, job: Obj, found: Tally, backoff: Backoff, now: float) -> float | None:
         """Makes what lacks, or gives up what is too much; says how long it waits to make more."""
