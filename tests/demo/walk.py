@@ -20,7 +20,7 @@ from kdns.lab.ranges import USUAL, Ranges
 PATIENCE_S = 40.0
 LOOKS = re.compile(
     r"(dig|curl|kubectl( -n \S+)?( --token=\S+)? (get|describe|events|exec|logs|wait)"
-    r"|kdns (query|explain|top|check|lab rules))\b"
+    r"|kdns (query|explain|top|check|conformance|lab rules))\b"
 )
 SETS = re.compile(r"([A-Z]+)=\$\((.*)\)")
 BLOCK = re.compile(r"^(<!-- ours -->\n)?```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -39,6 +39,11 @@ class Loop:
     process: "subprocess.Popen[str]"
     heard: Path
 
+    @property
+    def count(self) -> int:
+        """How many connections have been made."""
+        return self.heard.read_bytes().count(b"\n")
+
     def end(self) -> list[Knock]:
         """Ends it; all that it has heard."""
         _, err = self.process.communicate(timeout=60)

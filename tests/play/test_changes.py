@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from tests.play.cluster import Cluster, Watched
-from tests.play.loop import Knock, begin, during, judged, shown, stale
+from tests.play.loop import LATE_S, Knock, begin, during, judged, shown, stale
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -21,6 +21,8 @@ STALE_S = 3.0
 """How long a name may lead to a pod that has left: the server learns of it by a watch of its own,
 which takes milliseconds, and others may have the machine for a while; answers live for 5 s."""
 PREFIX = "lab.kdns.io"
+MANY = 10
+"""So many more connections, and each loop has begun one since."""
 
 
 def node_port(cluster: Cluster) -> int:
@@ -140,7 +142,11 @@ def story(cluster: Cluster) -> Story:
     when = []
     for change in CHANGES:
         when.append((change.__name__, time.monotonic()))
+        counts = {name: loop.count for name, loop in loops.items()}
         change(cluster, watched)
+        for name, loop in loops.items():
+            least = counts[name] + MANY
+            cluster.until(lambda loop=loop, least=least: loop.count >= least, f"{name} goes on")
     heard = {name: Heard(loop.service, loop.end()) for name, loop in loops.items()}
     watched.close()
     return Story(watched, heard, when)
@@ -169,7 +175,8 @@ def test_a_client_stays_with_its_pod_until_that_leaves(story: Story) -> None:
         shown(after, story.watched, "sticky")
         for one, after in changes
         if all(
-            one.who in there for there in during(story.watched, "sticky", one.began, after.ended)
+            one.who in there
+            for there in during(story.watched, "sticky", one.began, after.ended + LATE_S)
         )
     ]
     assert changes, "it had to leave"
