@@ -51,7 +51,7 @@ def rows(out: str) -> list[list[str]]:
 
 async def until(kubectl: Run, command: str, claim: Callable[[str], bool]) -> None:
     """Asks until an answer is as it should be."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not claim(await kubectl(command)):
             await asyncio.sleep(0.05)
 
@@ -59,7 +59,7 @@ async def until(kubectl: Run, command: str, claim: Callable[[str], bool]) -> Non
 async def test_a_job_is_made_waited_for_and_described(kubectl: Run) -> None:
     command = "create job pi --image=busybox -- nslookup web.shop"
     assert await kubectl(command) == "job.batch/pi created\n"
-    out = await kubectl("wait --for=condition=complete job/pi --timeout=20s")
+    out = await kubectl("wait --for=condition=complete job/pi --timeout=60s")
     assert out == "job.batch/pi condition met\n"
     head, row = rows(await kubectl("get jobs"))
     assert head == ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"]
@@ -89,9 +89,9 @@ async def test_a_job_of_a_file_is_applied_changed_and_refused(kubectl: Run) -> N
     assert await kubectl("apply", made) == "job.batch/many created\n"
     assert await kubectl("apply", made) == "job.batch/many unchanged\n"
     await kubectl("""patch job many --type=strategic -p '{"spec":{"parallelism":2}}'""")
-    await kubectl("wait --for=jsonpath={.status.active}=2 job/many --timeout=20s")
+    await kubectl("wait --for=jsonpath={.status.active}=2 job/many --timeout=60s")
     await kubectl("""patch job many -p '{"spec":{"suspend":true}}'""")
-    out = await kubectl("wait --for=condition=Suspended job/many --timeout=20s")
+    out = await kubectl("wait --for=condition=Suspended job/many --timeout=60s")
     assert out == "job.batch/many condition met\n"
     assert rows(await kubectl("get job many"))[1][:3] == ["many", "Suspended", "0/3"]
     inside["containers"][0]["image"] = "busybox:2"  # type: ignore[index]
@@ -113,7 +113,7 @@ async def test_a_cron_job_is_made_listed_and_run_by_hand(kubectl: Run) -> None:
     assert row[:6] == ["tick", "0 0 1 1 *", "<none>", "False", "0", "<none>"]
     out = await kubectl("create job now --from=cronjob/tick")
     assert out == "job.batch/now created\n"
-    await kubectl("wait --for=condition=complete job/now --timeout=20s")
+    await kubectl("wait --for=condition=complete job/now --timeout=60s")
     owner = "get job now -o jsonpath={.metadata.ownerReferences[0].name}"
     assert await kubectl(owner) == "tick"
     assert "Schedule:" in await kubectl("describe cronjob tick")
@@ -140,7 +140,7 @@ async def test_fields_are_explained_and_kinds_are_listed(kubectl: Run) -> None:
 async def test_a_delete_that_does_not_speak_of_pods_leaves_them(kubectl: Run) -> None:
     """Not kubectl's own, which deletes them in the background."""
     await kubectl("create job pi --image=busybox -- date")
-    await kubectl("wait --for=condition=complete job/pi --timeout=20s")
+    await kubectl("wait --for=condition=complete job/pi --timeout=60s")
     server = await kubectl("config view --minify -o jsonpath={.clusters[0].cluster.server}")
     way = urlsplit(server).path  # a raw call takes nothing of it
     out = await kubectl(f"delete --raw {way}/apis/batch/v1/namespaces/default/jobs/pi")
