@@ -1,4 +1,4 @@
-"""Jobs and CronJobs of others than the admin bear who wrote them, down to their pods."""
+"""Jobs and CronJobs of others than the admin: who may write them, and whose mark they bear."""
 
 import json
 from collections.abc import AsyncIterator
@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from kdns.lab.errors import Obj
+from kdns.lab.lab import Lab
+from kdns.lab.rights import defaults
 from kdns.lab.rights.trust import MARK, author, is_trusted
-from tests.lab.rights.people import two
+from tests.lab.rights.people import account, asking, two
 from tests.lab.serving import Client
 
 BOT = "system:serviceaccount:default:bot"
@@ -101,3 +103,18 @@ async def test_a_job_made_from_anothers_cron_job_is_his(pair: Pair) -> None:
     mine = await sent(admin, "PUT", f"{BATCH}/cronjobs/c", cronjob())
     made = {"metadata": {"name": "then"}, "spec": mine["spec"]["jobTemplate"]["spec"]}
     assert author(of(await sent(bot, "POST", f"{BATCH}/jobs", made))) == BOT
+
+
+async def test_who_may_edit_may_write_jobs_who_may_view_may_read_them() -> None:
+    async with Lab(has_controllers=False) as lab:
+        defaults.furnish(lab.storage)
+        writer, reader = (account(lab, role, role=role) for role in ("edit", "view"))
+        async with asking(lab, writer) as one, asking(lab, reader) as other:
+            for plural, made in (("jobs", job()), ("cronjobs", cronjob())):
+                path = f"{BATCH}/{plural}"
+                name = made["metadata"]["name"]
+                assert (await other.ask("POST", path, made))[0] == 403
+                await sent(one, "POST", path, made)
+                assert (await other.ask("GET", f"{path}/{name}"))[0] == 200
+                assert (await other.ask("GET", f"{path}/{name}/status"))[0] == 200
+                assert (await one.ask("PUT", f"{path}/{name}/status", made))[0] == 403
