@@ -53,7 +53,7 @@ async def test_the_ids_on_the_wire_are_random():
     async with peer.Upstream(ANSWER) as server:
         up = Upstream("127.0.0.1", server.port)
         for _ in range(40):
-            await asyncio.gather(*(up.ask(packet, UDP, 2) for _ in range(64)))
+            await asyncio.gather(*(up.ask(packet, UDP, 20) for _ in range(64)))
         up.close()
         assert_random([int.from_bytes(asked.wire[:2], "big") for asked in server.asked])
 
@@ -65,7 +65,7 @@ async def test_ports_are_given_back_and_drawn_anew(monkeypatch):
     async with peer.Upstream(ANSWER) as server:
         up = Upstream("127.0.0.1", server.port, Keeping())
         for _ in range(600):
-            await up.ask(packet, UDP, 2)
+            await up.ask(packet, UDP, 20)
         up.close()
         ports = [asked.peer[1] for asked in server.asked]
     different = list(dict.fromkeys(ports))
@@ -82,9 +82,9 @@ async def test_the_port_of_the_next_query_is_one_of_several():
     """Who saw the port of one query does not know that of the next."""
     packet = dns.message.make_query("a.example.", "A", id=7).to_wire()
     async with peer.Upstream(ANSWER) as server:
-        up = Upstream("127.0.0.1", server.port)
+        up = Upstream("127.0.0.1", server.port, Keeping(expire=600))
         for _ in range(400):
-            await up.ask(packet, UDP, 2)
+            await up.ask(packet, UDP, 20)
         up.close()
         ports = [asked.peer[1] for asked in server.asked][4:]
     found = list(Counter(ports))

@@ -68,6 +68,8 @@ class Talk:
             self.web.data_received(octets[at : at + piece])
         for _ in range(200):  # it reads a little in each turn of the loop
             await asyncio.sleep(0)
+        while self.web._turns._waiting:
+            await asyncio.sleep(0)
         back, at, found = self.paper.written, 0, []
         while at < len(back):
             end = at + 9 + int.from_bytes(back[at : at + 3], "big")
