@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+
+from kdns.lab.ground.children import send
 
 STOP_S = 15.0
 _PR_SET_PDEATHSIG = 1
@@ -24,14 +25,12 @@ async def start(words: Sequence[str], environ: Mapping[str, str]) -> asyncio.sub
 
 async def stop(process: asyncio.subprocess.Process) -> None:
     """Asks it to end, and ends it when it does not."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            process.terminate()
+    send(process, signal.SIGTERM)
     try:
         async with asyncio.timeout(STOP_S):
             await process.wait()
     except TimeoutError:
-        process.kill()
+        send(process, signal.SIGKILL)
         await process.wait()
 
 

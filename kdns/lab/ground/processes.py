@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kdns.lab.ground.base import Entry, Streams
+from kdns.lab.ground.children import begun
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _START = (
@@ -32,11 +33,11 @@ class Starter:
         """A command in the namespace of a pod, at the head of a session; raises OSError."""
         order = self._order(space, entry, is_terminal=streams.is_terminal)
         try:
-            return await asyncio.create_subprocess_exec(
+            return await begun(asyncio.create_subprocess_exec(
                 sys.executable, "-I", "-S", "-c", _START, str(order),
                 stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr,
                 pass_fds=[order, space[1]], start_new_session=True, cwd="/",
-            )  # fmt: skip
+            ))  # fmt: skip
         finally:
             os.close(order)
 

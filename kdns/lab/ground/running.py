@@ -20,6 +20,7 @@ from pathlib import Path
 
 from kdns.lab.ground import warden
 from kdns.lab.ground.base import Entry, Ground, Stand, Streams
+from kdns.lab.ground.children import begun
 
 FILES = "KDNS_POD_FILES"
 """JSON: path in the pod to path on this machine."""
@@ -58,7 +59,7 @@ async def start(
     words: Sequence[str], environ: Mapping[str, str], streams: Streams, folder: Path
 ) -> Process:
     """Starts it in a session of its own; in a folder of the pod's, for / is the machine's."""
-    return await asyncio.create_subprocess_exec(
+    start = asyncio.create_subprocess_exec(
         *words,
         env=environ,
         cwd=folder,
@@ -67,6 +68,7 @@ async def start(
         stderr=streams.stderr,
         preexec_fn=_Bound(streams.stdin if streams.is_terminal else -1),
     )
+    return await begun(start)
 
 
 class _Bound:

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import logging
 import os
+import signal
 import socket
 from asyncio.subprocess import Process
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from kdns.lab.ground.base import (
     Streams,
     Transport,
 )
+from kdns.lab.ground.children import send
 from kdns.lab.ground.inner import has_v6
 from kdns.lab.ground.netlink import Netlink
 from kdns.lab.ground.processes import Starter, sweep
@@ -270,8 +272,7 @@ class Spaces:
                 raise LookupError(NO_PLACE)
             process = await self._starter.start((space.kind, space.descriptor), entry, streams)
         if self._spaces.get(uid) is not space:  # it was taken down meanwhile
-            with suppress(ProcessLookupError):
-                process.kill()
+            send(process, signal.SIGKILL)
         before = space.entered or []
         space.entered = [process, *(one for one in before if one.returncode is None)]
         return process
@@ -301,6 +302,5 @@ def _kill(space: _Space) -> None:
     if space.entered is None:
         return
     for one in space.entered:  # it may not have arrived yet
-        with suppress(ProcessLookupError):
-            one.kill()
+        send(one, signal.SIGKILL)
     sweep(space.kind, space.descriptor)
