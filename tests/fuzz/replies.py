@@ -34,7 +34,7 @@ COREFILE = """. {{
 """
 OPTIONS = ("force_tcp", "prefer_udp", "")
 AT_ONCE = 40
-PATIENCE_S = 15
+PATIENCE_S = 60
 LINES = (
     "{name} 60 IN A 192.0.2.1", "{name} 0 IN AAAA 2001:db8::1", "{name} 60 IN CNAME www.outside.test.",
     "www.outside.test. 4294967295 IN A 192.0.2.2", "{name} 5 IN TXT \"a\" \"b\"", "{name} 60 IN MX 10 {name}",

@@ -709,19 +709,27 @@ FLOODS = {
 @pytest.mark.parametrize("name", FLOODS)
 async def test_a_flood_on_few_connections_lets_others_have_their_turns(name: str) -> None:
     """However much one connection sends at once: the loop comes round after a little of it."""
+    longest = []
+    while min(longest, default=1) >= 0.03 and len(longest) < 5:  # others share the machine
+        longest.append(await longest_turn(FLOODS[name]))
+    assert min(longest) < 0.03
+
+
+async def longest_turn(flood: bytes) -> float:
+    """The most CPU between two turns of the loop while several connections send this."""
     async with Served(plain()) as served:
         flooding = [await served.connect() for _ in range(4)]
         for _, writer in flooding:
-            writer.write(FLOODS[name])
-        longest, before = 0.0, time.process_time()
+            writer.write(flood)
+        longest, before = 0.0, time.thread_time()
         until = time.monotonic() + 0.4
         while time.monotonic() < until:
             await asyncio.sleep(0)
-            now = time.process_time()
+            now = time.thread_time()
             longest, before = max(longest, now - before), now
         for _, writer in flooding:
             writer.transport.abort()
-    assert longest < 0.03
+    return longest
 
 
 @settings(max_examples=300, deadline=None)
