@@ -20,6 +20,7 @@ from kdns.lab.doors.command import Command
 from kdns.lab.doors.consoles import Console, Consoles
 from kdns.lab.doors.forwards import Forwards
 from kdns.lab.ground.base import Entry, Ground
+from kdns.lab.kubelet.programs.shell import NOT_ALLOWED, NOT_FOUND
 from kdns.lab.resources import PODS
 from kdns.lab.stage import Insides
 from kdns.lab.storage import Storage
@@ -102,7 +103,7 @@ class Rooms:
         try:
             command = await self._start(asked, entry, early)
         except (OSError, LookupError) as error:
-            return await _closed(socket, channels.failure(_why(error, asked.command[0])))
+            return await _refused(socket, asked, error)
         has_ended = False
         try:
             code = await _talk(socket, command, command.outputs(), asked, early)
@@ -140,6 +141,19 @@ def _why(error: OSError | LookupError, command: str) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f'exec: "{command}": {error.strerror.lower()}'
     return str(error.args[0])
+
+
+async def _refused(
+    socket: web.WebSocketResponse, asked: Asked, error: OSError | LookupError
+) -> web.StreamResponse:
+    """A command that there is not has a shell's exit code, as one that a launcher looks for."""
+    why = _why(error, asked.command[0])
+    is_absent = isinstance(error, FileNotFoundError)
+    if not (is_absent or isinstance(error, PermissionError)):
+        return await _closed(socket, channels.failure(why))
+    channel = channels.STDERR if asked.wanted.stderr else channels.STDOUT
+    await socket.send_bytes(bytes([channel]) + f"{why}\n".encode())
+    return await _closed(socket, channels.outcome(NOT_FOUND if is_absent else NOT_ALLOWED))
 
 
 async def _upgraded(request: web.BaseRequest) -> web.WebSocketResponse:

@@ -152,9 +152,11 @@ async def test_the_end_of_the_lab_ends_commands_whose_client_goes_with_it(tmp_pa
 
 async def test_a_command_that_does_not_exist(place: Place) -> None:
     async with talk(place, "no-such-command") as one:
-        await one.hear()
-        assert one.status["reason"] == "InternalError"
-        assert 'exec: "no-such-command": no such file or directory' in one.status["message"]
+        said = b'exec: "no-such-command": no such file or directory\n'
+        assert (await one.hear(channel=2), one.code) == (said, 127)
+    async with talk(place, "/dev/null", stdin="true", stdout="true", tty="true") as one:
+        said = b'exec: "/dev/null": permission denied\n'
+        assert (await one.hear(channel=1), one.code) == (said, 126)
 
 
 async def test_a_pod_that_leaves_in_between(place: Place) -> None:
