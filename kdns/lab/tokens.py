@@ -38,6 +38,9 @@ class User:
 
 
 ANYBODY = User("system:anonymous", ("system:unauthenticated",))
+"""Of a lab that is open to readers."""
+STRANGER = User("system:anonymous", ("system:unauthenticated",))
+"""Of any other: RBAC says what he may."""
 
 
 class Tokens:

@@ -330,6 +330,21 @@ async def test_only_who_has_a_token_gets_in(api: Client) -> None:
     assert (await api.ask("GET", "/readyz", Authorization=""))[0] == 200
 
 
+async def test_strangers_are_told_the_version_and_nothing_else(api: Client) -> None:
+    defaults.furnish(api.lab.storage)
+    code, version = await api.ask("GET", "/version", Authorization="")
+    assert (code, version["major"]) == (200, "1")
+    for path in ("/", "/apis", "/openapi/v2"):
+        code, status = await api.ask("GET", path, Authorization="")
+        said = f'forbidden: User "system:anonymous" cannot get path "{path}"'
+        assert (code, status["message"]) == (403, said)
+    assert (await api.ask("GET", "/version", Authorization="Bearer nonsense"))[0] == 401
+    asked = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
+    review = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    assert (await api.ask("POST", review, asked, Authorization=""))[0] == 403
+    assert (await api.ask("DELETE", "/version", Authorization=""))[0] == 403
+
+
 async def test_a_secret_made_for_a_token_gets_one(api: Client) -> None:
     api.lab.storage.create(SERVICEACCOUNTS, "default", {"metadata": {"name": "bot"}})
     named = {"kubernetes.io/service-account.name": "bot"}
