@@ -167,7 +167,7 @@ class Crossing:
         """Until the pod has said its last, or has broken off; `give` passes on what it says."""
         sending = asyncio.ensure_future(self._send(connection))
         try:
-            with suppress(ConnectionError, TimeoutError):
+            with suppress(OSError):
                 while piece := await self._heard(connection):
                     await give(piece)
                     await asyncio.sleep(0)  # while both are fast, neither call lets others run
@@ -194,6 +194,8 @@ class Crossing:
                     piece = bytes(self._waiting[:PIECE])
                     await loop.sock_sendall(connection, piece)
                     await asyncio.sleep(0)
+                    if self._is_deaf:
+                        return
                     del self._waiting[: len(piece)]
                     self._held.change(-len(piece))
             connection.shutdown(socket.SHUT_WR)

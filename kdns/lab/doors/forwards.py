@@ -12,7 +12,7 @@ from kdns.lab.doors import channels, ports
 from kdns.lab.doors.crossing import Ways
 from kdns.lab.doors.duties import until_first
 from kdns.lab.doors.streams import Streams
-from kdns.lab.doors.wires import Messages, Upgraded
+from kdns.lab.doors.wires import LEAVE_S, Messages, Upgraded
 from kdns.lab.errors import ApiError, Obj
 from kdns.lab.ground.base import Ground
 from kdns.lab.resources import PODS
@@ -24,7 +24,6 @@ SPDY = "SPDY/3.1"
 FORWARD = "portforward.k8s.io"
 TUNNEL = f"{SPDY}+{FORWARD}"
 _SPOKEN = "X-Stream-Protocol-Version"
-_LEAVE_S = 2.0
 _LARGEST = 1 << 20
 """Of a message; kubectl's have 32 KiB."""
 _OVER = {"Succeeded", "Failed"}
@@ -70,7 +69,7 @@ class Forwards:
         self, request: web.BaseRequest, pod: Obj, protocol: str, wanted: list[int]
     ) -> web.StreamResponse:
         socket = web.WebSocketResponse(
-            protocols=(protocol,), timeout=_LEAVE_S, max_msg_size=_LARGEST, compress=False
+            protocols=(protocol,), timeout=LEAVE_S, max_msg_size=_LARGEST, compress=False
         )
         await socket.prepare(request)
         wire = Messages(socket)

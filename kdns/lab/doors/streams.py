@@ -13,7 +13,7 @@ from kdns.lab.doors import crossing, spdy
 from kdns.lab.doors.crossing import Crossing, Held, UnreachableError, Ways
 from kdns.lab.doors.duties import until_first
 from kdns.lab.doors.spdy import Frame, Octets, Opened, Ping, Reset, SpdyError
-from kdns.lab.doors.wires import Wire
+from kdns.lab.doors.wires import LEAVE_S, Wire
 from kdns.lab.errors import Obj
 
 _LOG = logging.getLogger("kdns.lab")
@@ -60,8 +60,9 @@ class Streams:
         except SpdyError as error:
             name = f"{self._pod['metadata']['namespace']}/{self._pod['metadata']['name']}"
             _LOG.warning("lab: a client that forwards ports of %s is cut off: %s", name, error)
-            with suppress(ConnectionError):
-                await self._wire.write(spdy.goaway(self._last, spdy.PROTOCOL_ERROR))
+            with suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await self._wire.write(spdy.goaway(self._last, spdy.PROTOCOL_ERROR))
         finally:
             for task in self._tasks:
                 task.cancel()

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
+LEAVE_S = 2.0
+"""For a client to close after us."""
 _LIMIT = 64 * 1024
 
 
@@ -43,8 +45,9 @@ class Messages:
 
     async def close(self) -> None:
         """Says so, and waits a little for the other side to say it, too."""
-        with suppress(ConnectionError):
-            await self._socket.close()
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(LEAVE_S):  # it may take nothing any more
+                await self._socket.close()
 
 
 class _Taken(asyncio.StreamReaderProtocol):

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,3 +79,11 @@ async def soon(claim: Any) -> None:
     async with asyncio.timeout(20):
         while not claim():
             await asyncio.sleep(0.01)
+
+
+async def stalled(size: Callable[[], int]) -> None:
+    """Waits until something grows no more."""
+    before = -1
+    while before != size():
+        before = size()
+        await asyncio.sleep(0.3)

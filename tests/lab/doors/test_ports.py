@@ -16,7 +16,7 @@ from kdns.lab.resources import PODS, SERVICEACCOUNTS
 from tests.lab.doors.clients import run
 from tests.lab.doors.forwarding import PATH, PLAIN, TUNNEL
 from tests.lab.doors.standing import Place, standing
-from tests.lab.doors.talking import soon
+from tests.lab.doors.talking import soon, stalled
 
 V4 = "v4.channel.k8s.io"
 LIBRARY = """
@@ -55,6 +55,18 @@ async def bye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
     writer.close()
 
 
+async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Takes nothing for as long as somebody is there."""
+    del reader
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    try:
+        while not writer.is_closing():
+            writer.write(b".")
+            await asyncio.sleep(0.02)
+    finally:
+        writer.close()
+
+
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     async with standing(tmp_path) as made:
@@ -62,8 +74,9 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         async with (
             await asyncio.start_server(echo, "127.0.0.1", 0) as one,
             await asyncio.start_server(bye, "127.0.0.1", 0) as other,
+            await asyncio.start_server(deaf, "127.0.0.1", 0) as third,
         ):
-            for port, server in ((80, one), (8080, other)):
+            for port, server in ((80, one), (8080, other), (82, third)):
                 made.ground.ports[port] = server.sockets[0].getsockname()[1]
             yield made
         await soon(lambda: not made.doors._forwards._open)
@@ -80,6 +93,13 @@ async def opened(place: Place, query: str) -> AsyncIterator[aiohttp.ClientWebSoc
     ):
         assert socket.protocol == V4
         yield socket
+
+
+def leave(socket: aiohttp.ClientWebSocketResponse) -> None:
+    """Goes without a word."""
+    assert socket._response.connection
+    assert socket._response.connection.transport
+    socket._response.connection.transport.abort()
 
 
 async def heard(socket: aiohttp.ClientWebSocketResponse, channel: int, size: int) -> bytes:
@@ -117,10 +137,29 @@ async def test_it_is_over_when_every_connection_is(place: Place) -> None:
 async def test_a_library_that_goes_ends_its_connections(place: Place) -> None:
     async with opened(place, "ports=80") as socket:
         await soon(lambda: place.doors._forwards._ways._open)
-        assert socket._response.connection
-        assert socket._response.connection.transport
-        socket._response.connection.transport.abort()
+        leave(socket)
     await soon(lambda: not place.doors._forwards._ways._open)
+
+
+async def test_a_pod_that_takes_nothing_holds_the_library_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "PULSE_S", 0.1)
+    sent = 0
+    async with opened(place, "ports=82") as socket:
+
+        async def pour() -> None:
+            nonlocal sent
+            while sent < 32 << 20:
+                await socket.send_bytes(bytes(32_769))
+                sent += 32_768
+
+        pouring = asyncio.ensure_future(pour())
+        await stalled(lambda: sent)
+        assert not pouring.done()
+        leave(socket)  # nobody reads what it sends, and yet it is noticed
+        await asyncio.gather(pouring, return_exceptions=True)
+        await soon(lambda: not place.doors._forwards._ways._open)
 
 
 async def test_who_is_silent_hears_that_it_is_open(
