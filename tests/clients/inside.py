@@ -44,7 +44,7 @@ FILES = {
     "nsswitch.conf": "hosts: files dns\n",
     "hosts": "127.0.0.1 localhost\n",
 }
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 def raise_loopback() -> None:

@@ -226,7 +226,7 @@ async def test_a_stop_that_falls_into_a_write_waits_for_it(tmp_path, monkeypatch
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
-        gate.wait(5)
+        gate.wait(40)
         time.sleep(0.005)
         inside -= 1
 

@@ -85,7 +85,7 @@ def _is_ns(rrset) -> bool:
 def connected(port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.connect(("127.0.0.1", port))
-    sock.settimeout(5)
+    sock.settimeout(30)
     return sock
 
 

@@ -105,7 +105,8 @@ async def test_a_flood_of_notifications_is_not_passed_on_to_the_masters():
         while asyncio.get_running_loop().time() < until_:
             await made.ask("example", "SOA", fakes.client("127.0.0.1"), flags=NOTIFY)
             await asyncio.sleep(0.001)
-        assert 1 <= len(master.asked) <= 4
+        await until(lambda: master.asked)
+        assert len(master.asked) <= 4
 
 
 async def test_a_zone_is_kept_while_the_master_is_away_until_it_expires(caplog):

@@ -297,7 +297,7 @@ async def test_real_clients(authority: Authority, tool: str) -> None:
         else:
             command += ["@127.0.0.1", "a.example"]
         said = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, input="", timeout=10
+            subprocess.run, command, capture_output=True, text=True, input="", timeout=60
         )
         expected = "Verification: OK" if tool == "openssl" else "10.0.0.1"
         assert expected in said.stdout + said.stderr

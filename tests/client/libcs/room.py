@@ -13,7 +13,7 @@ from tests.client.libcs.scripted import CLOSES, replied
 from tests.clients.inside import cover_files, raise_loopback
 
 AT_ONCE = 48
-PATIENCE_S = 8
+PATIENCE_S = 40
 
 
 class Nameserver(asyncio.DatagramProtocol):
