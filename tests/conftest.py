@@ -1,6 +1,7 @@
 """Every async test runs on both event loops: uvloop's and asyncio's own.
 
-Properties are not timed by Hypothesis: others share the machine.
+Properties are not timed by Hypothesis: others share the machine. Where CI is set they are tried with
+the same examples each time, as is Hypothesis's own habit; `make fuzz` looks for new ones.
 """
 
 import asyncio
@@ -13,7 +14,9 @@ from hypothesis import HealthCheck, settings
 
 from tests import required
 
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "shared", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("shared")
 
 
