@@ -51,6 +51,38 @@ def test_pods_are_spread_over_nodes(cluster: Driven) -> None:
     assert sorted(nodes) == sorted(2 * ["node-a", "node-b", "node-c"])
 
 
+def test_a_full_node_takes_pods_again_when_others_have_gone(
+    cluster: Driven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(play, "MOST_PODS", 2)
+    cluster.pod("own", nodeName="node-b")
+    cluster.pass_s()
+    for name in "abcdef":
+        cluster.pod(name)
+    cluster.pass_s()
+    there = [one["spec"].get("nodeName") for one in cluster.pods()]
+    assert sorted(filter(None, there)) == sorted(2 * ["node-a", "node-b", "node-c"])
+    (waiting,) = [one for one in cluster.pods() if "nodeName" not in one["spec"]]
+    assert "Too many pods" in waiting["status"]["conditions"][0]["message"]
+    cluster.storage.delete(PODS, "default", "own")
+    cluster.pass_s()
+    assert pod(cluster, waiting["metadata"]["name"])["spec"]["nodeName"] == "node-b"
+
+
+def test_to_bind_a_pod_no_others_are_looked_at(
+    cluster: Driven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.pod("a")
+    listed = []
+    list_all = cluster.storage.list
+    monkeypatch.setattr(
+        cluster.storage, "list", lambda *of: (listed.append(of[0]), list_all(*of))[1]
+    )
+    cluster.staff.controllers[0].sync(("default", "a"))
+    assert pod(cluster)["spec"]["nodeName"]
+    assert listed == [NODES]
+
+
 def test_a_node_selector_is_kept_to_or_waited_for(cluster: Driven) -> None:
     cluster.pod("a", nodeSelector={"topology.kubernetes.io/zone": "c"})
     cluster.pod("b", nodeSelector={"disk": "fast"})

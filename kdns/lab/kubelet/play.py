@@ -161,10 +161,14 @@ class Play(Controller):
         self._addresses = Addresses(desk.storage.now)
         self._scenes: dict[str, dict[str, float]] = {}
         """When the scenes of a pod, by uid, began: finer than the seconds in its status."""
+        self._homes: dict[str, str] = {}
+        """The node of each pod, by uid."""
+        self._load: Counter[str] = Counter()
 
     def begin(self) -> None:
-        """Knows which addresses are in use."""
+        """Knows which addresses are in use, and who is where."""
         for pod in self.desk.storage.list(PODS):
+            self._count(pod)
             for one in status_of(pod).get("podIPs") or ():
                 self._addresses.take(one["ip"])
 
@@ -173,11 +177,20 @@ class Play(Controller):
         if resource is NODES:
             found = self.desk.storage.list(PODS) if event.type == "ADDED" else []
             return [_key(pod) for pod in found if not spec_of(pod).get("nodeName")]
+        self._count(event.object)
         if event.type == "DELETED":
+            self._load[self._homes.pop(uid_of(event.object), "")] -= 1
             self._scenes.pop(uid_of(event.object), None)
             for one in status_of(event.object).get("podIPs") or ():
                 self._addresses.free(one["ip"])
         return (_key(event.object),)
+
+    def _count(self, pod: Obj) -> None:
+        """Counts a pod with those of its node, once."""
+        node, uid = spec_of(pod).get("nodeName"), uid_of(pod)
+        if node and uid not in self._homes:
+            self._homes[uid] = node
+            self._load[node] += 1
 
     def sync(self, key: Key) -> float | None:
         """The next scene of a pod."""
@@ -204,13 +217,13 @@ class Play(Controller):
         if not nodes:
             said = "0 nodes are available: none has the labels that the nodeSelector asks for"
             return self._pend(pod, said)
-        load = Counter(spec_of(one).get("nodeName") for one in desk.storage.list(PODS))
-        node = min(map(name_of, nodes), key=lambda name: load[name])
-        if load[node] >= MOST_PODS:
+        node = min(map(name_of, nodes), key=lambda name: self._load[name])
+        if self._load[node] >= MOST_PODS:
             return self._pend(
                 pod, f"0/{len(nodes)} nodes are available: {len(nodes)} Too many pods"
             )
         bound = desk.update({**pod, "spec": {**pod["spec"], "nodeName": node}})
+        self._count(bound)
         change = {"type": "PodScheduled", "status": "True"}
         conditions = with_conditions({}, [change], desk.now())
         desk.set_status(bound, {**status_of(bound), "phase": "Pending", "conditions": conditions})
