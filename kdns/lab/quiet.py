@@ -9,10 +9,10 @@ import gc
 
 from kdns.lab.storage import Storage
 
-COLLECT = (5_000, 3, 1 << 30)
-"""Young objects are looked at by Python itself, 20,000 at a time (2 ms); old ones never."""
+COLLECT = (2_000, 3, 1 << 30)
+"""Young objects are looked at by Python itself, 8,000 at a time (1 ms); old ones never."""
 LOOK_S = 1.0
-DUE, OVERDUE = 20, 500
+DUE, OVERDUE = 50, 1250
 """Looks at young objects since the last one at old ones: with these it waits for a quiet moment,
 and not any longer."""
 
