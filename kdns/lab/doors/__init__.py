@@ -1,1 +1,1 @@
-"""How the admin of a lab gets into its pods: commands and terminals over WebSockets."""
+"""How the admin of a lab gets into its pods: commands, terminals and forwarded ports."""

@@ -14,7 +14,7 @@ import pytest
 from kdns.lab.doors import crossing, forwards, spdy, streams
 from kdns.lab.resources import PODS
 from kdns.lab.storage import Deletion
-from tests.lab.doors.forwarding import TUNNEL, Client, client, control
+from tests.lab.doors.forwarding import PATH, TUNNEL, Client, client, control
 from tests.lab.doors.standing import Place, standing
 from tests.lab.doors.talking import soon, stalled
 
@@ -175,6 +175,22 @@ async def test_a_pod_that_has_no_place(one: Client, place: Place) -> None:
     error, data = await one.open(ECHO)
     await one.hear_end(error, data)
     assert b"the pod has no place" in one.said(error)
+
+
+async def test_where_pods_have_no_localhost_of_their_own(place: Place, pod: Pod) -> None:
+    place.ground.has_spaces = False
+    async with client(place, "plain") as one:
+        error, data = await one.open(NOBODY)
+        await one.hear_end(error, data)
+        assert b"dial tcp 10.244.1.5:99: connect: connection refused" in one.said(error)
+        await echoes(one)
+
+
+async def test_a_pod_on_the_network_of_its_node(place: Place, pod: Pod) -> None:
+    place.pod("onhost", hostNetwork=True)
+    place.ground.stands.clear()
+    async with client(place, "plain", PATH.replace("/web/", "/onhost/")) as one:
+        await echoes(one)
 
 
 async def test_what_a_client_drops_ends_in_the_pod(one: Client, pod: Pod) -> None:
@@ -344,7 +360,7 @@ async def test_what_cannot_be_understood_ends_that_client_alone(
         assert one.goaways == 1
         await soon(lambda: pod.open == 1)
         await echoes(other)
-    (said,) = [record.getMessage() for record in caplog.records]
+    (said,) = [one.getMessage() for one in caplog.records if one.name == "kdns.lab"]
     assert said.startswith("lab: a client that forwards ports of default/web is cut off: ")
 
 
@@ -440,10 +456,9 @@ async def test_so_many_connections_of_all(one: Client, monkeypatch: pytest.Monke
 async def test_so_many_clients_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwards, "MOST", 1)
     async with client(place, "plain"), aiohttp.ClientSession() as session:
-        url = f"{place.url}/api/v1/namespaces/default/pods/web/portforward"
         head = {"Authorization": f"Bearer {place.lab.token}"}
         with pytest.raises(aiohttp.WSServerHandshakeError) as found:
-            await session.ws_connect(url, headers=head, protocols=[TUNNEL])
+            await session.ws_connect(place.url + PATH, headers=head, protocols=[TUNNEL])
         assert found.value.status == 429
 
 
