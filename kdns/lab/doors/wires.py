@@ -8,6 +8,8 @@ from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
+from kdns.observe import streams
+
 LEAVE_S = 2.0
 """For a client to close after us."""
 _LIMIT = 64 * 1024
@@ -103,4 +105,4 @@ class Upgraded:
 
     async def close(self) -> None:
         """What has been written is sent before."""
-        self._writer.close()
+        streams.close(self._writer)
