@@ -42,4 +42,4 @@ def control(folder: Path, *words: str) -> None:
     """Tells a Knot that serves what to do."""
     knotc = shutil.which("knotc") or shutil.which("knotc", path="/usr/sbin")
     command = [str(knotc), "-s", str(folder / "knot.sock"), *words]
-    subprocess.run(command, capture_output=True, check=True, timeout=10)
+    subprocess.run(command, capture_output=True, check=True, timeout=60)

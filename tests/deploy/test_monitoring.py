@@ -343,7 +343,7 @@ COOKIE = dns.edns.CookieOption(b"12345678", b"")
 
 def page(port: int) -> dict[str, set[str]]:
     """The series of a page, each with the labels it was seen with."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=40) as reply:
         text = reply.read().decode()
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):

@@ -57,7 +57,7 @@ PLUGINS = Path(__file__).parents[2] / "kdns/plugins"
 
 
 def _lines(api: Api, query: str, count: int) -> list[dict]:
-    connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=5)
+    connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=40)
     connection.request("GET", f"/api/v1/services?watch=true&{query}")
     reply = connection.getresponse()
     found = [json.loads(reply.readline()) for _ in range(count)]

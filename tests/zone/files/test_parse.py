@@ -196,7 +196,7 @@ def test_bind_reads_the_same_records(tmp_path: Path) -> None:
         "example.",
         str(path),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
     def read(file: Path) -> set[tuple[bytes, int, int, bytes]]:
