@@ -6,7 +6,7 @@ Every question and reply is kept as evidence. Only a time-out is tried again, as
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from kdns.client.line import strerror
@@ -154,6 +154,9 @@ class Case:
             yield Connection(reader, writer)
         finally:
             writer.close()
+            with suppress(OSError):
+                async with asyncio.timeout(PATIENCE_S):
+                    await writer.wait_closed()  # else asyncio may report its break
 
     def expect(self, condition: object, expected: str, seen: object = None) -> None:
         """Fails the clause unless the condition holds; the last reply is what was seen."""

@@ -105,7 +105,7 @@ class Streams:
     ) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             await self._serve(reader, writer)
-        writer.close()
+        await _closed(writer)
 
 
 async def both_ways(one: Stream, other: Stream) -> None:
@@ -113,7 +113,14 @@ async def both_ways(one: Stream, other: Stream) -> None:
     try:
         await asyncio.gather(_pass_on(one[0], other[1]), _pass_on(other[0], one[1]))
     finally:
-        other[1].close()
+        await _closed(other[1])
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    """Closes a connection and asks how it ended: asyncio reports what nobody has asked about."""
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
