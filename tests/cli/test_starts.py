@@ -26,6 +26,15 @@ def test_what_is_started_has_all_streams_though_the_caller_closed_them(
     assert (found.returncode, found.stderr) == (7, "")
 
 
+def test_what_a_locale_cannot_write_is_no_failure() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "kdns", "--help"],
+        check=True, capture_output=True, text=True, timeout=60,
+        env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ).stdout  # fmt: skip
+    assert "usage: kdns [FLAG ?]" in said
+
+
 def test_an_interrupt_ends_any_command_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
