@@ -11,6 +11,7 @@ import os
 import resource
 import time
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,8 @@ class Proxy:
         self._closed: set[TcpFront] = set()
         self._watches: dict[Resource, Watch] = {}
         self._events: deque[tuple[Resource, Event]] = deque()
+        self._parts: Iterator[set[Place]] | None = None
+        """What is left of the event that is being taken."""
         self._ingress = IngressFront(self.board, storage)
         self._is_due = True
         self._is_settling = False
@@ -106,7 +109,7 @@ class Proxy:
         if self._is_settling:  # whoever looks at a new listener may ask what is behind it
             return
         self._read()
-        while self._events:
+        while self._events or self._parts:
             self._apply()
         if place in self._touched:
             self._touched.discard(place)
@@ -140,7 +143,7 @@ class Proxy:
 
     def _advance(self) -> bool:
         """Does a little of what is left to do; False when nothing was."""
-        if self._events and len(self._touched) < _AT_ONCE:
+        if (self._events or self._parts) and len(self._touched) < _AT_ONCE:
             self._apply()
             return True
         places = {self._touched.pop() for _ in range(min(_AT_ONCE, len(self._touched)))}
@@ -162,31 +165,44 @@ class Proxy:
         self._ingress.clear()
         self._watches = self._watching()
         self._events.clear()
+        self._parts = None
         for followed, watch in self._watches.items():
             self._events.extend((followed, event) for event in watch.taken())
-        while self._events:
+        while self._events or self._parts:
             self._apply()
 
     def _apply(self) -> None:
-        followed, event = self._events.popleft()
+        """Takes an event, or a part of one."""
+        if self._parts is None:
+            self._event = self._events.popleft()
+            self._parts = self._changed(*self._event)
         try:
-            self._touched |= self._changed(followed, event)
+            changed = next(self._parts, None)
         except _NONSENSE as error:
+            changed = None
             words = "kube-proxy: %s %s makes no sense (%s: %s); left alone until it changes"
+            followed, event = self._event
             name = name_of(event.object)
             log.warning(words, followed.singular, name, type(error).__name__, error)
+        if changed is None:
+            self._parts = None
+        else:
+            self._touched |= changed
 
-    def _changed(self, followed: Resource, event: Event) -> set[Place]:
+    def _changed(self, followed: Resource, event: Event) -> Iterator[set[Place]]:
         table, is_gone = self.table, event.type == "DELETED"
         if followed is INGRESSES:
             self._ingress.change(event)
-            return set()
+            return
         actions: Mapping[Resource, tuple[Callable[[Obj], set[Place]], ...]] = {
             SERVICES: (table.set_service, table.drop_service),
             SLICES: (table.set_slice, table.drop_slice),
             NODES: (table.set_node, table.drop_node),
         }
-        changed = actions[followed][is_gone](event.object)
+        if followed is SERVICES and not is_gone:
+            yield from table.taking(event.object)
+        else:
+            yield actions[followed][is_gone](event.object)
         if followed is SERVICES:
             self._tell_losers(event.object)
             if is_gone:
@@ -195,7 +211,6 @@ class Proxy:
                 self._told = {one for one in self._told if one[0] != key}
         elif followed is NODES and not is_gone:
             self._mark(event.object)
-        return changed
 
     def _tell_losers(self, service: Obj) -> None:
         key = key_of(service)

@@ -24,6 +24,9 @@ from kdns.lab.proxy.rules import (
 )
 from kdns.lab.proxy.slices import Port, Slices
 
+_PART = 128
+"""Ports that are looked at in one go."""
+
 
 class Claim(NamedTuple):
     """Who wants a place; the least has it."""
@@ -52,13 +55,20 @@ class Table:
 
     def set_service(self, service: Obj) -> set[Place]:
         """A service is new or changed."""
-        self.services[key_of(service)] = service
-        return self._recompute(key_of(service))
+        return set[Place]().union(*self.taking(service))
+
+    def taking(self, service: Obj) -> Iterator[set[Place]]:
+        """The same in parts, for there may be thousands of ports."""
+        key = key_of(service)
+        self.services[key] = service
+        ports = self._ports(key)
+        for at in range(0, len(ports), _PART):
+            yield self._recompute(key, ports[at : at + _PART])
 
     def drop_service(self, service: Obj) -> set[Place]:
         """A service is gone."""
         self.services.pop(key_of(service), None)
-        return self._recompute(key_of(service))
+        return self._recompute(key_of(service), self._ports(key_of(service)))
 
     def set_slice(self, one: Obj) -> set[Place]:
         """A slice is new or changed."""
@@ -135,18 +145,20 @@ class Table:
         changed: set[Place] = set()
         for key, service in self.services.items():
             if any(port.get("nodePort") for port in spec_of(service).get("ports") or ()):
-                changed |= self._recompute(key)
+                changed |= self._recompute(key, self._ports(key))
         return changed
 
-    def _recompute(self, key: str, ports: Collection[Port] | None = None) -> set[Place]:
-        """Makes the rules of a service anew, all or those of some ports."""
+    def _ports(self, key: str) -> list[Port]:
+        """Those of a service, and those that it had."""
+        service = self.services.get(key)
+        now = spec_of(service).get("ports") or () if service else ()
+        return list(dict.fromkeys((*self._claimed.get(key, ()), *map(port_of, now))))
+
+    def _recompute(self, key: str, ports: Collection[Port]) -> set[Place]:
+        """Makes the rules of some ports of a service anew."""
         service, claimed = self.services.get(key), self._claimed[key]
-        if ports is None:
-            ports = {
-                *claimed,
-                *map(port_of, spec_of(service).get("ports") or () if service else ()),
-            }
-        made = rules_of(service, self.slices_of(key), self._addresses, ports) if service else []
+        wanted = set(ports)
+        made = rules_of(service, self.slices_of(key), self._addresses, wanted) if service else []
         before = {place: self.rule_at(place) for one in ports for place, _ in claimed.get(one, ())}
         before |= {rule.place: self.rule_at(rule.place) for rule in made}
         for one in ports:

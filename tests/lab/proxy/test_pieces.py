@@ -43,6 +43,14 @@ def test_a_slice_concerns_the_ports_that_it_has(monkeypatch: pytest.MonkeyPatch)
     assert [rule.place.port for rule in table.rules("shop/web")] == list(range(1, 51))
 
 
+def test_a_service_of_many_ports_is_taken_in_parts() -> None:
+    table = Table()
+    assert [len(part) for part in table.taking(service(ports=ports(1, 300)))] == [128, 128, 44]
+    parts = list(table.taking(service(ports=ports(101, 300))))
+    assert {place.port for part in parts for place in part} == {*range(1, 101), *range(301, 401)}
+    assert [rule.place.port for rule in table.rules("shop/web")] == list(range(101, 401))
+
+
 async def test_others_have_their_turn_while_many_listeners_are_opened_and_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
