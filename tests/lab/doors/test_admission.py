@@ -26,6 +26,8 @@ class Transport:
 
 
 class Request:
+    scheme = "https"
+
     def __init__(self, transport: Transport | None, **headers: str) -> None:
         self.transport = transport
         self.headers = headers
@@ -39,6 +41,11 @@ HERE = Transport(("127.0.0.1", 40000))
 )
 def test_the_admin_on_this_machine_may(host: str) -> None:
     admission.check(Request(HERE, Host=host), ADMIN)  # type: ignore[arg-type]
+
+
+def test_the_api_is_no_other_origin() -> None:
+    sent = {"Host": "127.0.0.1:7443", "Origin": "https://127.0.0.1:7443"}
+    admission.check(Request(HERE, **sent), ADMIN)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "172.18.0.2"])
@@ -61,6 +68,9 @@ def test_the_api_may_be_called_by_its_own_address(peer: str) -> None:
         (Request(None, Host="localhost"), ADMIN, "not from"),
         (Request(HERE, Host="localhost", Origin="https://evil.example"), ADMIN, "Origin"),
         (Request(HERE, Host="localhost", Origin="http://localhost:7443"), ADMIN, "Origin"),
+        (Request(HERE, Host="localhost:7443", Origin="https://localhost:9154"), ADMIN, "Origin"),
+        (Request(HERE, Host="localhost:7443", Origin="http://localhost:7443"), ADMIN, "Origin"),
+        (Request(HERE, Host="evil.example", Origin="https://evil.example"), ADMIN, "is none"),
         (Request(HERE, Host="localhost", Origin="null"), ADMIN, "Origin"),
         (Request(HERE, Host="rebound.example:7443"), ADMIN, "rebound.example is none"),
         (Request(HERE, Host="127.0.0.1.evil.example"), ADMIN, "is none"),

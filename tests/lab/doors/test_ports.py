@@ -21,13 +21,9 @@ from tests.lab.doors.talking import soon, stalled
 V4 = "v4.channel.k8s.io"
 LIBRARY = """
 import json, sys
-from functools import partialmethod
-import kubernetes, websocket
+import kubernetes
 from kubernetes.stream import portforward
 
-# It sends an Origin, as browsers do, and as nobody may who enters a pod.
-connect = websocket.WebSocket.connect
-websocket.WebSocket.connect = partialmethod(connect, suppress_origin=True)
 kubernetes.config.load_kube_config(sys.argv[1])
 ask = kubernetes.client.CoreV1Api().connect_get_namespaced_pod_portforward
 forward = portforward(ask, "web", "default", ports="8080,99")
@@ -225,7 +221,7 @@ async def test_nobody_else_gets_in(place: Place, way: str) -> None:
         ({"Authorization": f"Bearer {token}"}, 403),
         ({"Authorization": "Bearer wrong"}, 401),
         ({"Origin": "https://evil.example"}, 403),
-        ({"Origin": f"http://127.0.0.1:{port}"}, 403),
+        ({"Origin": f"https://127.0.0.1:{port}"}, 403),
         ({"Host": f"rebound.example:{port}"}, 403),
         ({"Impersonate-User": "somebody"}, 403),
     ):
