@@ -5,7 +5,7 @@ they terminate; endpoints by the name of the port. A rule without endpoints reje
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from kdns.lab.controllers.bodies import (
@@ -54,7 +54,7 @@ class Rule:
     """Its name in the service, if it has one."""
     members: tuple[Endpoint, ...]
     """Of all nodes: those that are ready, and those that terminate and still serve."""
-    nth: tuple[int, int] = (0, 0)
+    nth: tuple[int, int] = field(default=(0, 0), compare=False)
     """Which port of its service, and which place of that, it is."""
     affinity_s: int = 0
     is_local: bool = False
