@@ -154,6 +154,8 @@ def _reason(error: OSError, words: _Words) -> str:
         why, where = os.strerror(error.errno), error.filename or f"127.0.0.1:{words.port}"
         ports = "--port, --dns-port and --page-port 0 take free ones"
         hint = f"does another lab run? {ports if words.play else '--port 0 takes a free port'}"
+        if words.kubeconfig.exists():
+            hint += ", and --kubeconfig-out FILE leaves it its kubeconfig"
         return f"cannot listen on {where}: {why} ({hint})"
     if error.filename:
         return f"{error.filename}: {error.strerror}"

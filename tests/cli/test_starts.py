@@ -2,6 +2,7 @@
 
 import errno
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +63,17 @@ def test_a_kubeconfig_that_cannot_be_written_is_one_line_with_the_way_out(
     said = capfd.readouterr()
     hint = "(--kubeconfig-out FILE puts the kubeconfig elsewhere)"
     assert (said.out + said.err).splitlines() == [f"{folder}: Permission denied {hint}"]
+
+
+def test_who_starts_a_second_lab_is_told_how_the_first_keeps_its_kubeconfig(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "k"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        words = ["lab", "--port", str(taken.getsockname()[1]), "--kubeconfig-out", str(config)]
+        said = []
+        for _ in range(2):
+            assert main(words) == 3
+            said.append("".join(capfd.readouterr()))
+            config.touch()
+    assert ["--kubeconfig-out" in one for one in said] == [False, True]
