@@ -18,6 +18,8 @@ from ipaddress import ip_address
 from kdns.lab.ranges import USUAL, Ranges
 
 PATIENCE_S = 40.0
+WITHIN_S = 300.0
+"""For a command: kdns conformance has Go build a client, from nothing for a new user."""
 LOOKS = re.compile(
     r"(dig|curl|kubectl( -n \S+)?( --token=\S+)? (get|describe|events|exec|logs|wait)"
     r"|kdns (query|explain|top|check|conformance|lab rules))\b"
@@ -75,7 +77,7 @@ class Shell:
         done = subprocess.run(
             ["bash", "-c", moved(command, self.ranges)],
             env={**os.environ, **self.environ}, cwd=self.folder,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WITHIN_S, check=False,
         )  # fmt: skip
         said = done.stdout + done.stderr
         for old, new in self.replace.items():
