@@ -179,7 +179,10 @@ class Play(Controller):
             return [_key(pod) for pod in found if not spec_of(pod).get("nodeName")]
         self._count(event.object)
         if event.type == "DELETED":
-            self._load[self._homes.pop(uid_of(event.object), "")] -= 1
+            home = self._homes.pop(uid_of(event.object), "")
+            self._load[home] -= 1
+            if self._load[home] <= 0:
+                del self._load[home]
             self._scenes.pop(uid_of(event.object), None)
             for one in status_of(event.object).get("podIPs") or ():
                 self._addresses.free(one["ip"])
