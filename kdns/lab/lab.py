@@ -42,6 +42,8 @@ KEPT_S = 300.0
 """Events are kept for this to twice this, as on a real server: a busy slice of a hundred endpoints
 takes 90 kB for each."""
 HANDSHAKE_S = 10.0
+LAST_TURNS = 8
+"""Of the loop, which needs some between accepting a connection and knowing of it."""
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -170,6 +172,8 @@ class Lab:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for _ in range(LAST_TURNS):
+            await asyncio.sleep(0)
         for connection in list(runner.server.connections if runner.server else ()):
             connection.force_close()
         await runner.cleanup()

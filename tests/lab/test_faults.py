@@ -1,8 +1,11 @@
 """Each fault of the lab does what its name says, as often as it says, and to nobody else."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -225,6 +228,21 @@ async def test_a_server_that_is_away_refuses_and_comes_back_to_its_port(api: Cli
     make(api.lab, "d")
     await api.lab.serve_again()
     assert len((await api.get(MAPS))["items"]) == 4
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_connection_that_is_just_accepted_is_broken_off_with_the_others(
+    api: Client, turns: int
+) -> None:
+    host, port = urlsplit(api.lab.url).hostname, urlsplit(api.lab.url).port
+    with socket.create_connection((host, port)) as late:
+        late.setblocking(False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await api.lab.stop_serving()
+        async with asyncio.timeout(20):
+            with suppress(ConnectionError):
+                assert await asyncio.get_running_loop().sock_recv(late, 1) == b""
 
 
 async def test_a_restored_server_has_lower_versions_and_is_silent_to_who_is_ahead(
