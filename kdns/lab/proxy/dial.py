@@ -35,7 +35,7 @@ class Dial:
         """A connection to an endpoint, as if `source` had made it; raises OSError."""
         loop = asyncio.get_running_loop()
         self.require_inside(endpoint.address)
-        made = self.ground.outgoing(endpoint.address, "TCP", source=source)
+        made = self.ground.outgoing(endpoint.address, "TCP", source=self._borne(source))
         try:
             async with asyncio.timeout(CONNECT_S):
                 await loop.sock_connect(made, self.ground.target(*endpoint.place))
@@ -47,13 +47,20 @@ class Dial:
     def flow(self, endpoint: Endpoint, source: str) -> socket.socket:
         """A UDP socket that talks to an endpoint; raises OSError."""
         self.require_inside(endpoint.address)
-        made = self.ground.outgoing(endpoint.address, "UDP", source=source)
+        made = self.ground.outgoing(endpoint.address, "UDP", source=self._borne(source))
         try:
             made.connect(self.ground.target(*endpoint.place))
         except BaseException:
             made.close()
             raise
         return made
+
+    def _borne(self, source: str) -> str:
+        """The address that a connection bears: who is on the host network seems to ask from the
+        very address that it asks, which is a service's; then it is a node's."""
+        ranges, asker = self.ground.ranges, ip_address(source or "::")
+        nets = (ranges.services, ranges.services6, ranges.outside)
+        return "" if any(asker in net for net in nets) else source
 
     def require_inside(self, address: str) -> None:
         """Raises for an address that the lab's network has no way to."""
