@@ -117,6 +117,14 @@ def test_named_target_ports_are_the_pods_affair(cluster: Driven) -> None:
     assert found == {"a": [8080], "b": [9090], "c": []}
 
 
+def test_a_service_may_have_more_ports_than_one_thinks(cluster: Driven) -> None:
+    cluster.service(ports=[{"name": f"p{port}", "port": port} for port in range(5000, 5300)])
+    cluster.pod("a")
+    cluster.pass_s()
+    [found] = cluster.slices()
+    assert len(found["ports"]) == 300
+
+
 def test_hostnames_count_where_the_subdomain_is_the_service(cluster: Driven) -> None:
     cluster.service("web", clusterIP="None")
     cluster.service("other", clusterIP="None")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kdns.lab.storage import Storage
 
 _MOST_ENDPOINTS = 1000
-_MOST_PORTS = 100
+_MOST_PORTS = 20_000
 _MOST_ADDRESSES = 100
 _TYPES = ("FQDN", "IPv4", "IPv6")
 _USUAL = re.compile(r"(?:10|172|192)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}")
