@@ -27,6 +27,8 @@ IDLE_S = 120.0
 """How long a connection may wait for its next request: scrapes come every minute."""
 WRITE_S = 30.0
 """How long a client may take to read a reply."""
+LAST_TURNS = 8
+"""Of the loop, which needs some between accepting a connection and knowing of it."""
 MAX_CONNECTIONS = 256
 MAX_FOLLOWERS = 64
 """Connections that follow an endpoint (`Endpoint.follows_s`)."""
@@ -140,6 +142,10 @@ class HttpListener:
         if self._server is None:
             self.sock.close()
             return
+        for sock in self._server.sockets:  # what asyncio accepts of a server that closes is lost
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+        for _ in range(LAST_TURNS):
+            await asyncio.sleep(0)
         self._server.close()
         for connection in list(self.connections):
             connection.close()

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 
 import pytest
 
@@ -258,6 +259,19 @@ async def test_the_stop_finishes_replies_and_closes_the_idle() -> None:
         await stopping
         busy[1].close()
         idle[1].close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_the_stop_closes_what_is_just_accepted_too(turns: int) -> None:
+    async with Site() as site:
+        with socket.create_connection(("127.0.0.1", site.listener.port)) as late:
+            late.setblocking(False)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await site.listener.stop(0.2)
+            async with asyncio.timeout(20):
+                with suppress(ConnectionError):
+                    assert await asyncio.get_running_loop().sock_recv(late, 1) == b""
 
 
 async def test_paths_of_one_address_share_its_listener() -> None:
