@@ -169,11 +169,14 @@ class Lab:
         runner, self._runner = self._runner, None
         if runner is None:
             return
+        loop = asyncio.get_running_loop()
+        for sock in [sock for server in self._servers for sock in server.sockets]:
+            loop.remove_reader(sock.fileno())  # what asyncio accepts of a closing server is lost
+        for _ in range(LAST_TURNS):
+            await asyncio.sleep(0)
         for server in self._servers:
             server.close()
         self._servers.clear()
-        for _ in range(LAST_TURNS):
-            await asyncio.sleep(0)
         for connection in list(runner.server.connections if runner.server else ()):
             connection.force_close()
         await runner.cleanup()
