@@ -177,6 +177,8 @@ class Lab:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for _ in range(LAST_TURNS):  # uvloop has accepted all the while
+            await asyncio.sleep(0)
         for connection in list(runner.server.connections if runner.server else ()):
             connection.force_close()
         await runner.cleanup()

@@ -147,6 +147,8 @@ class HttpListener:
         for _ in range(LAST_TURNS):
             await asyncio.sleep(0)
         self._server.close()
+        for _ in range(LAST_TURNS):  # uvloop has accepted all the while
+            await asyncio.sleep(0)
         for connection in list(self.connections):
             connection.close()
         tasks = [one.task for one in self.connections]

@@ -274,6 +274,21 @@ async def test_the_stop_closes_what_is_just_accepted_too(turns: int) -> None:
                     assert await asyncio.get_running_loop().sock_recv(late, 1) == b""
 
 
+@pytest.mark.parametrize("turns", range(12))
+async def test_who_comes_while_it_stops_is_not_left_waiting(turns: int) -> None:
+    async with Site() as site:
+        stopping = asyncio.ensure_future(site.listener.stop(0.2))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        with socket.socket() as late, suppress(ConnectionError):
+            late.connect(("127.0.0.1", site.listener.port))
+            late.setblocking(False)
+            await stopping
+            async with asyncio.timeout(20):
+                assert await asyncio.get_running_loop().sock_recv(late, 1) == b""
+        await stopping
+
+
 async def test_paths_of_one_address_share_its_listener() -> None:
     class Serves:
         name = "serves"
