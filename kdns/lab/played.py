@@ -190,12 +190,13 @@ class Played:
         self._policies = Enforcement(storage, ground, self._behind)
         rooms = Rooms(storage, ground, insides, consoles)
         self._ends_of_rooms = rooms.end
+        parts = Parts(ground, insides, journal, consoles, self._policies.is_settled)
         stage = Stage(
             ground,
             insides,
             PodLogs(storage, journal),
             rooms,
-            lambda desk: Kubelet(desk, Parts(ground, insides, journal, consoles)),
+            lambda desk: Kubelet(desk, parts),
             self._policies,
         )
         kept = {(ground.ranges.dns, DNS_PORT, transport) for transport in _BOTH}

@@ -34,6 +34,9 @@ log = logging.getLogger("kdns.lab")
 
 FORCED_S = 0.5
 """How long a pod goes on that the API has forgotten at once: proxies have yet to learn of it."""
+SETTLE_S = 0.002
+SETTLES_S = 5.0
+"""How long a pod's start waits for NetworkPolicies at most."""
 _ADDRESSES = ("hostIP", "hostIPs", "podIP", "podIPs", "startTime")
 _OVER = {"Succeeded", "Failed"}
 
@@ -145,6 +148,8 @@ class Kubelet(Play):
             self._end(uid)
             self.desk.set_status(pod, played(pod, is_ready=False, now=timestamp(now)))
             return None
+        if not life.has_begun and not self._may_begin(pod):
+            return SETTLE_S
         if wish(pod, "crash") == "true":
             life.crash()
         else:
@@ -162,6 +167,10 @@ class Kubelet(Play):
         if status["phase"] in _OVER:
             self._end(uid)
         return wait or None
+
+    def _may_begin(self, pod: Obj) -> bool:
+        """Whether NetworkPolicies know the pod; should more and more change, it waits no longer."""
+        return self._parts.is_settled() or self._elapsed(pod, "settling") > SETTLES_S
 
     def _ready_in(self, pod: Obj) -> float | None:
         """Seconds until a pod may be ready, as far as annotations say; None for not at all."""

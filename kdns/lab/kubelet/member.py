@@ -24,6 +24,8 @@ class Parts:
     insides: Insides
     journal: Journal
     consoles: Consoles
+    is_settled: Callable[[], bool] = lambda: True
+    """Whether NetworkPolicies are in force for all pods that there are."""
 
 
 class Member:

@@ -2,8 +2,8 @@
 
 Each listener gets a filter by the addresses of pods that may not come: a pod's own port as it is, a
 service's where no endpoint behind it may be reached. A new listener has its filter before its first
-packet, and what others know of a new pod they know before it runs. A change has those listeners
-looked at that it concerns, in turns of a few milliseconds.
+packet; what others must know of a new pod they know once all is settled, for which its start waits.
+A change has those listeners looked at that it concerns, in turns of a few milliseconds.
 """
 
 import asyncio
@@ -63,6 +63,14 @@ class Enforcement:
         """Whether the one address may connect to a port (of the pod's own) of the other."""
         self._read()
         return self._cluster.verdicts.allows(source, target, port, transport)
+
+    def is_settled(self) -> bool:
+        """Whether all that the storage says is in force; it soon will be."""
+        self._read()
+        if self._due or self._asking:
+            self._news.set()
+            return False
+        return True
 
     def look_again(self, places: Collection[Place]) -> None:
         """The endpoints of services that listen at these places have changed."""

@@ -43,6 +43,8 @@ class Scene:
     """The cluster."""
 
     pods = PODS
+    settles: Callable[[], int] = staticmethod(lambda: 0)
+    """How much is still to be done until policies are in force."""
 
     def __init__(
         self, folder: Path, kept: Storage | None = None, ground: Ground | None = None
@@ -55,7 +57,9 @@ class Scene:
         self.consoles = Consoles()
         tokens = Tokens(b"x" * 16, self.storage)
         insides = Furnished(self.storage, self.ground, tokens, folder=folder)
-        self.parts = Parts(self.ground, insides, self.journal, self.consoles)
+        self.parts = Parts(
+            self.ground, insides, self.journal, self.consoles, lambda: self.settles() <= 0
+        )
 
     def kubelet(self, desk: Desk) -> Kubelet:
         return Kubelet(desk, self.parts)

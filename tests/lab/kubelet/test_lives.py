@@ -38,6 +38,20 @@ async def test_init_containers_run_one_after_the_other(scene: Scene, tmp_path: P
     assert scene.log("web", "next") == "second"
 
 
+@pytest.mark.parametrize("word", ["containers", "initContainers"])
+async def test_a_pod_begins_once_policies_know_it(scene: Scene, word: str) -> None:
+    said: list[str] = []
+
+    def settles() -> int:
+        said.append(scene.log("web", "first"))
+        return 21 - len(said)
+
+    scene.settles = settles
+    scene.pod("web", **{word: [{**shell("echo begun"), "name": "first"}]})
+    await scene.until(lambda: scene.log("web", "first") == "begun")
+    assert set(said[:21]) == {""}
+
+
 async def test_an_init_container_that_fails_for_good_fails_the_pod(scene: Scene) -> None:
     scene.pod("web", restartPolicy="Never", initContainers=[{**shell("exit 2"), "name": "init"}])
     await scene.until(lambda: scene.get()["status"]["phase"] == "Failed")

