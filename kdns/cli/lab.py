@@ -188,7 +188,6 @@ async def _perform(words: _Words, found: Sequence[manifests.Found], site: played
         for line in play.open(found):
             logs.announce(f"lab: {line}")
         play.lab.kubeconfig(words.kubeconfig)
-        logs.announce(_hint(words))
         return await _accompany(words, ended, play.folder, play.listening, play.inner_config)
 
 
@@ -203,15 +202,17 @@ async def _run(words: _Words, found: Sequence[manifests.Found]) -> int:
         manifests.apply(lab.storage, found, Desk(lab.storage, randrange))
         lab.kubeconfig(words.kubeconfig)
         logs.announce(f"lab: a Kubernetes API on {lab.url}, {len(found)} objects from manifests")
-        logs.announce(_hint(words))
         where = dns.Listening(port=words.dns_port, page=f"127.0.0.1:{words.page_port}")
         with tempfile.TemporaryDirectory(prefix="kdns-lab-") as folder:
             return await _accompany(words, ended, Path(folder), where, words.kubeconfig)
 
 
-def _hint(words: _Words) -> str:
+async def _hint(words: _Words, where: dns.Listening) -> None:
+    """Says what to do first, once all of it can be done."""
+    if words.has_dns:
+        await dns.answers(where)
     kubeconfig = shlex.quote(str(words.kubeconfig))
-    return f"lab: try: export KUBECONFIG={kubeconfig}; kubectl get services,pods -A"
+    logs.announce(f"lab: try: export KUBECONFIG={kubeconfig}; kubectl get services,pods -A")
 
 
 # What runs beside it
@@ -242,6 +243,7 @@ async def _accompany(
 ) -> int:
     """Runs what is to run beside the lab; gives the exit code."""
     running: list[tuple[str, asyncio.subprocess.Process]] = []
+    hint = asyncio.ensure_future(_hint(words, where))
     try:
         told = dns.environ(where, config)
         if words.has_dns:
@@ -254,6 +256,7 @@ async def _accompany(
             running.append(("", await _start(words.command, told)))
         return await _until(running, ended)
     finally:
+        hint.cancel()
         for _, process in reversed(running):
             await companion.stop(process)
 

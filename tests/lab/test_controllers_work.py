@@ -185,6 +185,15 @@ def test_an_event_that_repeats_is_counted(storage: Storage, desk: Desk) -> None:
     assert sorted(one["count"] for one in storage.list(EVENTS, "default")) == [1, 4]
 
 
+def test_events_of_one_moment_are_listed_in_their_order(storage: Storage, desk: Desk) -> None:
+    about = put(storage, "a")
+    told = [str(number) for number in range(20)]
+    for message in told:
+        desk.tell(about, "Changed", message, source="test")
+    found = sorted(storage.list(EVENTS, "default"), key=lambda one: one["metadata"]["name"])
+    assert [one["message"] for one in found] == told
+
+
 def test_the_oldest_events_go(storage: Storage, desk: Desk) -> None:
     about = put(storage, "a")
     for number in range(KEPT_EVENTS + 5):

@@ -24,6 +24,7 @@ class Desk:
         self._chance = chance
         self.turn = asyncio.Lock()
         """Controllers work one after the other: between two the loop looks at its sockets."""
+        self._latest = 0
         self._told: dict[tuple[str, ...], Key] = {}
         self._order: deque[tuple[tuple[str, ...], Key]] = deque()
         for event in storage.list(EVENTS):
@@ -92,7 +93,7 @@ class Desk:
         if old:
             self.update({**old, "count": int(old.get("count", 1)) + 1, "lastTimestamp": now})
             return
-        name = f"{name_of(about)[:230].rstrip('-.')}.{self.suffix(16)}"
+        name = f"{name_of(about)[:230].rstrip('-.')}.{self._later():x}"
         made = {
             "apiVersion": "v1",
             "kind": "Event",
@@ -109,6 +110,11 @@ class Desk:
         }
         self.create(made)
         self._note(sort, (namespace, name))
+
+    def _later(self) -> int:
+        """The time in nanoseconds, later each time: kubectl shows those of one second by name."""
+        self._latest = max(self._latest + 1, int(self.storage.now() * 1e9))
+        return self._latest
 
     def _note(self, sort: tuple[str, ...], key: Key) -> None:
         self._told[sort] = key
