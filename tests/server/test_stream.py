@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import dns.message
@@ -417,6 +418,24 @@ async def test_connections_that_nobody_has_accepted_yet_are_answered_at_the_stop
                 size = int.from_bytes(file.read(2), "big")
                 assert dns.message.from_wire(file.read(size)).id == id_
                 assert file.read() == b""
+
+
+@pytest.mark.parametrize("turns", range(20))
+async def test_who_comes_at_the_very_end_is_not_left_waiting(
+    turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting, "LAST_READ_S", 0)
+    async with Served(plain()) as served:
+        stopping = asyncio.ensure_future(served.listener.stop(1))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        with socket.socket() as late, suppress(ConnectionError):
+            late.connect(("127.0.0.1", served.port))
+            late.setblocking(False)
+            await stopping
+            async with asyncio.timeout(20):
+                assert await asyncio.get_running_loop().sock_recv(late, 1) == b""
+        await stopping
 
 
 async def test_what_was_just_sent_on_an_open_connection_is_answered_at_the_stop() -> None:

@@ -114,8 +114,10 @@ class StreamListener:
         taken in first. They, and whoever has just sent a query, are read once more.
         """
         if self._server is not None:
-            await self._accept_waiting()
+            await self._accept_waiting(self._server)
             self._server.close()
+            for _ in range(LAST_TURNS):  # uvloop has accepted all the while
+                await asyncio.sleep(0)
         for connection in list(self.connections):
             connection.close()
         if self.connections:
@@ -126,18 +128,24 @@ class StreamListener:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
-    async def _accept_waiting(self) -> None:
-        loop = asyncio.get_running_loop()
+    async def _accept_waiting(self, server: asyncio.Server) -> None:
+        await self._take_in()
+        await asyncio.sleep(LAST_READ_S)
+        for sock in server.sockets:  # what asyncio accepts of a server that closes is lost
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+        for _ in range(LAST_TURNS):
+            await asyncio.sleep(0)
+        await self._take_in()
+
+    async def _take_in(self) -> None:
+        """Accepts whoever waits for that."""
         for _ in range(BACKLOG):
             try:
                 sock, _ = self.sock.accept()
             except OSError:
                 break
             sock.setblocking(False)
-            await loop.connect_accepted_socket(self._protocol, sock)
-        await asyncio.sleep(LAST_READ_S)
-        for _ in range(LAST_TURNS):
-            await asyncio.sleep(0)
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, sock)
 
     def add(self, connection: Spoken) -> None:
         """Takes a connection in; at the bound another one makes room."""
