@@ -59,7 +59,7 @@ class Streams:
             return  # the client has gone
         except SpdyError as error:
             name = f"{self._pod['metadata']['namespace']}/{self._pod['metadata']['name']}"
-            _LOG.warning("lab: a client that forwards ports of %s is cut off: %s", name, error)
+            _LOG.warning("port-forward: a client of %s is cut off: %s", name, error)
             with suppress(ConnectionError, TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
                     await self._wire.write(spdy.goaway(self._last, spdy.PROTOCOL_ERROR))
@@ -133,7 +133,7 @@ class Streams:
     def _gone(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            _LOG.error("lab: a forwarded connection failed: %r", error, exc_info=error)
+            _LOG.error("port-forward: a connection failed: %r", error, exc_info=error)
 
     async def _carry(self, lane: _Lane) -> None:
         why = b""

@@ -239,7 +239,7 @@ class Spaces:
         try:
             self._net.run(*changes)
         except OSError as error:
-            _LOG.warning("lab: what %s sends cannot be dropped: %s", space.stand.name, error)
+            _LOG.warning("what pod %s sends cannot be dropped: %s", space.stand.name, error)
 
     def _socket(self, space: _Space | None, version: int, transport: Transport) -> socket.socket:
         family = socket.AF_INET if version == 4 else socket.AF_INET6

@@ -361,7 +361,7 @@ async def test_what_cannot_be_understood_ends_that_client_alone(
         await soon(lambda: pod.open == 1)
         await echoes(other)
     (said,) = [one.getMessage() for one in caplog.records if one.name == "kdns.lab"]
-    assert said.startswith("lab: a client that forwards ports of default/web is cut off: ")
+    assert said.startswith("port-forward: a client of default/web is cut off: ")
 
 
 @pytest.mark.parametrize(
