@@ -2,19 +2,14 @@
 
 import asyncio
 import json
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from kdns.lab.lab import Lab
+from tests.lab.kubectl import KUBECTL, NEEDED, Run, speaking
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = [
-    pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed"),
-    pytest.mark.slow,
-]
+pytestmark = NEEDED
 MANIFEST = """
 apiVersion: apps/v1
 kind: Deployment
@@ -32,32 +27,12 @@ kind: Service
 metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80, name: http}, {port: 443, name: https}]}
 """
-Run = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
 async def kubectl(tmp_path: Path) -> AsyncIterator[Run]:
-    async with Lab() as lab:
-        config = lab.kubeconfig(tmp_path / "config")
-        (tmp_path / "web.yaml").write_text(MANIFEST)
-
-        async def run(command: str, *, code: int = 0) -> str:
-            words = [
-                KUBECTL or "",
-                f"--kubeconfig={config}",
-                f"--cache-dir={tmp_path}",
-                *command.split(),
-            ]
-            child = await asyncio.create_subprocess_exec(
-                *words,
-                cwd=tmp_path,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            out = (await child.communicate())[0].decode()
-            assert child.returncode == code, f"{command}: {out}"
-            return out
-
+    (tmp_path / "web.yaml").write_text(MANIFEST)
+    async with speaking(tmp_path) as run:
         yield run
 
 
@@ -70,7 +45,7 @@ async def test_objects_are_applied_changed_and_deleted(kubectl: Run, tmp_path: P
     assert "service/web configured" in await kubectl("apply -f web.yaml")
     ports = await kubectl("get svc web -o jsonpath={.spec.ports[*].port}")
     assert ports == "80 8443"
-    await kubectl('patch svc web -p {"spec":{"ports":[{"port":80,"name":"plain"}]}}')
+    await kubectl("""patch svc web -p '{"spec":{"ports":[{"port":80,"name":"plain"}]}}'""")
     assert await kubectl("get svc web -o jsonpath={.spec.ports[*].name}") == "plain https"
     await kubectl("label svc web tier=front")
     await kubectl("annotate svc web note=yes")

@@ -1,46 +1,21 @@
 """kubectl itself with Jobs and CronJobs: making, waiting, listing, describing, deleting them."""
 
 import asyncio
-import json
 import re
-import shlex
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from kdns.lab.lab import Lab
+from tests.lab.kubectl import NEEDED, Run, speaking
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = [
-    pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed"),
-    pytest.mark.slow,
-]
-Run = Callable[..., Awaitable[str]]
+pytestmark = NEEDED
 
 
 @pytest.fixture
 async def kubectl(tmp_path: Path) -> AsyncIterator[Run]:
-    async with Lab() as lab:
-        config = lab.kubeconfig(tmp_path / "config")
-
-        async def run(command: str, given: object = None, *, code: int = 0) -> str:
-            """What a command prints; `given` is JSON on its standard input."""
-            child = await asyncio.create_subprocess_exec(
-                KUBECTL or "",
-                f"--kubeconfig={config}",
-                f"--cache-dir={tmp_path}",
-                *shlex.split(command + (" -f -" if given else "")),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            out = (await child.communicate(json.dumps(given).encode()))[0].decode()
-            assert child.returncode == code, f"{command}: {out}"
-            return out
-
+    async with speaking(tmp_path) as run:
         yield run
 
 

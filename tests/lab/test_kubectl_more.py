@@ -1,51 +1,20 @@
 """kubectl itself: editing, patching, applying by several, rolling back, describing, being refused."""
 
-import asyncio
 import json
-import os
-import shlex
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from kdns.lab.lab import Lab
+from tests.lab.kubectl import NEEDED, Run, speaking
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = [
-    pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed"),
-    pytest.mark.slow,
-]
+pytestmark = NEEDED
 SERVICE = "create service clusterip web --tcp=80:8080 --clusterip=10.96.0.77"
-Run = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
 async def kubectl(tmp_path: Path) -> AsyncIterator[Run]:
-    async with Lab() as lab:
-        config = lab.kubeconfig(tmp_path / "config")
-
-        async def run(
-            command: str, given: object = None, *, code: int = 0, editor: str = ""
-        ) -> str:
-            """What a command prints; `given` is JSON on its standard input."""
-            if given is not None:
-                command += " -f -"
-            child = await asyncio.create_subprocess_exec(
-                KUBECTL or "",
-                f"--kubeconfig={config}",
-                f"--cache-dir={tmp_path}",
-                *shlex.split(command),
-                env=os.environ | {"KUBE_EDITOR": editor, "TMPDIR": str(tmp_path)},
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            out = (await child.communicate(json.dumps(given).encode()))[0].decode()
-            assert child.returncode == code, f"{command}: {out}"
-            return out
-
+    async with speaking(tmp_path) as run:
         yield run
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 
+from kdns.lab.errors import Obj
 from kdns.lab.lab import Lab
 from kdns.lab.resources import CLUSTERROLEBINDINGS, ROLEBINDINGS, SERVICEACCOUNTS
 from kdns.lab.rights import defaults
@@ -31,6 +32,15 @@ def bind(lab: Lab, name: str, role: str, *, inside: str = "") -> None:
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
     }
     lab.storage.create(ROLEBINDINGS if inside else CLUSTERROLEBINDINGS, inside, binding)
+
+
+async def sent(
+    client: Client, method: str, path: str, body: Any, media: str = "application/json"
+) -> Obj:
+    """What the API has made of it."""
+    code, obj = await client.ask(method, path, body, Content_Type=media)
+    assert code in {200, 201}, obj
+    return dict(obj)
 
 
 @asynccontextmanager

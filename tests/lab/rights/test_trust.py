@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from kdns.lab.errors import Obj
 from kdns.lab.resources import CONFIGMAPS, DEPLOYMENTS, PODS, REPLICASETS, RESOURCES, Resource
 from kdns.lab.rights import trust
 from kdns.lab.rights.trust import MARK, author, is_trusted
-from tests.lab.rights.people import two
+from tests.lab.rights.people import sent, two
 from tests.lab.serving import Client
 
 BOT = "system:serviceaccount:default:bot"
@@ -48,14 +47,6 @@ def workload(name: str = "w", command: str = "mine") -> Obj:
     template = {"metadata": {"labels": {"app": "x"}}, "spec": inside["spec"]}
     selector = {"matchLabels": {"app": "x"}}
     return {"metadata": {"name": name}, "spec": {"selector": selector, "template": template}}
-
-
-async def sent(
-    client: Client, method: str, path: str, body: Any, media: str = "application/json"
-) -> Obj:
-    code, obj = await client.ask(method, path, body, Content_Type=media)
-    assert code in {200, 201}, obj
-    return dict(obj)
 
 
 def of(obj: Obj) -> Obj:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -10,7 +9,7 @@ from kdns.lab.errors import Obj
 from kdns.lab.lab import Lab
 from kdns.lab.rights import defaults
 from kdns.lab.rights.trust import MARK, author, is_trusted
-from tests.lab.rights.people import account, asking, two
+from tests.lab.rights.people import account, asking, sent, two
 from tests.lab.serving import Client
 
 BOT = "system:serviceaccount:default:bot"
@@ -36,14 +35,6 @@ def job(command: str = "mine") -> Obj:
 def cronjob(command: str = "mine") -> Obj:
     spec = {"schedule": "@daily", "jobTemplate": {"spec": job(command)["spec"]}}
     return {"metadata": {"name": "c"}, "spec": spec}
-
-
-async def sent(
-    client: Client, method: str, path: str, body: Any, media: str = "application/json"
-) -> Obj:
-    code, obj = await client.ask(method, path, body, Content_Type=media)
-    assert code in {200, 201}, obj
-    return dict(obj)
 
 
 def of(obj: Obj) -> Obj:
