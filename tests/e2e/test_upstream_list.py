@@ -131,14 +131,14 @@ def test_should_provide_dns_for_externalname_services(dns_port: int, kube: Kube,
     assert dig(dns_port, name) == ["foo.example.com.", "192.0.2.1"]
     kube.patch("Service", space, "outside", {"spec": {"externalName": "bar.example.com"}})
     eventually(
-        lambda: texts(ask(dns_port, name, "CNAME"), "CNAME") == ["bar.example.com."], within_s=60
+        lambda: texts(ask(dns_port, name, "CNAME"), "CNAME") == ["bar.example.com."], within_s=20
     )
     assert answers(dns_port, name, "CNAME") == ["bar.example.com."]
     ports = [things.port("http", 80)]
     to = {"type": "ClusterIP", "externalName": None, "ports": ports, "clusterIP": None}
     kube.patch("Service", space, "outside", {"spec": to})
     address = kube.get("Service", space, "outside")["spec"]["clusterIP"]
-    eventually(lambda: texts(ask(dns_port, name)) == [address], within_s=60)
+    eventually(lambda: texts(ask(dns_port, name)) == [address], within_s=20)
     assert answers(dns_port, name) == [address]
     assert answers(dns_port, name, "CNAME") == []
 
@@ -255,4 +255,4 @@ def test_a_namespace_that_goes_takes_its_names_along(dns_port: int, kube: Kube, 
     kube.create(things.service(space, "short"))
     assert awaited(dns_port, f"short.{space}.svc.{ZONE}")
     kube.delete("Service", space, "short")
-    eventually(lambda: texts(ask(dns_port, f"short.{space}.svc.{ZONE}")) == [], within_s=60)
+    eventually(lambda: texts(ask(dns_port, f"short.{space}.svc.{ZONE}")) == [], within_s=20)
